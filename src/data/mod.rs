@@ -1,0 +1,95 @@
+//! Where examples come from: distributions made on the fly, and data sets read in place. Host memory only.
+
+pub mod spec;
+
+pub use spec::DataSpec;
+
+use crate::base::Array;
+use std::path::PathBuf;
+
+/// What is known of a source before an example is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataInfo {
+    /// The shape of one example: `[d]`, or `[channels, height, width]` for images.
+    pub shape: Vec<usize>,
+    /// How many classes the labels name; 0 where there are none.
+    pub classes: usize,
+    /// The names of the classes, where they have names.
+    pub class_names: Vec<String>,
+    /// How many training examples there are; `None` for a distribution.
+    pub len: Option<u64>,
+    /// The range that examples lie in, where it is bounded (images: -1 to 1).
+    pub range: Option<(f32, f32)>,
+    /// What is known exactly.
+    pub truth: Truth,
+}
+
+impl DataInfo {
+    /// Whether examples are pictures.
+    pub fn is_image(&self) -> bool {
+        self.shape.len() == 3
+    }
+}
+
+/// What is known exactly of a distribution; metrics that need it say so where it is missing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Truth {
+    /// Nothing but examples.
+    Unknown,
+    /// N(mean, std²) in one dimension.
+    Normal {
+        /// Its mean.
+        mean: f64,
+        /// Its standard deviation.
+        std: f64,
+    },
+    /// A mixture of round Gaussians.
+    Modes {
+        /// The centres.
+        centers: Vec<Vec<f64>>,
+        /// The standard deviation of each, in each dimension.
+        std: f64,
+        /// The share of each; they sum to 1.
+        weights: Vec<f64>,
+    },
+}
+
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What training sees.
+    Train,
+    /// What is held out; sources without such a part answer with the training part, and say so in their protocol.
+    Test,
+}
+
+/// Examples with their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examples {
+    /// `[n, …]`.
+    pub x: Array,
+    /// `n` labels, or none.
+    pub labels: Vec<i64>,
+}
+
+/// Where data files are looked for, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataRoots {
+    /// Folders: `[data]` paths are relative to the experiment's file first, then to each of these.
+    pub folders: Vec<PathBuf>,
+}
+
+/// An opened source.
+pub trait Source: Send + Sync {
+    /// What is known of it.
+    fn info(&self) -> &DataInfo;
+
+    /// Training batch number `draw` of the run with this seed: a pure function of its arguments. `labels.len()` is the
+    /// number of examples, `x` holds that many rows; labels stay untouched where the source has none. Data sets go through
+    /// a new permutation each epoch (`rng::permuted`), batch after batch without a gap; distributions draw anew from
+    /// `Stream::new(seed, Purpose::Data, 0, draw)`.
+    fn draw(&self, seed: u64, draw: u64, x: &mut [f32], labels: &mut [i64]);
+
+    /// `n` examples to hold samples against (all of a data set where it has fewer), the same for the same seed.
+    fn reference(&self, split: Split, seed: u64, n: usize) -> Examples;
+}

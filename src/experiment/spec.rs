@@ -1,0 +1,126 @@
+//! One cell of an experiment, every default written out.
+
+use crate::data::DataSpec;
+use crate::eval::EvalSpec;
+use crate::loss::LossSpec;
+use crate::nn::ArchitectureSpec;
+use crate::objective::AlgorithmSpec;
+use crate::player::OptimizersSpec;
+use crate::record::OutputSpec;
+use crate::train::{RunSpec, ScheduleSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One cell of the grid with one seed: what a run directory's `config.toml` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Experiment {
+    /// The experiment's name; its runs lie in a folder of that name.
+    pub name: String,
+    /// Where the idea comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<String>,
+    /// What it shows, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The seed that everything random follows from.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where examples come from.
+    pub data: DataSpec,
+    /// Who plays.
+    pub algorithm: AlgorithmSpec,
+    /// The networks.
+    pub architecture: ArchitectureSpec,
+    /// What the players minimize.
+    pub loss: LossSpec,
+    /// How they move.
+    pub optimizer: OptimizersSpec,
+    /// How long, and who moves how often.
+    pub schedule: ScheduleSpec,
+    /// What a run leaves.
+    #[serde(default)]
+    pub output: OutputSpec,
+    /// What is measured.
+    #[serde(default)]
+    pub eval: EvalSpec,
+    /// How it is carried out.
+    #[serde(default)]
+    pub run: RunSpec,
+}
+
+/// What an experiment expects of its results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Claim {
+    /// The statement in one sentence.
+    pub says: String,
+    /// The metric that it is about, as `eval.csv` names it, or a scalar of `metrics.csv`.
+    pub metric: String,
+    /// Which cells: dotted keys with the value each must have; all cells where empty.
+    #[serde(default, rename = "where")]
+    pub select: std::collections::BTreeMap<String, serde_json::Value>,
+    /// Which number of a run: its last one or its best one.
+    #[serde(default)]
+    pub at: ClaimAt,
+    /// Over seeds: the mean, or every one, or a share of them.
+    #[serde(default)]
+    pub over: ClaimOver,
+    /// Holds where the number is at most this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+    /// Holds where the number is at least this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// Holds where the number is better than that of another selection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better_than: Option<BetterThan>,
+    /// The paper's own number, shown beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<f64>,
+}
+/// Another selection of cells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BetterThan {
+    /// Which cells.
+    #[serde(rename = "where")]
+    pub select: std::collections::BTreeMap<String, serde_json::Value>,
+    /// The smallest factor between the two, at least 1.
+    #[serde(default = "BetterThan::by")]
+    pub by: f64,
+}
+impl BetterThan {
+    fn by() -> f64 {
+        1.0
+    }
+}
+/// Which number of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimAt {
+    /// The last.
+    #[default]
+    Last,
+    /// The best by the metric's direction.
+    Best,
+}
+/// How seeds are put together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum ClaimOver {
+    /// The mean, with its 95 % Student interval: holds where the whole interval does, fails where none of it does.
+    #[default]
+    Mean,
+    /// Every seed.
+    Every,
+    /// At least this share of the seeds.
+    Share(ShareSpec),
+}
+/// A share of the seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ShareSpec {
+    /// From 0 to 1.
+    pub share: f64,
+}

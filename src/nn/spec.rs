@@ -1,0 +1,515 @@
+//! What a TOML says of a network: a preset or a list of layers, and how weights begin.
+
+use crate::base::{NonNegative, Positive, Probability};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The networks of an experiment, one a player.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ArchitectureSpec {
+    /// How weights begin where a layer does not say it itself.
+    #[serde(default)]
+    pub init: InitSpec,
+    /// Latent to data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<NetworkSpec>,
+    /// Data to one number; the critic of the Wasserstein losses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator: Option<NetworkSpec>,
+}
+
+/// How weights begin. Biases begin at 0 but for `pytorch`; gains of norms at 1, but for `dcgan`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum InitSpec {
+    /// U(±1/√fan_in) for weights and biases, as PyTorch's layers begin.
+    #[default]
+    Pytorch,
+    /// N(0, 0.02²); gains of batch norm N(1, 0.02²) (arXiv:1511.06434).
+    Dcgan,
+    /// U(±gain·√(6/(fan_in+fan_out))) (Glorot and Bengio 2010).
+    Xavier(GainSpec),
+    /// N(0, gain²·2/fan_in) (arXiv:1502.01852).
+    He(GainSpec),
+    /// A random orthogonal matrix times the gain.
+    Orthogonal(GainSpec),
+    /// N(0, std²).
+    Normal(StdSpec),
+    /// U(±bound).
+    Uniform(BoundSpec),
+}
+
+/// A factor on an initialization.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GainSpec {
+    /// The factor; 1 where nothing is said.
+    #[serde(default = "GainSpec::gain")]
+    pub gain: Positive,
+}
+impl GainSpec {
+    fn gain() -> Positive {
+        Positive::of(1.0)
+    }
+}
+/// A standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StdSpec {
+    /// The standard deviation.
+    pub std: NonNegative,
+}
+/// A symmetric bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BoundSpec {
+    /// Numbers lie within ± this.
+    pub bound: NonNegative,
+}
+
+/// A network: a preset, or its layers in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum NetworkSpec {
+    /// Linear layers with an activation between them.
+    Mlp(MlpSpec),
+    /// Strided (transposed) convolutions (arXiv:1511.06434), any power-of-two size, and 28.
+    Dcgan(DcganSpec),
+    /// Residual blocks, as WGAN-GP and SN-GAN use them (arXiv:1704.00028, 1802.05957).
+    Resnet(ResnetSpec),
+    /// The layers, one after the other.
+    Layers(Vec<LayerSpec>),
+}
+
+/// Linear layers with an activation between them; the last one has none but `output`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MlpSpec {
+    /// Widths of the hidden layers.
+    pub hidden: Vec<u32>,
+    /// After each hidden layer.
+    #[serde(default = "MlpSpec::activation")]
+    pub activation: ActivationSpec,
+    /// After the last layer; `linear` is none.
+    #[serde(default)]
+    pub output: ActivationSpec,
+    /// Between a hidden layer and its activation.
+    #[serde(default)]
+    pub norm: NormSpec,
+    /// The share of each hidden layer's outputs that dropout silences in training.
+    #[serde(default = "zero_probability")]
+    pub dropout: Probability,
+    /// Divides each weight by its largest singular value (arXiv:1802.05957).
+    #[serde(default)]
+    pub spectral_norm: bool,
+}
+impl MlpSpec {
+    fn activation() -> ActivationSpec {
+        ActivationSpec::Relu
+    }
+}
+fn zero_probability() -> Probability {
+    Probability::of(0.0)
+}
+
+/// The DCGAN pyramid; which half it is follows from the player.
+///
+/// A generator of side 2^k starts at 4×4 (28: at 7×7) and doubles; a discriminator halves until there. Channels at the
+/// image's end are `channels` and double with every halving of the side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DcganSpec {
+    /// Channels of the stage next to the image.
+    #[serde(default = "DcganSpec::channels")]
+    pub channels: u32,
+    /// The kernel's side: 4 with padding 1 (the Torch ports) or 5 with padding 2 (the paper).
+    #[serde(default = "DcganSpec::kernel")]
+    pub kernel: u32,
+    /// Between a convolution and its activation; never at the image, nor in the discriminator's first stage.
+    #[serde(default = "DcganSpec::norm")]
+    pub norm: NormSpec,
+    /// After each stage; where nothing is said, relu in the generator and leaky relu (0.2) in the discriminator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<ActivationSpec>,
+    /// At the generator's image.
+    #[serde(default = "DcganSpec::output")]
+    pub output: ActivationSpec,
+    /// Divides each weight of the discriminator by its largest singular value.
+    #[serde(default)]
+    pub spectral_norm: bool,
+}
+impl DcganSpec {
+    fn channels() -> u32 {
+        64
+    }
+    fn kernel() -> u32 {
+        4
+    }
+    fn norm() -> NormSpec {
+        NormSpec::Batch
+    }
+    fn output() -> ActivationSpec {
+        ActivationSpec::Tanh
+    }
+}
+
+/// Residual blocks; which half it is follows from the player. Generator: linear to 4×4 (28: 7×7), up-blocks to the
+/// image's side, norm, relu, 3×3 convolution. Discriminator: a first block, down-blocks to 8×8 (28: 7×7), two plain
+/// blocks, relu, pooling over the map, linear.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ResnetSpec {
+    /// Channels of every block.
+    #[serde(default = "ResnetSpec::channels")]
+    pub channels: u32,
+    /// Norm inside the blocks; where nothing is said, batch norm in the generator and none in the discriminator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm: Option<NormSpec>,
+    /// At the generator's image.
+    #[serde(default = "DcganSpec::output")]
+    pub output: ActivationSpec,
+    /// How the discriminator's map becomes a vector: `mean` (WGAN-GP) or `sum` (SN-GAN).
+    #[serde(default)]
+    pub pool: PoolKind,
+    /// Divides each weight of the discriminator by its largest singular value.
+    #[serde(default)]
+    pub spectral_norm: bool,
+}
+impl ResnetSpec {
+    fn channels() -> u32 {
+        128
+    }
+}
+
+/// How a map becomes a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolKind {
+    /// The mean over the map.
+    #[default]
+    Mean,
+    /// The sum over the map.
+    Sum,
+}
+
+/// A function applied to each number (maxout is a layer of its own).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum ActivationSpec {
+    /// None.
+    #[default]
+    Linear,
+    /// max(x, 0).
+    Relu,
+    /// x for x > 0, else slope·x.
+    LeakyRelu(SlopeSpec),
+    /// x for x > 0, else eˣ − 1.
+    Elu,
+    /// λ·elu with α (arXiv:1706.02515).
+    Selu,
+    /// log(1 + eˣ).
+    Softplus,
+    /// tanh x.
+    Tanh,
+    /// 1/(1 + e⁻ˣ).
+    Sigmoid,
+}
+/// The slope of a leaky relu.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SlopeSpec {
+    /// For x < 0; 0.2 where nothing is said, as DCGAN has it.
+    #[serde(default = "SlopeSpec::slope")]
+    pub slope: NonNegative,
+}
+impl SlopeSpec {
+    fn slope() -> NonNegative {
+        NonNegative::of(0.2)
+    }
+}
+
+/// A normalization of activations, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum NormSpec {
+    /// None.
+    #[default]
+    None,
+    /// Over batch and map, a channel at a time (arXiv:1502.03167).
+    Batch,
+    /// Over channels and map, an example at a time, with a gain and bias a channel (arXiv:1607.06450).
+    Layer,
+    /// Over the map, a channel and example at a time.
+    Instance,
+    /// Over groups of channels (arXiv:1803.08494).
+    Group(GroupsSpec),
+}
+/// How many groups the channels form.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GroupsSpec {
+    /// Must divide the channels.
+    pub groups: u32,
+}
+
+/// One layer of a list. A bare tag takes every default; a bare number is the layer's main number (`{ linear = 8 }`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum LayerSpec {
+    /// x·W + b; flattens what comes in.
+    Linear(LinearSpec),
+    /// Cross-correlation over the map.
+    Conv(ConvSpec),
+    /// Transposed convolution.
+    ConvTranspose(ConvSpec),
+    /// Nearest-neighbour enlargement by a factor.
+    Upsample(FactorSpec),
+    /// Mean over factor×factor patches.
+    Downsample(FactorSpec),
+    /// Mean or sum over the whole map: `[c, h, w]` to `[c]`.
+    GlobalPool(GlobalPoolSpec),
+    /// Another shape of the same numbers, without the batch.
+    Reshape(Vec<u32>),
+    /// One dimension.
+    Flatten,
+    /// max(x, 0).
+    Relu,
+    /// x for x > 0, else slope·x.
+    LeakyRelu(SlopeSpec),
+    /// x for x > 0, else eˣ − 1.
+    Elu,
+    /// λ·elu with α.
+    Selu,
+    /// log(1 + eˣ).
+    Softplus,
+    /// tanh x.
+    Tanh,
+    /// 1/(1 + e⁻ˣ).
+    Sigmoid,
+    /// Linear to units × pieces, then the largest piece (arXiv:1302.4389).
+    Maxout(MaxoutSpec),
+    /// Batch norm with running statistics.
+    BatchNorm(BatchNormSpec),
+    /// Layer norm.
+    LayerNorm,
+    /// Instance norm.
+    InstanceNorm,
+    /// Group norm.
+    GroupNorm(GroupsSpec),
+    /// Silences a share of the numbers in training and scales the rest up.
+    Dropout(DropoutSpec),
+    /// Adds N(0, std²) in training.
+    GaussianNoise(StdSpec),
+    /// Closeness to the rest of the batch, appended to the features (arXiv:1606.03498, section 3.2).
+    MinibatchDiscrimination(MinibatchSpec),
+    /// A residual block: [norm] relu conv3 [norm] relu conv3, with a shortcut.
+    Residual(ResidualSpec),
+    /// Appends the label here: one-hot, or through layers of its own. Vectors get features, maps get constant channels.
+    Label(LabelSpec),
+}
+
+/// A linear layer, or the bare number of its outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LinearSpec {
+    /// Outputs.
+    pub out: u32,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// How the weight begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitSpec>,
+    /// A reparameterization of the weight.
+    #[serde(default)]
+    pub weight: WeightNormSpec,
+}
+
+/// A convolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConvSpec {
+    /// Channels out.
+    pub out: u32,
+    /// The kernel's side.
+    pub kernel: u32,
+    /// Steps between kernel positions.
+    #[serde(default = "one")]
+    pub stride: u32,
+    /// Zeros added on each side.
+    #[serde(default)]
+    pub padding: u32,
+    /// Rows and columns added at the end (transposed convolutions alone).
+    #[serde(default)]
+    pub output_padding: u32,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// How the weight begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitSpec>,
+    /// A reparameterization of the weight.
+    #[serde(default)]
+    pub weight: WeightNormSpec,
+}
+fn yes() -> bool {
+    true
+}
+fn one() -> u32 {
+    1
+}
+
+/// A reparameterization of a weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightNormSpec {
+    /// The weight as it is.
+    #[default]
+    Plain,
+    /// W/σ(W), one power step a training pass (arXiv:1802.05957).
+    Spectral,
+    /// g·V/‖V‖ a row (arXiv:1602.07868).
+    Norm,
+}
+
+/// A whole factor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FactorSpec {
+    /// The factor; 2 where nothing is said.
+    #[serde(default = "FactorSpec::factor")]
+    pub factor: u32,
+}
+impl FactorSpec {
+    fn factor() -> u32 {
+        2
+    }
+}
+
+/// Pooling over the whole map.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GlobalPoolSpec {
+    /// Mean or sum.
+    #[serde(default)]
+    pub by: PoolKind,
+}
+
+/// A maxout layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MaxoutSpec {
+    /// Outputs.
+    pub units: u32,
+    /// Linear pieces an output.
+    pub pieces: u32,
+    /// How the weight begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitSpec>,
+}
+
+/// Batch norm.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BatchNormSpec {
+    /// Added to the variance.
+    #[serde(default = "BatchNormSpec::eps")]
+    pub eps: Positive,
+    /// The share of the newest batch in the running statistics.
+    #[serde(default = "BatchNormSpec::momentum")]
+    pub momentum: Probability,
+    /// Whether a gain and bias a channel are learned.
+    #[serde(default = "yes")]
+    pub affine: bool,
+}
+impl BatchNormSpec {
+    fn eps() -> Positive {
+        Positive::of(1e-5)
+    }
+    fn momentum() -> Probability {
+        Probability::of(0.1)
+    }
+}
+impl Default for BatchNormSpec {
+    /// PyTorch's.
+    fn default() -> Self {
+        Self { eps: Self::eps(), momentum: Self::momentum(), affine: true }
+    }
+}
+
+/// Dropout.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DropoutSpec {
+    /// The share that is silenced; 0.5 where nothing is said.
+    #[serde(default = "DropoutSpec::rate")]
+    pub rate: Probability,
+}
+impl DropoutSpec {
+    fn rate() -> Probability {
+        Probability::of(0.5)
+    }
+}
+
+/// Minibatch discrimination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MinibatchSpec {
+    /// B, the numbers appended.
+    pub kernels: u32,
+    /// C, the dimensions in which closeness is measured.
+    pub dims: u32,
+    /// How T begins; N(0, 0.02²) where nothing is said, as in the 1-D toy.
+    #[serde(default = "MinibatchSpec::init")]
+    pub init: InitSpec,
+    /// Whether the sum over the batch is divided by its size.
+    #[serde(default)]
+    pub mean: bool,
+}
+impl MinibatchSpec {
+    fn init() -> InitSpec {
+        InitSpec::Normal(StdSpec { std: NonNegative::of(0.02) })
+    }
+}
+
+/// A residual block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ResidualSpec {
+    /// Channels out.
+    pub out: u32,
+    /// `up`: nearest ×2 before the first convolution; `down`: 2×2 mean after the second; `none`.
+    #[serde(default)]
+    pub resample: ResampleKind,
+    /// Norm before each relu.
+    #[serde(default)]
+    pub norm: NormSpec,
+    /// A reparameterization of the weights.
+    #[serde(default)]
+    pub weight: WeightNormSpec,
+    /// The first block of a critic: no relu before the first convolution.
+    #[serde(default)]
+    pub first: bool,
+}
+/// Which way a residual block changes the side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResampleKind {
+    /// The side stays.
+    #[default]
+    None,
+    /// The side doubles.
+    Up,
+    /// The side halves.
+    Down,
+}
+
+/// Where and how the label enters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LabelSpec {
+    /// What the one-hot label passes through first; nothing where empty.
+    #[serde(default)]
+    pub layers: Vec<LayerSpec>,
+}

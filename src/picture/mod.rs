@@ -1,0 +1,1 @@
+//! Pictures: sample grids, densities, scatters over the critic's surface, animations.

@@ -1,0 +1,90 @@
+//! What a TOML says of the loop.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How long, how much at once, and who moves how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ScheduleSpec {
+    /// Steps; in each the generator moves `generator-steps` times.
+    pub steps: u64,
+    /// Examples a batch.
+    pub batch: u32,
+    /// Updates of the discriminator a step: a number, or a table with more of them at the start.
+    #[serde(default = "CriticSteps::once")]
+    pub critic_steps: CriticSteps,
+    /// Updates of the generator a step.
+    #[serde(default = "ScheduleSpec::once")]
+    pub generator_steps: u32,
+    /// Whether the players move one after the other, or both from the same point.
+    #[serde(default)]
+    pub order: OrderKind,
+}
+impl ScheduleSpec {
+    fn once() -> u32 {
+        1
+    }
+}
+
+/// Updates of the discriminator a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CriticSteps {
+    /// In most steps.
+    pub each: u32,
+    /// In the first `first` steps, and each `every`-th: `many` updates (25, 500 and 100 in WGAN's code).
+    #[serde(default)]
+    pub first: u64,
+    /// See `first`; 0 is never.
+    #[serde(default)]
+    pub every: u64,
+    /// See `first`.
+    #[serde(default)]
+    pub many: u32,
+}
+impl CriticSteps {
+    fn once() -> Self {
+        Self { each: 1, first: 0, every: 0, many: 0 }
+    }
+
+    /// How many there are in a step (counted from 0).
+    pub fn at(&self, step: u64) -> u32 {
+        if self.many > 0 && (step < self.first || (self.every > 0 && step.is_multiple_of(self.every))) {
+            self.many
+        } else {
+            self.each
+        }
+    }
+}
+
+/// Who moves when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderKind {
+    /// The discriminator, then the generator against the new discriminator.
+    #[default]
+    Alternating,
+    /// Both from the same point and the same draws (the 2014 code).
+    Simultaneous,
+}
+
+/// How the run is carried out; nothing here should change a result beyond rounding.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RunSpec {
+    /// The numbers that the networks compute with.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+/// The numbers that the networks compute with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    #[default]
+    Float32,
+    /// 32-bit floats with TF32 products on devices that have them.
+    Tf32,
+}

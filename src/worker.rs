@@ -1,0 +1,3 @@
+//! The child process that trains.
+
+fn main() {}
