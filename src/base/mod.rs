@@ -2,6 +2,7 @@
 
 pub mod array;
 pub mod file;
+pub mod host; // (torch)
 pub mod num;
 
 pub use array::Array;

@@ -157,7 +157,7 @@ pub struct RampSpec {
     pub steps: u64,
 }
 
-/// How a learning rate changes over the player's updates; every arm multiplies the first learning rate.
+/// How a learning rate changes over the steps of a run; every arm multiplies the first learning rate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum LrSchedule {

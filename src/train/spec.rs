@@ -68,23 +68,3 @@ pub enum OrderKind {
     /// Both from the same point and the same draws (the 2014 code).
     Simultaneous,
 }
-
-/// How the run is carried out; nothing here should change a result beyond rounding.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RunSpec {
-    /// The numbers that the networks compute with.
-    #[serde(default)]
-    pub precision: Precision,
-}
-
-/// The numbers that the networks compute with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 32-bit floats throughout.
-    #[default]
-    Float32,
-    /// 32-bit floats with TF32 products on devices that have them.
-    Tf32,
-}
