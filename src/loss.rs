@@ -3,7 +3,7 @@
 //! Logits `a = d(x)` (real) and `b = d(G(z))` (fake) are `[R, B]`; every loss is `[R]`, a mean over the batch, minimized.
 //! It knows nothing of networks, optimizers or data.
 
-use crate::base::{NonNegative, Positive, Probability};
+use crate::base::{bare_number, NonNegative, Positive, Probability};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -122,11 +122,13 @@ impl GradientPenaltySpec {
 }
 /// A weight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WeightSpec {
     /// The factor on the term.
     pub weight: NonNegative,
 }
+bare_number!(WeightSpec, weight, "a weight of 0 or more, or a table with `weight`");
+
 /// DRAGAN's penalty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -197,7 +199,7 @@ impl AdversarialSpec {
                 mean(&(real + softplus(b)))
             }
             Self::LeastSquares(t) => mean(&((a - t.real).square() * 0.5 + (b - t.fake).square() * 0.5)),
-            Self::Hinge => mean(&((1.0 - a).relu() + (b + 1.0).relu())),
+            Self::Hinge => mean(&((-a + 1.0).relu() + (b + 1.0).relu())),
             Self::Wasserstein => mean(&(b - a)),
             Self::RelativisticPair => mean(&softplus(&(b - a))),
             Self::RelativisticAverage => {

@@ -33,6 +33,7 @@ pub enum Phase {
 /// The adversarial objective for the runs of a pack, which may differ in the weights of its terms.
 pub struct Gan {
     latent: LatentSpec,
+    report_slope: bool,
     adversarial: AdversarialSpec,
     penalties: Vec<Penalty>,
     /// Targets for real examples, `[R, 1]`.
@@ -74,6 +75,7 @@ impl Gan {
         });
         Self {
             latent: spec.latent.clone(),
+            report_slope: spec.report_slope,
             adversarial: first.adversarial.clone(),
             penalties: penalties.collect(),
             smoothing: losses
@@ -97,7 +99,7 @@ impl Gan {
         let mut numbers = vec![0.0; streams.len() * n * dim];
         for (row, stream) in numbers.chunks_exact_mut((n * dim).max(1)).zip(streams.iter_mut()) {
             match &self.latent {
-                LatentSpec::Normal(_) => stream.fill_normal(row, 0.0, 1.0),
+                LatentSpec::Normal(s) => stream.fill_normal(row, s.mean as f32, s.std as f32),
                 LatentSpec::Uniform(s) => stream.fill_uniform(row, s.low as f32, s.high as f32),
                 LatentSpec::Stratified(s) => {
                     let between = (n.max(2) - 1) as f64;
@@ -148,6 +150,13 @@ impl Gan {
         let ((a, class_a), (b, class_b)) = (a, b);
         cx.record("d/real", || a.mean_dim(1i64, false, Kind::Float));
         cx.record("d/fake", || b.mean_dim(1i64, false, Kind::Float));
+        if self.report_slope && cx.recording {
+            let x = fake.detach().set_requires_grad(true);
+            let d = cx.forward(DISCRIMINATOR, &x, labels, &mut cx.noise()).out;
+            let answer = if self.adversarial.is_probability() { d.sigmoid() } else { d };
+            let slope = loss::squared_slope(&answer, &x).sqrt();
+            cx.record("d/slope", || slope.mean_dim(1i64, false, Kind::Float));
+        }
         let mut total = self.adversarial.discriminator(&a, &b, self.smoothing.as_ref());
 
         let mut punished: Option<Tensor> = None;
@@ -273,6 +282,9 @@ impl Objective for Gan {
         let mut names = vec!["d/loss", "g/loss", "d/real", "d/fake"];
         if !self.penalties.is_empty() {
             names.push("d/penalty");
+        }
+        if self.report_slope {
+            names.push("d/slope");
         }
         if self.auxiliary.is_some() {
             names.extend(["d/class", "g/class"]);

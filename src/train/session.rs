@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// The seed of what samples are held against: the same for every run, so that runs are comparable.
 const REFERENCE_SEED: u64 = 0;
+/// How long a frame of an animation is shown, in milliseconds.
+const FRAME_MS: u32 = 80;
 /// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Time between two writings of `run.json` while nothing else happens.
@@ -346,10 +348,10 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
 
     fn finish(&mut self) {
         let mut failed = Vec::new();
-        if let Some(animation) = &self.settings.output.animation {
+        if self.settings.output.animation.is_some() {
             for desk in &self.seats {
                 let (frames, out) = (desk.seat.dir.frames(), desk.seat.dir.animation());
-                if let Err(error) = picture::assemble(&frames, &out, animation.delay()) {
+                if let Err(error) = picture::assemble(&frames, &out, FRAME_MS) {
                     failed.push((desk.seat.place, RecordError::Corrupt { path: frames, reason: error.to_string() }));
                 }
             }

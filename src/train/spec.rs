@@ -1,5 +1,6 @@
 //! What a TOML says of the loop.
 
+use crate::base::bare_number;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ impl ScheduleSpec {
 
 /// Updates of the discriminator a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CriticSteps {
     /// In most steps.
     pub each: u32,
@@ -43,6 +44,8 @@ pub struct CriticSteps {
     #[serde(default)]
     pub many: u32,
 }
+bare_number!(CriticSteps, each, "a count of updates, or a table with `each`");
+
 impl CriticSteps {
     fn once() -> Self {
         Self { each: 1, first: 0, every: 0, many: 0 }
