@@ -6,7 +6,7 @@
 use super::group::{
     Configuration, configurations, count, count_text, did_you_mean, differences, metric_names, protocol,
 };
-use super::load::{Run, Varying, distinct, lookup, text};
+use super::load::{Run, Varying, distinct};
 use super::stats::{Summary, short, short_interval};
 use super::{FORMAT, markdown_table, text_table};
 use crate::eval::{Direction, direction};
@@ -291,14 +291,14 @@ fn by_keys<'a>(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Group<'a>>, CompareError> {
     for key in keys {
-        if configurations.iter().all(|c| lookup(c.settings, key).is_none()) {
+        if configurations.iter().all(|c| c.value(key).is_none()) {
             let known = differences.iter().map(|v| v.key.as_str());
             return Err(CompareError::UnknownKey { key: key.clone(), hint: did_you_mean(key, known) });
         }
     }
     let mut groups: Vec<(Vec<Option<String>>, Vec<usize>)> = Vec::new();
     for (i, configuration) in configurations.iter().enumerate() {
-        let values: Vec<_> = keys.iter().map(|key| lookup(configuration.settings, key).map(text)).collect();
+        let values: Vec<_> = keys.iter().map(|key| configuration.value(key)).collect();
         match groups.iter_mut().find(|(have, _)| *have == values) {
             Some((_, members)) => members.push(i),
             None => groups.push((values, vec![i])),

@@ -159,9 +159,7 @@ fn results(a: &Side, b: &Side, notes: &mut Vec<String>) -> Vec<Outcome> {
         .map(|v| v.key)
         .filter(|key| key != "name")
         .collect();
-    let label = |c: &Configuration<'_>| -> Vec<Option<String>> {
-        within.iter().map(|key| lookup(c.settings, key).map(text)).collect()
-    };
+    let label = |c: &Configuration<'_>| -> Vec<Option<String>> { within.iter().map(|key| c.value(key)).collect() };
     let mut labels: Vec<Vec<Option<String>>> = Vec::new();
     for c in first.iter().chain(&second) {
         if !labels.contains(&label(c)) {

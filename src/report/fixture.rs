@@ -14,6 +14,8 @@ pub(crate) struct Sketch<'a> {
     pub(crate) experiment: &'a str,
     /// The run's settings, without name and seed.
     pub(crate) settings: &'a str,
+    /// The value or label of the axis `game` of the grid; empty where there is none.
+    pub(crate) game: &'a str,
     /// The seed.
     pub(crate) seed: u64,
     /// The state.
@@ -26,7 +28,7 @@ pub(crate) struct Sketch<'a> {
 
 impl Default for Sketch<'_> {
     fn default() -> Self {
-        Self { experiment: "toy", settings: "", seed: 0, state: "done", evals: &[], n: 100 }
+        Self { experiment: "toy", settings: "", game: "", seed: 0, state: "done", evals: &[], n: 100 }
     }
 }
 
@@ -45,13 +47,16 @@ impl Runs {
 
     /// Writes a run and gives its directory.
     pub(crate) fn add(&self, run: Sketch<'_>) -> PathBuf {
-        let Sketch { experiment, settings, seed, state, evals, n } = run;
+        let Sketch { experiment, settings, game, seed, state, evals, n } = run;
         let piece = blake3::hash(settings.as_bytes()).to_hex();
         let place = format!("{experiment}/{}-s{seed}", &piece[..6]);
         self.write(&format!("{place}/config.toml"), format!("name = \"{experiment}\"\nseed = {seed}\n{settings}\n"));
+        let seed_text = seed.to_string();
+        let axes = [("game", game), ("seed", &seed_text)].into_iter().filter(|(_, value)| !value.is_empty());
+        let varies: serde_json::Map<_, _> = axes.map(|(k, v)| (k.to_owned(), serde_json::Value::from(v))).collect();
         let facts = serde_json::json!({
             "version": 1, "id": "0123abcd", "experiment": experiment, "run": "a", "state": state, "step": 30, "steps": 30,
-            "seconds": 1.5, "steps_per_second": 100.5, "seed": seed, "device": "cpu", "versions": { "gantlet": "0.1.0" },
+            "seconds": 1.5, "steps_per_second": 100.5, "seed": seed, "device": "cpu", "varies": varies, "versions": { "gantlet": "0.1.0" },
         });
         self.write(&format!("{place}/run.json"), facts.to_string());
         let mut text = String::from("step,metric,value,n,split,seed\n");

@@ -1,7 +1,7 @@
 //! Runs put together: configurations (equal but for the seed), their counts by state, and the rule that numbers measured
 //! in different ways are never put into one.
 
-use super::load::{Run, Varying, state_word, varying};
+use super::load::{Run, Varying, lookup, state_word, text, varying};
 use crate::record::State;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Configuration<'a> {
     /// Their settings.
     pub settings: &'a toml::Table,
+    /// Their point in the grid: axes with their values or labels as written.
+    pub point: Vec<(&'a str, &'a str)>,
     /// The runs, by seed.
     pub runs: Vec<&'a Run>,
+}
+
+impl Configuration<'_> {
+    /// The value of an axis of the grid, or of a setting, as text.
+    pub fn value(&self, key: &str) -> Option<String> {
+        let axis = self.point.iter().find(|(axis, _)| *axis == key).map(|(_, value)| (*value).to_owned());
+        axis.or_else(|| lookup(self.settings, key).map(text))
+    }
 }
 
 /// The configurations among some runs, in order of first appearance. Runs whose configuration could not be read have
@@ -21,7 +31,7 @@ pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Config
     let mut at: BTreeMap<String, usize> = BTreeMap::new();
     for run in runs.into_iter().filter(|r| !r.settings.is_empty()) {
         let index = *at.entry(run.settings.to_string()).or_insert_with(|| {
-            all.push(Configuration { settings: &run.settings, runs: Vec::new() });
+            all.push(Configuration { settings: &run.settings, point: run.point(), runs: Vec::new() });
             all.len() - 1
         });
         all[index].runs.push(run);
@@ -32,9 +42,24 @@ pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Config
     all
 }
 
-/// What differs between configurations.
+/// What differs between configurations: the axes of their grid where these tell all of them apart, else their settings.
 pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
-    varying(&configurations.iter().map(|c| c.settings).collect::<Vec<_>>())
+    let one_grid =
+        configurations.iter().flat_map(|c| &c.runs).all(|r| r.experiment == configurations[0].runs[0].experiment);
+    let points: BTreeSet<_> = configurations.iter().map(|c| &c.point).collect();
+    if !one_grid || points.len() < configurations.len() {
+        return varying(&configurations.iter().map(|c| c.settings).collect::<Vec<_>>());
+    }
+    let mut axes: Vec<&str> = Vec::new();
+    for (axis, _) in configurations.iter().flat_map(|c| &c.point) {
+        if !axes.contains(axis) {
+            axes.push(axis);
+        }
+    }
+    axes.into_iter()
+        .map(|axis| Varying { key: axis.to_owned(), values: configurations.iter().map(|c| c.value(axis)).collect() })
+        .filter(|v| v.values.windows(2).any(|pair| pair[0] != pair[1]))
+        .collect()
 }
 
 /// How many runs there are in each state.

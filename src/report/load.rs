@@ -105,6 +105,21 @@ impl Run {
         }
     }
 
+    /// Its point in the grid: axes with their values or labels as written, without the seed.
+    pub fn point(&self) -> Vec<(&str, &str)> {
+        let varies = self.facts.iter().flat_map(|f| &f.varies);
+        varies.map(|(axis, value)| (axis.as_str(), value.as_str())).filter(|(axis, _)| *axis != "seed").collect()
+    }
+
+    /// Whether it is what a selection asks for: an axis of the grid by its value or label, or a setting.
+    pub fn is(&self, key: &str, wanted: &serde_json::Value) -> bool {
+        if key == "seed" {
+            return self.seed.is_some() && wanted.as_u64() == self.seed;
+        }
+        let labelled = self.point().iter().any(|(axis, value)| *axis == key && wanted.as_str() == Some(value));
+        labelled || matches(&self.settings, key, wanted)
+    }
+
     /// All numbers of a metric of `eval.csv`, or of a scalar of `metrics.csv`, in order of steps.
     pub fn series(&self, metric: &str) -> Vec<(u64, f64)> {
         match self.evals.get(metric) {

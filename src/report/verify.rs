@@ -15,7 +15,7 @@
 //! - A *failed* run died for reasons that are no result; it counts as not done.
 
 use super::group::{Configuration, configurations, did_you_mean, differences, metric_names, protocol};
-use super::load::{LoadError, Run, distinct, load, matches, read_toml, state_word};
+use super::load::{LoadError, Run, distinct, load, read_toml, state_word};
 use super::stats::{Summary, difference, short, short_interval};
 use super::{FORMAT, markdown_table};
 use crate::eval::{Direction, direction};
@@ -275,12 +275,7 @@ pub fn verify(subjects: &[Subject]) -> Verification {
 type Selection = BTreeMap<String, serde_json::Value>;
 
 fn select<'a>(runs: &'a [Run], selection: &Selection) -> Vec<&'a Run> {
-    let selected = |run: &&Run| {
-        selection.iter().all(|(key, wanted)| match key.as_str() {
-            "seed" => run.seed.is_some() && wanted.as_u64() == run.seed,
-            key => matches(&run.settings, key, wanted),
-        })
-    };
+    let selected = |run: &&Run| selection.iter().all(|(key, wanted)| run.is(key, wanted));
     runs.iter().filter(selected).collect()
 }
 
@@ -408,8 +403,12 @@ fn partner<'a, 'b>(
             key.starts_with(&n) || n.starts_with(&key)
         })
     };
+    // By the axes of the grid, or by the settings where the selections name settings that no axis is called by.
     let agrees = |other: &&Configuration<'_>| {
-        super::load::varying(&[of.settings, other.settings]).iter().all(|setting| apart(&setting.key))
+        let axes = of.point.iter().chain(&other.point);
+        let mut others = axes.filter(|(axis, _)| !apart(axis)).peekable();
+        let on_axes = others.peek().is_some() && others.all(|(axis, _)| of.value(axis) == other.value(axis));
+        on_axes || super::load::varying(&[of.settings, other.settings]).iter().all(|setting| apart(&setting.key))
     };
     let text = selection_text(&better_than.select);
     match others {
@@ -832,6 +831,29 @@ mod tests {
         }
         // The mean of vanilla on a is 2.0005, twice that of hinge less 0.0005: the interval of the difference decides.
         assert_eq!(answer(&claim(fields(2.0, "mean")), &runs).verdict, Verdict::Undecided);
+    }
+
+    #[test]
+    fn labels_of_the_grid_select_and_pair() {
+        let runs = Runs::new();
+        for (game, settings, value) in
+            [("plain", "a = 1\nb = 2", 1.0), ("eager", "a = 3\nb = 4", 3.0), ("third", "a = 5\nb = 4", 2.0)]
+        {
+            for (seed, jitter) in (0..).zip([0.0, 0.01]) {
+                let evals: &[(&str, &[f64])] = &[("w1", &[value + jitter])];
+                runs.add(Sketch { settings, game, seed, evals, ..Sketch::default() });
+            }
+        }
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let ask = |fields| answer(&claim(fields), &runs);
+        assert_eq!(ask(json!({ "at-most": 1.2, "where": { "game": "plain" } })).verdict, Verdict::Holds);
+        let pair = json!({ "where": { "game": "plain" }, "better-than": { "where": { "game": "eager" }, "by": 2 } });
+        assert_eq!(ask(pair).verdict, Verdict::Holds);
+        let all = ask(json!({ "at-most": 1.2, "over": "every" }));
+        let mut parts: Vec<_> = all.parts.into_iter().map(|p| (p.configuration, p.verdict)).collect();
+        parts.sort();
+        let fails = |label: &str| (label.to_owned(), Verdict::Fails);
+        assert_eq!(parts, [fails("game eager"), ("game plain".to_owned(), Verdict::Holds), fails("game third")]);
     }
 
     #[test]
