@@ -269,6 +269,11 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
+    /// The folder of the frames that the animation is made of.
+    pub fn frames(&self) -> PathBuf {
+        self.path.join("frames")
+    }
+
     /// `animation.gif`.
     pub fn animation(&self) -> PathBuf {
         self.path.join("animation.gif")
