@@ -9,6 +9,7 @@ pub mod diff;
 mod fixture;
 pub mod group;
 pub mod load;
+pub mod page;
 pub mod stats;
 pub mod verify;
 

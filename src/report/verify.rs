@@ -192,7 +192,7 @@ impl Verification {
     }
 }
 
-fn part_text(claim: &Answer, part: &Part) -> String {
+pub(super) fn part_text(claim: &Answer, part: &Part) -> String {
     let label = if part.configuration.is_empty() { String::new() } else { format!("{}: ", part.configuration) };
     let mark = if claim.parts.len() > 1 { format!(" ({})", part.verdict.word()) } else { String::new() };
     let against = part.against.map(|s| format!(" against {}", summary_text(&s))).unwrap_or_default();
