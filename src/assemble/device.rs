@@ -22,6 +22,21 @@ pub fn open(name: &str, threads: usize) -> Result<Device, String> {
     Ok(Device::Cuda(index))
 }
 
+/// Tells the allocator to keep what it has. A pack asks for the same megabytes in every step; given back to the system
+/// each time, they came back as page faults, which were two thirds of a pack's time.
+pub fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: `mallopt` sets parameters of the allocator; it is called before other threads start.
+        #[expect(unsafe_code, reason = "the allocator has no other interface")]
+        unsafe {
+            libc::mallopt(libc::M_MMAP_MAX, 0);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+            libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        }
+    }
+}
+
 /// What is found, for `gantlet doctor`.
 pub fn facts() -> Vec<(String, String)> {
     let cuda = match load_cuda() {

@@ -27,6 +27,8 @@ pub enum WorkerExit {
     Experiment = 3,
     /// Data are missing or corrupt.
     Data = 4,
+    /// The disk does not take what is to be recorded: what stands there still stands.
+    Disk = 5,
     /// Told to stop: everything was saved.
     Interrupted = 130,
 }
@@ -38,6 +40,15 @@ pub struct Envelope {
     pub version: u32,
     /// What is asked.
     pub request: WorkerRequest,
+}
+
+impl WorkerExit {
+    /// The meaning of an exit code, where it has one.
+    pub fn from_code(code: i32) -> Option<Self> {
+        let all =
+            [Self::Done, Self::Unexpected, Self::Request, Self::Experiment, Self::Data, Self::Disk, Self::Interrupted];
+        all.into_iter().find(|&exit| exit as i32 == code)
+    }
 }
 
 /// What is asked of a worker.

@@ -104,6 +104,9 @@ pub struct RunState {
     /// The device of the last sitting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// The threads of its worker: another sitting takes as many, because sums over more threads round differently.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
     /// How many runs trained together in the last sitting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack_size: Option<usize>,
@@ -139,6 +142,7 @@ impl RunState {
             seed,
             varies,
             device: None,
+            threads: None,
             pack_size: None,
             versions: Versions::of_this_program(),
             process: None,
