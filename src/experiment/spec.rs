@@ -1,5 +1,6 @@
 //! One cell of an experiment, every default written out.
 
+use crate::base::Probability;
 use crate::data::DataSpec;
 use crate::eval::EvalSpec;
 use crate::loss::LossSpec;
@@ -114,10 +115,29 @@ pub enum ClaimOver {
     /// At least this share of the seeds.
     Share(ShareSpec),
 }
-/// A share of the seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// A share of the seeds, a bare number: `over = { share = 0.8 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Probability", into = "Probability")]
 pub struct ShareSpec {
     /// From 0 to 1.
     pub share: f64,
+}
+impl From<Probability> for ShareSpec {
+    fn from(share: Probability) -> Self {
+        Self { share: share.get() }
+    }
+}
+impl From<ShareSpec> for Probability {
+    fn from(spec: ShareSpec) -> Self {
+        Self::of(spec.share)
+    }
+}
+impl JsonSchema for ShareSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<Probability>()
+    }
 }

@@ -1,61 +1,8 @@
 //! What a TOML says of a network: a preset or a list of layers, and how weights begin.
 
-use crate::base::{NonNegative, Positive, Probability};
+use crate::base::{NonNegative, Positive, Probability, bare_number};
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::de::value::{MapAccessDeserializer, MapDeserializer};
-use serde::de::{Error, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// Lets a table whose one number says it all be written as that number: `{ linear = 8 }` for `{ linear = { out = 8 } }`.
-/// The type derives serde's traits with `remote = "Self"`, which makes them plain functions for the table's shape; what
-/// is written back is always the whole table.
-macro_rules! bare_number {
-    ($spec:ident, $field:ident, $expected:literal) => {
-        impl Serialize for $spec {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                Self::serialize(self, serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $spec {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct NumberOrTable;
-
-                impl NumberOrTable {
-                    fn number<'de, N: IntoDeserializer<'de, E>, E: Error>(number: N) -> Result<$spec, E> {
-                        $spec::deserialize(MapDeserializer::new(std::iter::once((stringify!($field), number))))
-                    }
-                }
-
-                impl<'de> Visitor<'de> for NumberOrTable {
-                    type Value = $spec;
-
-                    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        out.write_str($expected)
-                    }
-
-                    fn visit_i64<E: Error>(self, number: i64) -> Result<$spec, E> {
-                        Self::number(number)
-                    }
-
-                    fn visit_u64<E: Error>(self, number: u64) -> Result<$spec, E> {
-                        Self::number(number)
-                    }
-
-                    fn visit_f64<E: Error>(self, number: f64) -> Result<$spec, E> {
-                        Self::number(number)
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<$spec, A::Error> {
-                        $spec::deserialize(MapAccessDeserializer::new(table))
-                    }
-                }
-
-                deserializer.deserialize_any(NumberOrTable)
-            }
-        }
-    };
-}
+use serde::{Deserialize, Serialize};
 
 bare_number!(GainSpec, gain, "a gain above 0, or a table with `gain`");
 bare_number!(StdSpec, std, "a standard deviation of 0 or more, or a table with `std`");
@@ -601,4 +548,57 @@ pub struct LabelSpec {
     /// What the one-hot label passes through first; nothing where empty.
     #[serde(default)]
     pub layers: Vec<LayerSpec>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
+    struct File {
+        layers: Vec<LayerSpec>,
+    }
+
+    fn read(toml: &str) -> Result<File, String> {
+        toml::from_str(toml).map_err(|e| e.message().to_owned())
+    }
+
+    #[test]
+    fn a_bare_number_is_a_layers_main_number_and_the_whole_table_is_written_back() {
+        let bare = r"layers = [{ linear = 8 }, { dropout = 0.3 }, { gaussian-noise = 1 }, { upsample = 2 }, { leaky-relu = 0.1 },
+            { reshape = [128, 7, 7] }, { group-norm = 4 }, { residual = 16 }]";
+        let whole = r"layers = [{ linear = { out = 8 } }, { dropout = { rate = 0.3 } }, { gaussian-noise = { std = 1.0 } },
+            { upsample = { factor = 2 } }, { leaky-relu = { slope = 0.1 } }, { reshape = [128, 7, 7] },
+            { group-norm = { groups = 4 } }, { residual = { out = 16 } }]";
+        let file = read(bare).expect("bare numbers are fine");
+        assert_eq!(file, read(whole).expect("tables are fine"));
+        let written = toml::to_string(&file).expect("it can be written");
+        assert!(written.contains("out = 8") && written.contains("bias = true"), "{written}");
+        assert_eq!(read(&written).expect("what is written can be read"), file);
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_both_shapes_are() {
+        let wrong = |layer: &str| read(&format!("layers = [{layer}]")).expect_err(layer);
+        assert_eq!(
+            wrong("{ linear = \"8\" }"),
+            "invalid type: string \"8\", expected the count of outputs, or a table with `out`"
+        );
+        assert_eq!(wrong("{ dropout = 1.5 }"), "expected a number from 0 to 1, got 1.5");
+        assert_eq!(wrong("{ linear = -1 }"), "invalid value: integer `-1`, expected u32");
+        assert_eq!(
+            wrong("{ linear = { outs = 3 } }"),
+            "unknown field `outs`, expected one of `out`, `bias`, `init`, `weight`"
+        );
+    }
+
+    #[test]
+    fn the_schema_knows_both_shapes() {
+        let schema = serde_json::to_value(schemars::schema_for!(LayerSpec)).expect("a schema is JSON");
+        let linear = &schema["$defs"]["LinearSpec"]["anyOf"];
+        assert_eq!(linear[0]["type"], "integer");
+        assert_eq!(linear[1]["type"], "object");
+        assert_eq!(linear[1]["required"][0], "out");
+        assert_eq!(schema["$defs"]["DropoutSpec"]["anyOf"][0]["type"], "number");
+    }
 }

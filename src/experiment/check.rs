@@ -1,0 +1,432 @@
+//! What needs two values to be seen: checks of one cell, and of claims against a grid's cells.
+//!
+//! What needs networks' shapes or data's headers is not known here; it comes in through [`DeepCheck`].
+
+use super::diagnostic::{Mistake, known_names, listed};
+use super::node::Node;
+use super::plan::Cell;
+use super::spec::{Claim, Experiment};
+use crate::loss::AdversarialSpec;
+use crate::nn::{LayerSpec, NetworkSpec, NormSpec};
+use crate::objective::{AlgorithmSpec, LatentSpec};
+use crate::player::{EmaSpec, OptimizerSpec};
+use std::collections::BTreeMap;
+
+/// Something wrong with a cell, at a dotted key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, as in `architecture.generator.layers.3`; the longest beginning of it that the file has is shown.
+    pub path: String,
+    /// What, as a fragment without a period.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a key.
+    pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), help: None }
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// What only networks and data can tell of a cell: its facts, or what is wrong.
+pub type DeepCheck<'a> = dyn Fn(&Experiment) -> Result<CellFacts, Vec<Problem>> + 'a;
+
+/// What a plan shows of a cell beyond its settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CellFacts {
+    /// A table for each network.
+    pub networks: Vec<NetworkTable>,
+    /// The data in a few words.
+    pub data_note: String,
+    /// The names that `eval.csv` will have; empty where they are not known.
+    pub metrics: Vec<String>,
+}
+
+/// A network's layers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkTable {
+    /// The player.
+    pub name: String,
+    /// Its layers in order.
+    pub rows: Vec<NetworkRow>,
+    /// Parameters of all layers.
+    pub total: u64,
+}
+
+/// A layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkRow {
+    /// Its name within the network.
+    pub name: String,
+    /// What it is.
+    pub kind: String,
+    /// The shape that leaves it, without the batch.
+    pub shape: Vec<usize>,
+    /// Its parameters.
+    pub params: u64,
+}
+
+/// What is wrong with a cell, as far as its settings tell.
+pub fn cell(e: &Experiment) -> Vec<Problem> {
+    let mut wrong = Vec::new();
+    name(e, &mut wrong);
+    schedule(e, &mut wrong);
+    let AlgorithmSpec::Gan(gan) = &e.algorithm;
+    players(e, &mut wrong);
+    latent(&gan.latent, &mut wrong);
+    if let Some(ema) = &gan.ema {
+        averaging(ema, e.schedule.steps, &mut wrong);
+    }
+    loss(e, &mut wrong);
+    batch(e, &mut wrong);
+    for (player, optimizer) in [("generator", &e.optimizer.generator), ("discriminator", &e.optimizer.discriminator)] {
+        if let Some(spec) = optimizer {
+            moves(&format!("optimizer.{player}"), spec, e.schedule.steps, &mut wrong);
+        }
+    }
+    output(e, &mut wrong);
+    wrong
+}
+
+fn name(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let name = e.name.as_str();
+    if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.bytes().all(fine) {
+        wrong.push(
+            Problem::at("name", format!("`{name}` cannot name a folder"))
+                .with_help("write `name = \"…\"` with letters, digits, `-`, `_` and `.`, at most 100"),
+        );
+    }
+}
+
+/// Counts that must not be 0.
+fn positive(wrong: &mut Vec<Problem>, counts: &[(&str, u64)]) {
+    for (path, _) in counts.iter().filter(|(_, count)| *count == 0) {
+        wrong.push(Problem::at(*path, "expected 1 or more, got 0"));
+    }
+}
+
+fn schedule(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let schedule = &e.schedule;
+    let critic = &schedule.critic_steps;
+    positive(
+        wrong,
+        &[
+            ("schedule.steps", schedule.steps),
+            ("schedule.batch", u64::from(schedule.batch)),
+            ("schedule.generator-steps", u64::from(schedule.generator_steps)),
+            ("schedule.critic-steps", u64::from(critic.each)),
+        ],
+    );
+    if critic.many > 0 && critic.first == 0 && critic.every == 0 {
+        wrong.push(
+            Problem::at("schedule.critic-steps.many", format!("`many` = {} never happens", critic.many))
+                .with_help("say `first` (in the first so many steps) or `every` (each so many steps)"),
+        );
+    }
+    if critic.many == 0 && (critic.first > 0 || critic.every > 0) {
+        wrong.push(
+            Problem::at("schedule.critic-steps", "`first` and `every` do nothing without `many`")
+                .with_help("say how `many` updates there are in those steps"),
+        );
+    }
+}
+
+fn players(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let networks =
+        [("generator", e.architecture.generator.is_some()), ("discriminator", e.architecture.discriminator.is_some())];
+    let optimizers =
+        [("generator", e.optimizer.generator.is_some()), ("discriminator", e.optimizer.discriminator.is_some())];
+    for (section, what, players) in [("architecture", "a network", networks), ("optimizer", "an optimizer", optimizers)]
+    {
+        for (player, _) in players.iter().filter(|(_, there)| !there) {
+            wrong.push(
+                Problem::at(section, format!("`gan` needs {what} for its {player}"))
+                    .with_help(format!("add `{player}` to `[{section}]`")),
+            );
+        }
+    }
+}
+
+fn latent(latent: &LatentSpec, wrong: &mut Vec<Problem>) {
+    if latent.dim() == 0 {
+        wrong.push(Problem::at("algorithm.gan.latent", "a latent of 0 dimensions"));
+    }
+    let bounds = match latent {
+        LatentSpec::Uniform(uniform) => Some(("uniform", uniform.low, uniform.high)),
+        LatentSpec::Stratified(stratified) => Some(("stratified", stratified.low, stratified.high)),
+        _ => None,
+    };
+    if let Some((kind, low, high)) = bounds
+        && low >= high
+    {
+        wrong.push(Problem::at(
+            format!("algorithm.gan.latent.{kind}.low"),
+            format!("the low bound {low} is not below the high one, {high}"),
+        ));
+    }
+}
+
+fn averaging(ema: &EmaSpec, steps: u64, wrong: &mut Vec<Problem>) {
+    if ema.start >= steps {
+        wrong.push(
+            Problem::at(
+                "algorithm.gan.ema.start",
+                format!("averaging starts at step {}, and there are {steps}", ema.start),
+            )
+            .with_help("start earlier, or take `ema` out"),
+        );
+    }
+}
+
+fn loss(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let loss = &e.loss;
+    let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
+    let target = loss.label_smoothing.get();
+    if !takes_targets && target < 1.0 {
+        wrong.push(
+            Problem::at(
+                "loss.label-smoothing",
+                "label smoothing needs a loss with labels: `vanilla` or `non-saturating`",
+            )
+            .with_help("least squares has its targets in `least-squares.real`"),
+        );
+    }
+    if target <= 0.0 {
+        wrong.push(Problem::at("loss.label-smoothing", "the target of real examples is 0, as that of fakes"));
+    }
+    if !loss.penalties.is_empty()
+        && e.architecture.discriminator.as_ref().is_some_and(|n| uses_batch_norm(n, Half::Discriminator))
+    {
+        wrong.push(
+            Problem::at(
+                "loss.penalties",
+                "a penalty needs each example's own gradient, and the discriminator has batch norm",
+            )
+            .with_help("use `layer` norm or none in the discriminator (arXiv:1704.00028, section 4)"),
+        );
+    }
+}
+
+fn batch(e: &Experiment, wrong: &mut Vec<Problem>) {
+    if e.schedule.batch != 1 {
+        return;
+    }
+    let halves = [
+        ("generator", &e.architecture.generator, Half::Generator),
+        ("discriminator", &e.architecture.discriminator, Half::Discriminator),
+    ];
+    for (player, network, half) in halves {
+        let Some(network) = network else { continue };
+        let needs =
+            [(uses_batch_norm(network, half), "batch norm"), (uses_minibatch(network), "minibatch discrimination")];
+        for (_, what) in needs.iter().filter(|(there, _)| *there) {
+            wrong.push(Problem::at("schedule.batch", format!("a batch of 1 is too small: the {player} has {what}")));
+        }
+    }
+}
+
+/// Which player a preset builds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Generator,
+    Discriminator,
+}
+
+fn uses_batch_norm(network: &NetworkSpec, half: Half) -> bool {
+    match network {
+        NetworkSpec::Mlp(mlp) => mlp.norm == NormSpec::Batch,
+        NetworkSpec::Dcgan(dcgan) => dcgan.norm == NormSpec::Batch,
+        NetworkSpec::Resnet(resnet) => match resnet.norm {
+            Some(norm) => norm == NormSpec::Batch,
+            None => half == Half::Generator,
+        },
+        NetworkSpec::Layers(layers) => any_layer(layers, |layer| match layer {
+            LayerSpec::BatchNorm(_) => true,
+            LayerSpec::Residual(block) => block.norm == NormSpec::Batch,
+            _ => false,
+        }),
+    }
+}
+
+fn uses_minibatch(network: &NetworkSpec) -> bool {
+    match network {
+        NetworkSpec::Layers(layers) => {
+            any_layer(layers, |layer| matches!(layer, LayerSpec::MinibatchDiscrimination(_)))
+        }
+        _ => false,
+    }
+}
+
+fn any_layer(layers: &[LayerSpec], test: fn(&LayerSpec) -> bool) -> bool {
+    layers.iter().any(|layer| {
+        test(layer)
+            || match layer {
+                LayerSpec::Label(label) => any_layer(&label.layers, test),
+                _ => false,
+            }
+    })
+}
+
+fn moves(path: &str, spec: &OptimizerSpec, steps: u64, wrong: &mut Vec<Problem>) {
+    use crate::player::spec::LrSchedule;
+    let (tag, warm_up, schedule) = match spec {
+        OptimizerSpec::Adam(adam) => ("adam", adam.warm_up, &adam.schedule),
+        OptimizerSpec::Adamw(adam) => ("adamw", adam.warm_up, &adam.schedule),
+        OptimizerSpec::Rmsprop(rmsprop) => ("rmsprop", rmsprop.warm_up, &rmsprop.schedule),
+        OptimizerSpec::Sgd(sgd) => ("sgd", sgd.warm_up, &sgd.schedule),
+    };
+    if let OptimizerSpec::Adam(adam) | OptimizerSpec::Adamw(adam) = spec {
+        for (i, beta) in adam.betas.iter().enumerate().filter(|(_, beta)| beta.get() >= 1.0) {
+            let path = format!("{path}.{tag}.betas.{i}");
+            wrong.push(Problem::at(path, format!("expected a number below 1, got {}", beta.get())));
+        }
+    }
+    if warm_up > steps {
+        let path = format!("{path}.{tag}.warm-up");
+        wrong.push(Problem::at(path, format!("the warm-up takes {warm_up} steps, and there are {steps}")));
+    }
+    if let LrSchedule::Step(step) = schedule
+        && step.every == 0
+    {
+        wrong.push(Problem::at(format!("{path}.{tag}.schedule.step.every"), "expected 1 or more, got 0"));
+    }
+}
+
+fn output(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let output = &e.output;
+    positive(
+        wrong,
+        &[
+            ("output.metrics-every", output.metrics_every),
+            ("output.samples", u64::from(output.samples)),
+            ("output.keep", u64::from(output.keep)),
+            ("output.animation.every", output.animation.as_ref().map_or(1, |a| a.every)),
+        ],
+    );
+    if !e.eval.metrics.is_empty() {
+        positive(wrong, &[("eval.samples", u64::from(e.eval.samples))]);
+    }
+    for (i, metric) in e.eval.metrics.iter().enumerate() {
+        if e.eval.metrics[..i].contains(metric) {
+            wrong.push(Problem::at(format!("eval.metrics.{i}"), "this metric is there twice"));
+        }
+    }
+}
+
+/// What is wrong with a claim, given the grid's cells; and whether it says something of any of them.
+///
+/// `strict` is for a whole file: a selection without cells is then a mistake. Where `--set` has narrowed the grid, it is a
+/// claim that this narrower grid says nothing of.
+pub fn claim(claim: &Claim, node: &Node, cells: &[Cell], strict: bool) -> Result<bool, Vec<Mistake>> {
+    let mut wrong = Vec::new();
+    let ways = [
+        ("at-most", claim.at_most.is_some()),
+        ("at-least", claim.at_least.is_some()),
+        ("better-than", claim.better_than.is_some()),
+    ];
+    let said: Vec<&str> = ways.iter().filter(|(_, said)| *said).map(|(way, _)| *way).collect();
+    if said.len() != 1 {
+        let message = match said.as_slice() {
+            [] => "a claim says what it expects".to_owned(),
+            said => format!("a claim says one thing, and this one has {}", listed(said.iter().copied())),
+        };
+        let place = said.get(1).map_or(node.place, |way| node.place_of(way));
+        wrong.push(Mistake::at(place, message).with_help("one of `at-most`, `at-least`, `better-than`"));
+    }
+    if claim.better_than.as_ref().is_some_and(|b| b.by < 1.0 || !b.by.is_finite()) {
+        wrong.push(Mistake::at(node.place_of("better-than.by"), "expected a factor of 1 or more"));
+    }
+    let metrics = metric_names(cells);
+    // A name with a slash is a scalar of metrics.csv, known to the algorithm alone.
+    if !claim.metric.contains('/') && !metrics.contains(&claim.metric) {
+        let mut mistake = Mistake::at(node.place_of("metric"), format!("`eval.metrics` has no `{}`", claim.metric));
+        mistake.help = known_names(&claim.metric, metrics.iter().map(String::as_str))
+            .or_else(|| Some("name it in `[eval]`, as in `metrics = [\"…\"]`".to_owned()));
+        wrong.push(mistake);
+    }
+    let mut selects = selection(&claim.select, node.get("where"), cells, strict, &mut wrong);
+    if let Some(other) = &claim.better_than {
+        let place = node.get("better-than").and_then(|n| n.get("where"));
+        selects &= selection(&other.select, place, cells, strict, &mut wrong);
+    }
+    if wrong.is_empty() { Ok(selects) } else { Err(wrong) }
+}
+
+/// The metrics that some cell measures.
+fn metric_names(cells: &[Cell]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut last = None;
+    for cell in cells {
+        // The cells of one point share their facts, and most grids measure the same everywhere.
+        if last == Some((&cell.experiment.eval.metrics, &cell.facts.metrics)) {
+            continue;
+        }
+        last = Some((&cell.experiment.eval.metrics, &cell.facts.metrics));
+        let tags =
+            cell.resolved()["eval"]["metrics"].as_array().into_iter().flatten().filter_map(|metric| match metric {
+                serde_json::Value::Object(table) => table.keys().next().cloned(),
+                metric => metric.as_str().map(str::to_owned),
+            });
+        for name in tags.chain(cell.facts.metrics.iter().cloned()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+fn selection(
+    select: &BTreeMap<String, serde_json::Value>,
+    node: Option<&Node>,
+    cells: &[Cell],
+    strict: bool,
+    wrong: &mut Vec<Mistake>,
+) -> bool {
+    if cells.iter().any(|cell| cell.matches(select)) {
+        return true;
+    }
+    let Some(node) = node else { return false };
+    let mut found = false;
+    for (name, value) in select {
+        let Some((key, inner)) = node.entry(name) else { continue };
+        let alone = BTreeMap::from([(name.clone(), value.clone())]);
+        if cells.iter().any(|cell| cell.matches(&alone)) {
+            continue;
+        }
+        found = true;
+        let varying: Vec<&str> = {
+            let mut names: Vec<&str> = cells.iter().flat_map(|c| &c.varies).map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        if !varying.contains(&name.as_str()) && !cells.iter().any(|cell| cell.has(name)) {
+            let mut mistake = Mistake::at(key.place, format!("no cell has a key `{name}`"));
+            mistake.help = known_names(name, varying);
+            wrong.push(mistake);
+        } else if strict {
+            let mut values: Vec<&str> =
+                cells.iter().flat_map(|c| &c.varies).filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
+            values.sort_unstable();
+            values.dedup();
+            let mut mistake = Mistake::at(inner.place, format!("no cell has this value of `{name}`"));
+            mistake.help = known_names(&inner.spelled(), values);
+            wrong.push(mistake);
+        }
+    }
+    if !found && strict {
+        wrong.push(Mistake::at(node.place, "no cell has all of these values"));
+    }
+    false
+}

@@ -1,0 +1,314 @@
+//! From a file to one document: what it extends laid beneath it, `--set` laid over it.
+
+use super::diagnostic::{Diagnostic, Diagnostics, Mistake, Place, Sources, known_names};
+use super::node::{self, Key, Node, Value};
+use super::schema::Grammar;
+use crate::base::file::read_text;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A document with the texts that it came from.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The merged tree: the keys of a cell, and `seeds`, `grid` and `claims`. It has a `name`.
+    pub root: Node,
+    /// The texts.
+    pub sources: Sources,
+    /// The file.
+    pub file: PathBuf,
+    /// What `--set` said.
+    pub sets: Vec<Vec<Key>>,
+}
+
+/// Reads a file with all that it extends and lays `--set KEY=VALUE` over it.
+///
+/// # Errors
+/// If a file cannot be read, is not TOML or extends itself, or a `--set` cannot be understood.
+pub fn load(file: &Path, sets: &[String]) -> Result<Document, Diagnostics> {
+    let mut sources = Sources::default();
+    let root = read(file, &mut sources, &mut Vec::new(), None).map_err(Diagnostics::one)?;
+    finish(root, sources, file, sets)
+}
+
+/// As [`load`], for a text that is known under a file's name.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(file: &Path, text: &str, sets: &[String]) -> Result<Document, Diagnostics> {
+    let mut sources = Sources::default();
+    let root = tree(file, text, &mut sources, &mut Vec::new()).map_err(Diagnostics::one)?;
+    finish(root, sources, file, sets)
+}
+
+fn finish(mut root: Node, mut sources: Sources, file: &Path, sets: &[String]) -> Result<Document, Diagnostics> {
+    let mut paths = Vec::new();
+    let mut wrong = Vec::new();
+    for set in sets {
+        match lay_set(&mut root, set, &mut sources) {
+            Ok(path) => paths.push(path),
+            Err(mistake) => wrong.push(sources.show(mistake)),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Diagnostics(wrong));
+    }
+    if root.get("name").is_none() {
+        let stem = file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let table = root.table_mut().expect("a document is a table");
+        table.insert(0, (Key::new("name", Place::default()), Node::text(stem, Place::default())));
+    }
+    Ok(Document { root, sources, file: file.to_owned(), sets: paths })
+}
+
+/// The files that led to this one, with the place where the next was named.
+type Trail = Vec<PathBuf>;
+
+fn read(file: &Path, sources: &mut Sources, trail: &mut Trail, named: Option<Place>) -> Result<Node, Diagnostic> {
+    let text = read_text(file).map_err(|error| {
+        let missing = error.source.kind() == std::io::ErrorKind::NotFound;
+        match named {
+            Some(place) => {
+                let message = if missing { format!("there is no file {}", file.display()) } else { error.to_string() };
+                sources.show(Mistake::at(place, message).with_help("`extends` is relative to the file that says it"))
+            }
+            None if missing => Diagnostic::plain(
+                format!("there is no file {}", file.display()),
+                Some("`gantlet init NAME` writes a file to start from".to_owned()),
+            ),
+            None if file.is_dir() => Diagnostic::plain(
+                format!("{} is a folder", file.display()),
+                Some("name the TOML file in it".to_owned()),
+            ),
+            None => Diagnostic::plain(error.to_string(), None),
+        }
+    })?;
+    tree(file, &text, sources, trail)
+}
+
+fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostic> {
+    let source = sources.add(file.display().to_string(), text);
+    let mut over = Node::parse(text, source).map_err(|mistake| sources.show(mistake))?;
+    let Some((_, base)) = over.remove("extends") else { return Ok(over) };
+    let place = base.place;
+    let Some(name) = base.str() else {
+        return Err(sources.show(Mistake::at(place, format!("expected the path of a file, got {}", base.described()))));
+    };
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let base_file = folder.join(name);
+    let known = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    trail.push(known(file));
+    if let Some(start) = trail.iter().position(|path| *path == known(&base_file)) {
+        let names: Vec<_> = trail[start..]
+            .iter()
+            .chain([&trail[start]])
+            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            .collect();
+        let message = format!("`extends` goes in a circle: {}", names.join(" → "));
+        return Err(sources.show(Mistake::at(place, message).with_help("take one of them out")));
+    }
+    let mut root = read(&base_file, sources, trail, Some(place))?;
+    trail.pop();
+    // One seed and several seeds are two ways to say the same thing: the later file decides.
+    for (said, other) in [("seed", "seeds"), ("seeds", "seed")] {
+        if over.get(said).is_some() {
+            root.remove(other);
+        }
+    }
+    // A name belongs to one file: the one that extends takes its own, from its key or from its file.
+    root.remove("name");
+    node::merge(&mut root, &over, Grammar::get());
+    Ok(root)
+}
+
+fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>, Mistake> {
+    let source = sources.add("--set", set);
+    let Some((path, value)) = set.split_once('=') else {
+        let mistake = Mistake::at(Place::new(source, 0..set.len()), format!("expected KEY=VALUE, got `{set}`"));
+        return Err(mistake.with_help("as in `--set schedule.steps=200`"));
+    };
+    let keys = node::parse_path(path, 0, source)?;
+    let offset = path.len() + 1;
+    let value = match Node::parse_value(value, offset, source) {
+        Ok(value) => value,
+        Err(mistake) if value.trim_start().starts_with(['[', '{', '"', '\'']) => return Err(mistake),
+        Err(_) => Node::text(value.trim(), Place::new(source, offset..set.len())),
+    };
+    let first = &*keys[0].name;
+    match first {
+        "extends" => {
+            return Err(
+                Mistake::at(keys[0].place, "`extends` belongs in a file").with_help("make a file that extends both")
+            );
+        }
+        "seed" => drop(root.remove("seeds")),
+        "seeds" => drop(root.remove("seed")),
+        _ => {
+            // An axis of the grid would set the key again: it is narrowed to this value.
+            if let Some((_, grid)) =
+                root.table_mut().expect("a document is a table").iter_mut().find(|(k, _)| &*k.name == "grid")
+                && narrow(grid, "", &node::dotted(&keys), &keys, &value)?
+            {
+                return Ok(keys);
+            }
+        }
+    }
+    node::set(root, &keys, value, Grammar::get())?;
+    Ok(keys)
+}
+
+/// Narrows the axis of this name to one value; whether there is one.
+fn narrow(grid: &mut Node, prefix: &str, name: &str, keys: &[Key], value: &Node) -> Result<bool, Mistake> {
+    let mut found = false;
+    for (key, inner) in grid.table_mut().into_iter().flatten() {
+        let whole = format!("{prefix}{}", key.name);
+        if whole == name && inner.array().is_some() {
+            let items = vec![value.clone()];
+            *inner = Node { value: Value::Array(Arc::new(items)), place: value.place };
+            found = true;
+        } else if &*key.name == "union" && prefix.is_empty() {
+            if let Value::Array(items) = &mut inner.value {
+                for item in Arc::make_mut(items) {
+                    found |= narrow(item, "", name, keys, value)?;
+                }
+            }
+        } else if &*key.name == "zip" && prefix.is_empty() {
+            if inner.array().into_iter().flatten().any(|group| group.get(name).is_some()) {
+                return Err(Mistake::at(keys[0].place, format!("`{name}` moves together with other axes of the grid"))
+                    .with_help("its values cannot be set alone; extend the file with another grid"));
+            }
+        } else if inner.table().is_some() && &*key.name != "exclude" {
+            found |= narrow(inner, &format!("{whole}."), name, keys, value)?;
+        }
+    }
+    Ok(found)
+}
+
+/// The seeds that a document asks for: `seeds`, or the one `seed`, or 0.
+///
+/// # Errors
+/// If they cannot be understood, or one is there twice.
+pub fn seeds(root: &Node) -> Result<Vec<u64>, Mistake> {
+    let Some((key, node)) = root.entry("seeds") else {
+        // A wrong `seed` is found where the cell is read.
+        return Ok(vec![root.get("seed").and_then(whole).unwrap_or(0)]);
+    };
+    if root.get("seed").is_some() {
+        return Err(Mistake::at(key.place, "both `seed` and `seeds` are said").with_help("keep one"));
+    }
+    let refuse =
+        |node: &Node, expected: &str| Mistake::at(node.place, format!("expected {expected}, got {}", node.described()));
+    let count = |node: &Node| {
+        whole(node).filter(|n| (1..=1_000_000).contains(n)).ok_or_else(|| refuse(node, "a count of 1 or more"))
+    };
+    match &node.value {
+        Value::Integer(..) => Ok((0..count(node)?).collect()),
+        Value::Array(items) => {
+            let mut seeds = Vec::new();
+            for item in items.iter() {
+                let seed = whole(item).ok_or_else(|| refuse(item, "a seed: a whole number of 0 or more"))?;
+                if seeds.contains(&seed) {
+                    return Err(Mistake::at(item.place, format!("seed {seed} is there twice")));
+                }
+                seeds.push(seed);
+            }
+            if seeds.is_empty() { Err(Mistake::at(node.place, "an empty list of seeds")) } else { Ok(seeds) }
+        }
+        Value::Table(table) => {
+            if let Some((key, _)) = table.iter().find(|(key, _)| !["count", "first"].contains(&&*key.name)) {
+                let mut mistake = Mistake::at(key.place, format!("unknown key `{}` in `seeds`", key.name));
+                mistake.help = known_names(&key.name, ["count", "first"]);
+                return Err(mistake);
+            }
+            let Some(number) = node.get("count") else { return Err(Mistake::at(node.place, "`seeds` needs `count`")) };
+            let first = match node.get("first") {
+                Some(first) => whole(first).ok_or_else(|| refuse(first, "a whole number of 0 or more"))?,
+                None => 0,
+            };
+            Ok((first..first.saturating_add(count(number)?)).collect())
+        }
+        _ => Err(refuse(node, "a count, a list of seeds, or `{ count = 8, first = 0 }`")),
+    }
+}
+
+fn whole(node: &Node) -> Option<u64> {
+    match node.value {
+        Value::Integer(value, _) => u64::try_from(value).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str, sets: &[&str]) -> Result<Document, String> {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        parse(Path::new("toy.toml"), text, &sets).map_err(|d| d.to_string())
+    }
+
+    fn seeds_of(text: &str) -> Result<Vec<u64>, String> {
+        seeds(&document(text, &[]).expect("reads").root).map_err(|m| m.message)
+    }
+
+    #[test]
+    fn seeds_are_a_count_a_list_or_a_count_from_a_first_one() {
+        assert_eq!(seeds_of(""), Ok(vec![0]));
+        assert_eq!(seeds_of("seed = 7"), Ok(vec![7]));
+        assert_eq!(seeds_of("seeds = 3"), Ok(vec![0, 1, 2]));
+        assert_eq!(seeds_of("seeds = [4, 2]"), Ok(vec![4, 2]));
+        assert_eq!(seeds_of("seeds = { count = 2, first = 10 }"), Ok(vec![10, 11]));
+        assert!(seeds_of("seeds = 0").is_err());
+        assert!(seeds_of("seeds = [1, 1]").is_err());
+        assert!(seeds_of("seeds = { cuont = 1 }").is_err());
+        assert!(seeds_of("seed = 1\nseeds = 2").is_err());
+    }
+
+    #[test]
+    fn what_is_set_is_a_toml_value_or_else_a_text() {
+        let root = document(
+            "",
+            &["schedule.steps=200", "data=shapes", "loss.adversarial=hinge", "seeds=[1, 2]", "about=\"x = y\""],
+        )
+        .expect("sets")
+        .root;
+        assert_eq!(
+            root.to_json().to_string(),
+            r#"{"name":"toy","schedule":{"steps":200},"data":"shapes","loss":{"adversarial":"hinge"},"seeds":[1,2],"about":"x = y"}"#
+        );
+        assert_eq!(document("", &["x"]).expect_err("no value"), "--set:1:1: expected KEY=VALUE, got `x`");
+        assert!(document("", &["seeds=[1"]).is_err());
+    }
+
+    #[test]
+    fn a_set_narrows_the_axis_of_the_same_name_and_one_seed_replaces_many() {
+        let root = document(
+            "seeds = 4\n[grid]\n\"loss.adversarial\" = [\"hinge\", \"vanilla\"]\n[grid.schedule]\nsteps = [1, 2]",
+            &["loss.adversarial=vanilla", "schedule.steps=9", "seed=3"],
+        )
+        .expect("sets")
+        .root;
+        assert_eq!(
+            root.to_json().to_string(),
+            r#"{"name":"toy","grid":{"loss.adversarial":["vanilla"],"schedule":{"steps":[9]}},"seed":3}"#
+        );
+    }
+
+    #[test]
+    fn files_extend_each_other_in_chains_but_not_in_circles() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
+        write("a.toml", "name = 'a'\nseeds = 8\n[schedule]\nsteps = 1\nbatch = 1");
+        write("b.toml", "extends = 'a.toml'\n[schedule]\nsteps = 2");
+        write("c.toml", "extends = './b.toml'\nseed = 5\n[schedule]\nbatch = 3");
+        let root = load(&folder.path().join("c.toml"), &[]).expect("loads").root;
+        assert_eq!(root.to_json().to_string(), r#"{"name":"c","schedule":{"steps":2,"batch":3},"seed":5}"#);
+        write("a.toml", "extends = 'c.toml'");
+        let wrong = load(&folder.path().join("c.toml"), &[]).expect_err("a circle").to_string();
+        assert!(
+            wrong.ends_with("a.toml:1:11: `extends` goes in a circle: c.toml → b.toml → a.toml → c.toml"),
+            "{wrong}"
+        );
+        let wrong = load(&folder.path().join("d.toml"), &[]).expect_err("no file");
+        assert!(wrong.0[0].help.as_deref().is_some_and(|h| h.contains("gantlet init")), "{wrong}");
+    }
+}
