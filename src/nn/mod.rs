@@ -1,5 +1,23 @@
 //! Layers: what a TOML says of them, the shapes that follow, and the forward passes with a run axis.
 
+pub mod forward;
+pub mod init;
+pub mod plan;
 pub mod spec;
 
+mod activation;
+mod dense;
+mod image;
+mod norm;
+mod preset;
+mod weight;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod trial;
+
+pub use forward::{Mode, Noise, Output};
+pub use init::ParamInit;
+pub use plan::{Head, NetworkPlan, ParamPlan, Problem, Role, Row, Wiring};
 pub use spec::{ActivationSpec, ArchitectureSpec, InitSpec, LayerSpec, NetworkSpec, NormSpec};

@@ -1,8 +1,81 @@
 //! What a TOML says of a network: a preset or a list of layers, and how weights begin.
 
 use crate::base::{NonNegative, Positive, Probability};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{Error, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Lets a table whose one number says it all be written as that number: `{ linear = 8 }` for `{ linear = { out = 8 } }`.
+/// The type derives serde's traits with `remote = "Self"`, which makes them plain functions for the table's shape; what
+/// is written back is always the whole table.
+macro_rules! bare_number {
+    ($spec:ident, $field:ident, $expected:literal) => {
+        impl Serialize for $spec {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                Self::serialize(self, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $spec {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct NumberOrTable;
+
+                impl NumberOrTable {
+                    fn number<'de, N: IntoDeserializer<'de, E>, E: Error>(number: N) -> Result<$spec, E> {
+                        $spec::deserialize(MapDeserializer::new(std::iter::once((stringify!($field), number))))
+                    }
+                }
+
+                impl<'de> Visitor<'de> for NumberOrTable {
+                    type Value = $spec;
+
+                    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        out.write_str($expected)
+                    }
+
+                    fn visit_i64<E: Error>(self, number: i64) -> Result<$spec, E> {
+                        Self::number(number)
+                    }
+
+                    fn visit_u64<E: Error>(self, number: u64) -> Result<$spec, E> {
+                        Self::number(number)
+                    }
+
+                    fn visit_f64<E: Error>(self, number: f64) -> Result<$spec, E> {
+                        Self::number(number)
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<$spec, A::Error> {
+                        $spec::deserialize(MapAccessDeserializer::new(table))
+                    }
+                }
+
+                deserializer.deserialize_any(NumberOrTable)
+            }
+        }
+    };
+}
+
+bare_number!(GainSpec, gain, "a gain above 0, or a table with `gain`");
+bare_number!(StdSpec, std, "a standard deviation of 0 or more, or a table with `std`");
+bare_number!(BoundSpec, bound, "a bound of 0 or more, or a table with `bound`");
+bare_number!(SlopeSpec, slope, "a slope of 0 or more, or a table with `slope`");
+bare_number!(GroupsSpec, groups, "the count of groups, or a table with `groups`");
+bare_number!(LinearSpec, out, "the count of outputs, or a table with `out`");
+bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
+bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
+bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
+
+/// The schema of a table that may be a bare whole number.
+fn or_integer(table: &mut Schema) {
+    *table = json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, table.clone()] });
+}
+
+/// The schema of a table that may be a bare number.
+fn or_number(table: &mut Schema) {
+    *table = json_schema!({ "anyOf": [{ "type": "number" }, table.clone()] });
+}
 
 /// The networks of an experiment, one a player.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +115,8 @@ pub enum InitSpec {
 
 /// A factor on an initialization.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "GainSpec", transform = or_number)]
 pub struct GainSpec {
     /// The factor; 1 where nothing is said.
     #[serde(default = "GainSpec::gain")]
@@ -55,14 +129,16 @@ impl GainSpec {
 }
 /// A standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "StdSpec", transform = or_number)]
 pub struct StdSpec {
     /// The standard deviation.
     pub std: NonNegative,
 }
 /// A symmetric bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "BoundSpec", transform = or_number)]
 pub struct BoundSpec {
     /// Numbers lie within ± this.
     pub bound: NonNegative,
@@ -115,6 +191,7 @@ fn zero_probability() -> Probability {
 
 /// The DCGAN pyramid; which half it is follows from the player.
 ///
+/// As in the paper's code no weight has a bias; where `norm` is `none`, every weight has one (as in WGAN-GP and SN-GAN).
 /// A generator of side 2^k starts at 4×4 (28: at 7×7) and doubles; a discriminator halves until there. Channels at the
 /// image's end are `channels` and double with every halving of the side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -217,7 +294,8 @@ pub enum ActivationSpec {
 }
 /// The slope of a leaky relu.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "SlopeSpec", transform = or_number)]
 pub struct SlopeSpec {
     /// For x < 0; 0.2 where nothing is said, as DCGAN has it.
     #[serde(default = "SlopeSpec::slope")]
@@ -226,6 +304,12 @@ pub struct SlopeSpec {
 impl SlopeSpec {
     fn slope() -> NonNegative {
         NonNegative::of(0.2)
+    }
+}
+impl Default for SlopeSpec {
+    /// DCGAN's.
+    fn default() -> Self {
+        Self { slope: Self::slope() }
     }
 }
 
@@ -240,14 +324,15 @@ pub enum NormSpec {
     Batch,
     /// Over channels and map, an example at a time, with a gain and bias a channel (arXiv:1607.06450).
     Layer,
-    /// Over the map, a channel and example at a time.
+    /// Over the map, a channel and example at a time, without gain and bias.
     Instance,
-    /// Over groups of channels (arXiv:1803.08494).
+    /// Over groups of channels, with a gain and bias a channel (arXiv:1803.08494).
     Group(GroupsSpec),
 }
 /// How many groups the channels form.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "GroupsSpec", transform = or_integer)]
 pub struct GroupsSpec {
     /// Must divide the channels.
     pub groups: u32,
@@ -311,7 +396,8 @@ pub enum LayerSpec {
 
 /// A linear layer, or the bare number of its outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "LinearSpec", transform = or_integer)]
 pub struct LinearSpec {
     /// Outputs.
     pub out: u32,
@@ -369,13 +455,14 @@ pub enum WeightNormSpec {
     Plain,
     /// W/σ(W), one power step a training pass (arXiv:1802.05957).
     Spectral,
-    /// g·V/‖V‖ a row (arXiv:1602.07868).
+    /// g·V/‖V‖ an output (arXiv:1602.07868); g begins at the norm that V begins with on average.
     Norm,
 }
 
 /// A whole factor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "FactorSpec", transform = or_integer)]
 pub struct FactorSpec {
     /// The factor; 2 where nothing is said.
     #[serde(default = "FactorSpec::factor")]
@@ -440,7 +527,8 @@ impl Default for BatchNormSpec {
 
 /// Dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "DropoutSpec", transform = or_number)]
 pub struct DropoutSpec {
     /// The share that is silenced; 0.5 where nothing is said.
     #[serde(default = "DropoutSpec::rate")]
@@ -475,7 +563,8 @@ impl MinibatchSpec {
 
 /// A residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "ResidualSpec", transform = or_integer)]
 pub struct ResidualSpec {
     /// Channels out.
     pub out: u32,
@@ -512,4 +601,57 @@ pub struct LabelSpec {
     /// What the one-hot label passes through first; nothing where empty.
     #[serde(default)]
     pub layers: Vec<LayerSpec>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
+    struct File {
+        layers: Vec<LayerSpec>,
+    }
+
+    fn read(toml: &str) -> Result<File, String> {
+        toml::from_str(toml).map_err(|e| e.message().to_owned())
+    }
+
+    #[test]
+    fn a_bare_number_is_a_layers_main_number_and_the_whole_table_is_written_back() {
+        let bare = r"layers = [{ linear = 8 }, { dropout = 0.3 }, { gaussian-noise = 1 }, { upsample = 2 }, { leaky-relu = 0.1 },
+            { reshape = [128, 7, 7] }, { group-norm = 4 }, { residual = 16 }]";
+        let whole = r"layers = [{ linear = { out = 8 } }, { dropout = { rate = 0.3 } }, { gaussian-noise = { std = 1.0 } },
+            { upsample = { factor = 2 } }, { leaky-relu = { slope = 0.1 } }, { reshape = [128, 7, 7] },
+            { group-norm = { groups = 4 } }, { residual = { out = 16 } }]";
+        let file = read(bare).expect("bare numbers are fine");
+        assert_eq!(file, read(whole).expect("tables are fine"));
+        let written = toml::to_string(&file).expect("it can be written");
+        assert!(written.contains("out = 8") && written.contains("bias = true"), "{written}");
+        assert_eq!(read(&written).expect("what is written can be read"), file);
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_both_shapes_are() {
+        let wrong = |layer: &str| read(&format!("layers = [{layer}]")).expect_err(layer);
+        assert_eq!(
+            wrong("{ linear = \"8\" }"),
+            "invalid type: string \"8\", expected the count of outputs, or a table with `out`"
+        );
+        assert_eq!(wrong("{ dropout = 1.5 }"), "expected a number from 0 to 1, got 1.5");
+        assert_eq!(wrong("{ linear = -1 }"), "invalid value: integer `-1`, expected u32");
+        assert_eq!(
+            wrong("{ linear = { outs = 3 } }"),
+            "unknown field `outs`, expected one of `out`, `bias`, `init`, `weight`"
+        );
+    }
+
+    #[test]
+    fn the_schema_knows_both_shapes() {
+        let schema = serde_json::to_value(schemars::schema_for!(LayerSpec)).expect("a schema is JSON");
+        let linear = &schema["$defs"]["LinearSpec"]["anyOf"];
+        assert_eq!(linear[0]["type"], "integer");
+        assert_eq!(linear[1]["type"], "object");
+        assert_eq!(linear[1]["required"][0], "out");
+        assert_eq!(schema["$defs"]["DropoutSpec"]["anyOf"][0]["type"], "number");
+    }
 }

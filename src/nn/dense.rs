@@ -1,0 +1,51 @@
+//! Layers over vectors `[R, B, F]`: one product for all runs of a pack.
+
+use tch::Tensor;
+
+/// x·W + b for `x` `[R, B, in]`, `w` `[R, in, out]`, `bias` `[R, out]`, with the same bits for any count of runs.
+///
+/// libtorch hands a product with a side of one and a single run to another routine (gemv), whose sums round
+/// differently; such products are elementwise products and sums here.
+pub(super) fn product(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let (runs, batch, inputs) = x.size3().expect("a linear layer takes [runs, batch, features]");
+    let outputs = w.size()[2];
+    let bias = bias.map(|bias| per_run(bias, runs));
+    let product = if outputs == 1 {
+        (x * w.view([runs, 1, inputs])).sum_dim_intlist(-1, true, None)
+    } else if inputs == 1 {
+        x * w
+    } else if batch == 1 {
+        (x.transpose(1, 2) * w).sum_dim_intlist(1, true, None)
+    } else {
+        return match bias {
+            Some(bias) => bias.baddbmm(x, w, 1, 1),
+            None => x.bmm(w),
+        };
+    };
+    match bias {
+        Some(bias) => product + bias,
+        None => product,
+    }
+}
+
+/// Numbers `[R, F]` so that they broadcast against `[R, B, F]`; with one run they already do.
+pub(super) fn per_run(x: &Tensor, runs: i64) -> Tensor {
+    if runs == 1 { x.shallow_clone() } else { x.unsqueeze(1) }
+}
+
+/// The largest of each `pieces` neighbours: `[R, B, units·pieces]` to `[R, B, units]`.
+pub(super) fn maxout(x: &Tensor, pieces: usize) -> Tensor {
+    let (runs, batch, _) = x.size3().expect("maxout takes [runs, batch, features]");
+    x.view([runs, batch, -1, pieces as i64]).max_dim(-1, false).0
+}
+
+/// Appends o_b = Σ_j exp(−‖M_ib − M_jb‖₁), the closeness of each example to its batch (itself included), where the rows
+/// of M = x·T are `kernels` vectors (arXiv:1606.03498, section 3.2).
+pub(super) fn minibatch(x: &Tensor, t: &Tensor, kernels: usize, mean: bool) -> Tensor {
+    let (runs, batch, _) = x.size3().expect("minibatch discrimination takes [runs, batch, features]");
+    let m = product(x, t, None).view([runs, batch, kernels as i64, -1]);
+    let distance = (m.unsqueeze(2) - m.unsqueeze(1)).abs().sum_dim_intlist(-1, false, None);
+    let closeness = distance.neg().exp();
+    let closeness = if mean { closeness.mean_dim(2, false, None) } else { closeness.sum_dim_intlist(2, false, None) };
+    Tensor::cat(&[x, &closeness], 2)
+}

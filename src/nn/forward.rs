@@ -1,0 +1,441 @@
+//! Networks at work: all runs of a pack at once, each with the numbers that it would get alone.
+//!
+//! Activations are `[R, B, …]`, parameters `[R, …]`. On the CPU with one thread a run of a pack of any size R has, bit
+//! for bit, the outputs and derivatives that it has with R = 1; how is written beside each operation.
+
+use super::activation::activate;
+use super::plan::{Linear, NetworkPlan, Role, Step};
+use super::spec::PoolKind;
+use super::{dense, image, norm, weight};
+use tch::{Device, Kind, Tensor};
+
+/// What a network says.
+#[derive(Debug)]
+pub struct Output {
+    /// A generator's examples `[R, B, …]`, or a discriminator's logits `[R, B]`.
+    pub out: Tensor,
+    /// What entered a discriminator's last linear layer, `[R, B, F]`.
+    pub features: Option<Tensor>,
+    /// The class logits of an auxiliary classifier, `[R, B, classes]`.
+    pub class_logits: Option<Tensor>,
+}
+
+/// Where dropout and noise come from: each run draws from its own seed.
+pub trait Noise {
+    /// Numbers from U[0, 1): `[R, …]` for the shape that one run needs.
+    fn uniform(&mut self, shape_of_one_run: &[i64]) -> Tensor;
+    /// Numbers from N(0, 1): `[R, …]` for the shape that one run needs.
+    fn normal(&mut self, shape_of_one_run: &[i64]) -> Tensor;
+}
+
+/// How a network is used.
+pub struct Mode<'a> {
+    /// Whether it learns: batch statistics, dropout and noise on, running statistics and spectral vectors updated.
+    pub train: bool,
+    /// Where dropout and noise come from.
+    pub noise: &'a mut dyn Noise,
+}
+
+impl NetworkPlan {
+    /// What the network says of `x`.
+    ///
+    /// # Shape
+    /// `params`: in the order of [`NetworkPlan::params`], each `[R, …]`, where runs may lie apart. `x`: `[R, B, …input]`.
+    /// `labels`: whole numbers below the count of classes, `[R, B]`.
+    ///
+    /// # Panics
+    /// If shapes are others, or a network that looks at labels gets none.
+    pub fn forward(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
+        let runs = x.size()[0];
+        if !self.loops || x.device() != Device::Cpu {
+            return self.together(params, x, labels, mode);
+        }
+        if runs > 1 {
+            return self.one_by_one(runs, params, x, labels, mode);
+        }
+        // The gradients of one pass are summed before they meet those of another, as they are at a pack's slices:
+        // another order of the same sum would round differently.
+        let params: Vec<Tensor> = (params.iter().zip(&self.params))
+            .map(|(param, plan)| if plan.learned { param.alias() } else { param.shallow_clone() })
+            .collect();
+        self.together(&params, &x.alias(), labels, mode)
+    }
+
+    /// One run after the other: convolutions over many channels do not gain from a pack on the CPU, and their bits
+    /// would depend on it.
+    fn one_by_one(
+        &self,
+        runs: i64,
+        params: &[Tensor],
+        x: &Tensor,
+        labels: Option<&Tensor>,
+        mode: &mut Mode<'_>,
+    ) -> Output {
+        // A split's backward joins the gradients of all runs at once. Buffers are written to, which needs plain slices.
+        let params: Vec<Vec<Tensor>> = (params.iter().zip(&self.params))
+            .map(|(p, plan)| if plan.learned { p.split(1, 0) } else { (0..runs).map(|r| p.narrow(0, r, 1)).collect() })
+            .collect();
+        let inputs = x.split(1, 0);
+        let mut drawn = Drawn { source: mode.noise, all: Vec::new(), run: 0, next: 0 };
+        let outputs: Vec<Output> = (inputs.iter().zip(0..runs))
+            .map(|(x, r)| {
+                (drawn.run, drawn.next) = (r, 0);
+                let params: Vec<Tensor> = params.iter().map(|slices| slices[r as usize].shallow_clone()).collect();
+                let labels = labels.map(|labels| labels.narrow(0, r, 1));
+                let mut mode = Mode { train: mode.train, noise: &mut drawn };
+                self.together(&params, x, labels.as_ref(), &mut mode)
+            })
+            .collect();
+        let joined = |part: fn(&Output) -> Option<&Tensor>| {
+            let parts: Option<Vec<&Tensor>> = outputs.iter().map(part).collect();
+            parts.map(|parts| Tensor::cat(&parts, 0))
+        };
+        Output {
+            out: joined(|o| Some(&o.out)).expect("every run has an output"),
+            features: joined(|o| o.features.as_ref()),
+            class_logits: joined(|o| o.class_logits.as_ref()),
+        }
+    }
+
+    fn together(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
+        let (runs, batch) = (x.size()[0], x.size()[1]);
+        let one_hot = labels.filter(|_| self.classes > 0).map(|labels| one_hot(labels, self.classes as i64));
+        let mut pass = Pass { params, one_hot: one_hot.as_ref(), runs, batch, mode };
+        let (before, after) = self.steps.split_at(self.features_at.unwrap_or(0));
+        let at_last = pass.through(before, x);
+        let out = pass.through(after, &at_last);
+        if self.role == Role::Generator {
+            return Output { out, features: None, class_logits: None };
+        }
+        let features = self.features_at.map(|_| at_last);
+        let logits = out.view([runs, batch]);
+        let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| pass.linear(head, h));
+        let out = match (&self.projection, &features) {
+            (Some(embedding), Some(h)) => {
+                let v = weight::effective(embedding, params, pass.mode.train);
+                let chosen = dense::product(pass.labels(), &v, None);
+                logits + (chosen * h).sum_dim_intlist(-1, false, None)
+            }
+            _ => logits,
+        };
+        Output { out, features, class_logits }
+    }
+}
+
+/// Whole numbers `[R, B]` as `[R, B, classes]` of zeros and ones.
+fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
+    let all = Tensor::arange(classes, (Kind::Int64, labels.device()));
+    labels.unsqueeze(-1).eq_tensor(&all).to_kind(Kind::Float)
+}
+
+/// One way through the steps.
+struct Pass<'a, 'm, 'n> {
+    params: &'a [Tensor],
+    one_hot: Option<&'a Tensor>,
+    runs: i64,
+    batch: i64,
+    mode: &'m mut Mode<'n>,
+}
+
+impl Pass<'_, '_, '_> {
+    fn through(&mut self, steps: &[Step], x: &Tensor) -> Tensor {
+        steps.iter().fold(x.shallow_clone(), |x, step| self.step(step, &x))
+    }
+
+    fn step(&mut self, step: &Step, x: &Tensor) -> Tensor {
+        let params = self.params;
+        let optional = |index: &Option<usize>| index.map(|i| &params[i]);
+        match step {
+            Step::Fold => image::fold(x),
+            Step::Unfold => image::unfold(x, self.runs),
+            Step::Reshape(shape) => {
+                let mut whole = vec![self.runs, self.batch];
+                whole.extend(shape.iter().map(|&n| n as i64));
+                x.reshape(whole)
+            }
+            Step::Linear(linear) => self.linear(linear, x),
+            Step::Conv(conv) => {
+                let w = weight::effective(&conv.weight, params, self.mode.train);
+                image::convolve(conv, x, &w, optional(&conv.bias))
+            }
+            Step::Upsample(factor) => image::upsample(x, *factor),
+            Step::Downsample(factor) => image::downsample(x, *factor),
+            Step::GlobalPool(PoolKind::Mean) => x.mean_dim([3, 4].as_slice(), false, None),
+            Step::GlobalPool(PoolKind::Sum) => x.sum_dim_intlist([3, 4].as_slice(), false, None),
+            Step::Activation(activation) => activate(x, *activation),
+            Step::Maxout { linear, pieces } => dense::maxout(&self.linear(linear, x), *pieces),
+            Step::BatchNorm(batch_norm) => norm::batch_norm(batch_norm, x, params, self.mode.train),
+            Step::GroupNorm { groups, gain, bias, folded } => {
+                norm::group_norm(x, *groups, optional(gain), optional(bias), *folded, self.runs)
+            }
+            Step::Dropout(rate) if self.mode.train && *rate > 0.0 => {
+                let drawn = self.mode.noise.uniform(&x.size()[1..]);
+                // Where everything is silenced nothing is scaled up.
+                let scale = if *rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
+                x * (drawn.ge(*rate).to_kind(x.kind()) * scale)
+            }
+            Step::GaussianNoise(std) if self.mode.train && *std > 0.0 => {
+                x + self.mode.noise.normal(&x.size()[1..]) * *std
+            }
+            Step::Dropout(_) | Step::GaussianNoise(_) => x.shallow_clone(),
+            Step::Minibatch { weight, kernels, mean } => dense::minibatch(x, &params[*weight], *kernels, *mean),
+            Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
+            Step::Label { steps, shape } => {
+                let label = self.labels().shallow_clone();
+                let label = self.through(steps, &label);
+                let label = match (shape.as_slice(), x.size().as_slice()) {
+                    (&[n], &[runs, batch, _, height, width]) => {
+                        label.view([runs, batch, n as i64, 1, 1]).expand([runs, batch, n as i64, height, width], false)
+                    }
+                    _ => label,
+                };
+                Tensor::cat(&[x, &label], 2)
+            }
+        }
+    }
+
+    fn linear(&self, linear: &Linear, x: &Tensor) -> Tensor {
+        let w = weight::effective(&linear.weight, self.params, self.mode.train);
+        dense::product(x, &w, linear.bias.map(|i| &self.params[i]))
+    }
+
+    fn labels(&self) -> &Tensor {
+        self.one_hot.expect("a network that looks at labels is given labels")
+    }
+}
+
+/// Noise for one run after the other: drawn for all of them at once, so that each gets what it gets together with them.
+struct Drawn<'a> {
+    source: &'a mut dyn Noise,
+    all: Vec<Tensor>,
+    run: i64,
+    next: usize,
+}
+
+impl Drawn<'_> {
+    fn slice(&mut self, draw: impl FnOnce(&mut dyn Noise) -> Tensor) -> Tensor {
+        if self.next == self.all.len() {
+            self.all.push(draw(self.source));
+        }
+        self.next += 1;
+        self.all[self.next - 1].narrow(0, self.run, 1)
+    }
+}
+
+impl Noise for Drawn<'_> {
+    fn uniform(&mut self, shape_of_one_run: &[i64]) -> Tensor {
+        self.slice(|source| source.uniform(shape_of_one_run))
+    }
+
+    fn normal(&mut self, shape_of_one_run: &[i64]) -> Tensor {
+        self.slice(|source| source.normal(shape_of_one_run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::trial::{self, Pack, discriminator, generator, inputs, numbers, pack, planned, said};
+    use crate::nn::{Head, Wiring};
+
+    const SEEDS: [u64; 3] = [11, 12, 13];
+
+    /// Everything that a run can notice of how it was executed, as bits, each with one row a run.
+    fn trace(plan: &NetworkPlan, seeds: &[u64], batch: usize) -> Vec<(&'static str, Vec<Vec<u32>>)> {
+        let Pack { flat, params } = pack(plan, seeds);
+        let runs = seeds.len() as i64;
+        let x = inputs(seeds, batch, &plan.input).set_requires_grad(true);
+        let labels = (plan.classes > 0).then(|| {
+            let one: Vec<i64> = (0..batch as i64).map(|i| (i * i + 1) % plan.classes as i64).collect();
+            Tensor::from_slice(&one).view([1, -1]).expand([runs, batch as i64], false)
+        });
+        let mut rows = Vec::new();
+        let mut keep = |what, x: &Tensor| {
+            let all = numbers(x);
+            let len = all.len() / seeds.len();
+            rows.push((what, all.chunks(len).map(|run| run.iter().map(|v| v.to_bits()).collect()).collect()));
+        };
+        let gradient = |of: &Tensor, by: &Tensor, again: bool| {
+            Tensor::run_backward(&[of], &[by], true, again).pop().expect("one input gives one gradient")
+        };
+
+        let output = said(plan, &params, &x, labels.as_ref(), seeds, true);
+        keep("output", &output.out);
+        let mut parts = vec![(&output.out * &output.out).sum(Kind::Float), output.out.sum(Kind::Float)];
+        if let Some(features) = &output.features {
+            keep("features", features);
+            parts.push((features * features).sum(Kind::Float));
+        }
+        if let Some(logits) = &output.class_logits {
+            keep("class logits", logits);
+            parts.push((logits * logits).sum(Kind::Float));
+        }
+        let loss = Tensor::stack(&parts, 0).sum(Kind::Float);
+        keep("gradient", &gradient(&loss, &flat, false));
+        keep("gradient of the input", &gradient(&loss, &x, false));
+        for (param, plan) in params.iter().zip(&plan.params) {
+            if !plan.learned {
+                keep("buffer", param);
+            }
+        }
+
+        // Two passes before one backward, as for real and fake examples: what the second moves, the first must not need.
+        let first = said(plan, &params, &x, labels.as_ref(), seeds, true);
+        let output = said(plan, &params, &(&x * 0.9), labels.as_ref(), seeds, true);
+        keep("gradient through two passes", &gradient(&(&first.out * &output.out).sum(Kind::Float), &flat, true));
+        let slope = gradient(&output.out.sum(Kind::Float), &x, true);
+        let norms = ((&slope * &slope).flatten(2, -1).sum_dim_intlist(-1, false, None) + 1e-12).sqrt();
+        keep("norms of slopes", &norms);
+        let penalty = (&norms - 1.0) * (&norms - 1.0);
+        let loss = penalty.sum(Kind::Float) + (first.out * output.out).sum(Kind::Float);
+        keep("gradient of two passes and a penalty", &gradient(&loss, &flat, false));
+
+        keep("evaluation", &said(plan, &params, &x, labels.as_ref(), seeds, false).out);
+        rows
+    }
+
+    fn assert_packs(toml: &str, wiring: &Wiring, batch: usize) {
+        tch::set_num_threads(1);
+        let plan = planned(toml, wiring).expect("the network fits");
+        let together = trace(&plan, &SEEDS, batch);
+        for (r, &seed) in SEEDS.iter().enumerate() {
+            let alone = trace(&plan, &[seed], batch);
+            for ((what, packed), (_, alone)) in together.iter().zip(&alone) {
+                let differ = packed[r].iter().zip(&alone[0]).filter(|(a, b)| a != b).count();
+                assert_eq!(differ, 0, "{toml}, batch {batch}, run {r}: {what} ({} numbers)", alone[0].len());
+                assert_eq!(packed[r].len(), alone[0].len(), "{toml}: {what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_of_a_dense_pack_has_the_bits_that_it_has_alone() {
+        for batch in [1, 2, 8, 13] {
+            let tiny = r#"{ mlp = { hidden = [4], activation = "softplus" } }"#;
+            assert_packs(tiny, &generator(1, &[1]), batch);
+            assert_packs(tiny, &discriminator(&[1]), batch);
+            assert_packs(r#"{ mlp = { hidden = [5, 1, 3], activation = "tanh" } }"#, &discriminator(&[3]), batch);
+            assert_packs(r#"{ mlp = { hidden = [33, 7], activation = "elu" } }"#, &discriminator(&[2]), batch);
+        }
+        assert_packs(r#"{ mlp = { hidden = [128, 128] } }"#, &discriminator(&[2]), 256);
+        assert_packs(r#"{ mlp = { hidden = [128, 128] } }"#, &generator(2, &[2]), 256);
+        assert_packs(
+            r#"{ mlp = { hidden = [100, 50], activation = { leaky-relu = 0.2 } } }"#,
+            &discriminator(&[1, 12, 12]),
+            20,
+        );
+    }
+
+    #[test]
+    fn every_activation_keeps_its_bits_in_a_pack() {
+        for activation in ["relu", "elu", "selu", "softplus", "tanh", "sigmoid", "linear"] {
+            for batch in [3, 8, 13] {
+                let toml = format!(
+                    r#"{{ mlp = {{ hidden = [7, 3], activation = "{activation}", output = "{activation}" }} }}"#
+                );
+                assert_packs(&toml, &discriminator(&[2]), batch);
+            }
+        }
+    }
+
+    #[test]
+    fn every_dense_layer_keeps_its_bits_in_a_pack() {
+        for layers in [
+            r#"{ linear = 8 }, "relu", { minibatch-discrimination = { kernels = 5, dims = 3 } }, { linear = 1 }"#,
+            r#"{ linear = 6 }, "tanh", { minibatch-discrimination = { kernels = 1, dims = 1, mean = true } }, { linear = 1 }"#,
+            r#"{ linear = 9 }, { batch-norm = {} }, "tanh", { linear = 1 }"#,
+            r#"{ linear = 8 }, "layer-norm", "tanh", { linear = 1 }"#,
+            r#"{ linear = 9 }, { group-norm = 3 }, "tanh", { linear = 1 }"#,
+            r#"{ linear = 9 }, { dropout = 0.4 }, "tanh", { gaussian-noise = 0.3 }, { linear = 1 }"#,
+            r#"{ maxout = { units = 5, pieces = 3 } }, { linear = 1 }"#,
+            r#"{ linear = { out = 7, weight = "spectral" } }, "tanh", { linear = { out = 1, weight = "spectral" } }"#,
+            r#"{ linear = { out = 7, weight = "norm" } }, "tanh", { linear = { out = 1, weight = "norm" } }"#,
+        ] {
+            for batch in [8, 13] {
+                assert_packs(&format!("{{ layers = [{layers}] }}"), &discriminator(&[3]), batch);
+            }
+        }
+    }
+
+    #[test]
+    fn heads_and_labels_keep_their_bits_in_a_pack() {
+        let toml = r#"{ mlp = { hidden = [9, 5], activation = "tanh", spectral-norm = true } }"#;
+        for head in [Head::Projection, Head::Classifier] {
+            assert_packs(toml, &Wiring { classes: 4, head, ..discriminator(&[3]) }, 13);
+        }
+        assert_packs(toml, &Wiring { classes: 4, labels_at_input: true, ..discriminator(&[3]) }, 8);
+        let inside =
+            r#"{ layers = [{ linear = 6 }, { label = { layers = [{ linear = 3 }, "tanh"] } }, { linear = 1 }] }"#;
+        assert_packs(inside, &Wiring { classes: 4, ..discriminator(&[3]) }, 8);
+    }
+
+    /// Shapes at random, so that no product hides behind a lucky one.
+    #[test]
+    fn dense_networks_of_any_width_keep_their_bits_in_a_pack() {
+        let mut stream = crate::rng::Stream::new(5, crate::rng::Purpose::Eval, 0, 0);
+        for _ in 0..40 {
+            let [input, first, second, batch] = [40, 130, 70, 70].map(|most| 1 + stream.below(most) as usize);
+            let toml = format!(r#"{{ mlp = {{ hidden = [{first}, {second}], activation = "tanh" }} }}"#);
+            assert_packs(&toml, &discriminator(&[input]), batch);
+            assert_packs(&toml, &generator(input, &[second]), batch);
+        }
+    }
+
+    #[test]
+    fn a_run_of_a_convolutional_pack_has_the_bits_that_it_has_alone() {
+        let dcgan = "{ dcgan = { channels = 3 } }";
+        assert_packs(dcgan, &generator(5, &[1, 8, 8]), 4);
+        assert_packs(dcgan, &discriminator(&[1, 8, 8]), 4);
+        let spectral = r#"{ dcgan = { channels = 4, kernel = 5, norm = "none", spectral-norm = true } }"#;
+        let labeled =
+            Wiring { classes: 3, labels_at_input: true, head: Head::Projection, ..discriminator(&[1, 28, 28]) };
+        assert_packs(spectral, &labeled, 3);
+        assert_packs("{ resnet = { channels = 2 } }", &generator(5, &[3, 8, 8]), 3);
+        assert_packs("{ resnet = { channels = 2 } }", &discriminator(&[3, 16, 16]), 3);
+        let noisy = r#"{ layers = [{ gaussian-noise = 0.2 }, { conv = { out = 3, kernel = 3 } }, "relu", { dropout = 0.3 }, "layer-norm", { linear = 1 }] }"#;
+        assert_packs(noisy, &discriminator(&[2, 5, 5]), 3);
+    }
+
+    /// The way that packs of maps go on a GPU, taken here on the CPU: right up to rounding, whatever the bits.
+    #[test]
+    fn runs_beside_each_other_in_the_channels_give_what_they_give_one_by_one() {
+        tch::set_num_threads(1);
+        let layers = r#"{ layers = [
+            { conv = { out = 4, kernel = 3, padding = 1 } }, { batch-norm = {} }, { leaky-relu = 0.2 },
+            { conv-transpose = { out = 6, kernel = 4, stride = 2, padding = 1, bias = false } }, { group-norm = 3 },
+            { gaussian-noise = 0.1 }, "instance-norm", { downsample = 2 },
+            { residual = { out = 4, resample = "up", norm = "layer", weight = "spectral" } }, { dropout = 0.2 },
+            { conv = { out = 4, kernel = 3, stride = 2, weight = "norm" } }, { label = {} }, "relu",
+            { global-pool = "sum" }, { linear = 1 }] }"#
+            .replace("\"sum\"", "{ by = \"sum\" }");
+        let wiring = Wiring { classes: 3, head: Head::Classifier, ..discriminator(&[2, 8, 8]) };
+        let plan = planned(&layers, &wiring).expect("the network fits");
+        let x = inputs(&SEEDS, 5, &plan.input);
+        let labels = Tensor::from_slice(&[0i64, 2, 1, 1, 0]).view([1, 5]).expand([3, 5], false);
+        let with = |grouped: bool, train: bool| {
+            let Pack { flat, params } = pack(&plan, &SEEDS);
+            let mut noise = trial::Seeded::new(&SEEDS);
+            let mut mode = Mode { train, noise: &mut noise };
+            let output = if grouped {
+                plan.together(&params, &x, Some(&labels), &mut mode)
+            } else {
+                plan.forward(&params, &x, Some(&labels), &mut mode)
+            };
+            let logits = output.class_logits.expect("a classifier has logits");
+            let loss = (&output.out * &output.out).sum(Kind::Float) + (&logits * &logits).sum(Kind::Float);
+            let gradient = Tensor::run_backward(&[&loss], &[&flat], false, false).pop().expect("one gradient");
+            let mut all = numbers(&output.out);
+            all.extend(numbers(&gradient));
+            for (param, _) in params.iter().zip(&plan.params).filter(|(_, plan)| !plan.learned) {
+                all.extend(numbers(param));
+            }
+            all
+        };
+        for train in [true, false] {
+            let (grouped, alone) = (with(true, train), with(false, train));
+            assert_eq!(grouped.len(), alone.len());
+            let far = grouped.iter().zip(&alone).filter(|(a, b)| (*a - *b).abs() > 1e-3 * (1.0 + b.abs())).count();
+            assert_eq!(far, 0, "of {} numbers", alone.len());
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Layers over maps. Runs lie beside each other in the channels, `[B, R·C, H, W]`, so that a pack is one grouped
+//! convolution; with one run nothing is copied.
+
+use super::plan::Conv;
+use tch::Tensor;
+
+/// `[R, B, C, H, W]` to `[B, R·C, H, W]`.
+pub(super) fn fold(x: &Tensor) -> Tensor {
+    match x.size()[0] {
+        1 => x.squeeze_dim(0),
+        _ => x.transpose(0, 1).flatten(1, 2),
+    }
+}
+
+/// `[B, R·C, H, W]` to `[R, B, C, H, W]`.
+pub(super) fn unfold(x: &Tensor, runs: i64) -> Tensor {
+    if runs == 1 {
+        return x.unsqueeze(0);
+    }
+    let (batch, channels, height, width) = x.size4().expect("folded maps are [batch, channels, height, width]");
+    x.view([batch, runs, channels / runs, height, width]).transpose(0, 1)
+}
+
+/// A number a channel and run, `[R, C]`, as folded maps have their channels.
+pub(super) fn channels(x: &Tensor) -> Tensor {
+    x.flatten(0, 1)
+}
+
+/// The convolution, or transposed convolution, of folded maps with the weight `[R, …]`.
+pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let runs = w.size()[0];
+    let w = w.flatten(0, 1);
+    let bias = bias.map(channels);
+    let stride = [conv.stride as i64; 2];
+    let padding = [conv.padding as i64; 2];
+    if conv.transposed {
+        x.conv_transpose2d(&w, bias, stride, padding, [conv.output_padding as i64; 2], runs, [1, 1])
+    } else {
+        x.conv2d(&w, bias, stride, padding, [1, 1], runs)
+    }
+}
+
+/// Each number as a square of `factor`×`factor`.
+pub(super) fn upsample(x: &Tensor, factor: usize) -> Tensor {
+    let (_, _, height, width) = x.size4().expect("folded maps are [batch, channels, height, width]");
+    let factor = factor as i64;
+    x.upsample_nearest2d([height * factor, width * factor], None, None)
+}
+
+/// Means over `factor`×`factor` patches.
+pub(super) fn downsample(x: &Tensor, factor: usize) -> Tensor {
+    let side = [factor as i64; 2];
+    x.avg_pool2d(side, side, [0, 0], false, true, None)
+}

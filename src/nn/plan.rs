@@ -1,0 +1,1091 @@
+//! From what a TOML says of a network to shapes, parameters and steps, in whole numbers: nothing here touches a tensor,
+//! so that the `gantlet` command can show and check networks without libtorch.
+
+use super::init::{Fans, ParamInit};
+use super::spec::{
+    ActivationSpec, BatchNormSpec, ConvSpec, InitSpec, LabelSpec, LayerSpec, MinibatchSpec, NetworkSpec, PoolKind,
+    ResampleKind, ResidualSpec, WeightNormSpec,
+};
+use crate::rng::Stream;
+
+/// Which player a network belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Latent to data.
+    Generator,
+    /// Data to one number.
+    Discriminator,
+}
+
+/// What a discriminator says beside its one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Head {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// A logit a class (AC-GAN, arXiv:1610.09585).
+    Classifier,
+    /// The number gets ⟨V_y, features⟩ added (arXiv:1802.05637).
+    Projection,
+}
+
+/// What surrounds a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wiring {
+    /// Whose network it is.
+    pub role: Role,
+    /// The shape of one example that comes in: `[d]` or `[c, h, w]`.
+    pub input: Vec<usize>,
+    /// The shape of one example that must come out: the data's for a generator, `[1]` for a discriminator.
+    pub output: Vec<usize>,
+    /// How many classes there are; 0 where nothing is labeled.
+    pub classes: usize,
+    /// Whether the label is appended at the input, unless a `label` layer stands in the list.
+    pub labels_at_input: bool,
+    /// What a discriminator says beside its number.
+    pub head: Head,
+}
+
+/// A mistake in a network, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted, below the network: `layers.3` or `dcgan.kernel`.
+    pub path: String,
+    /// What is wrong, with the shapes that met.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// A line of a network's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The layer's name, which its parameters' names begin with.
+    pub name: String,
+    /// The layer's tag.
+    pub kind: &'static str,
+    /// The shape of one example that leaves it.
+    pub shape: Vec<usize>,
+    /// How many numbers it learns.
+    pub params: usize,
+}
+
+/// One parameter or buffer of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamPlan {
+    /// Unique within the network; mirrors the layer's place: `0.weight`.
+    pub name: String,
+    /// The shape for one run. Weights of linear layers are `[in, out]`, of convolutions `[out, in, k, k]`, of transposed
+    /// ones `[in, out, k, k]`.
+    pub shape: Vec<usize>,
+    /// How it begins.
+    pub init: ParamInit,
+    /// Whether an optimizer moves it; running statistics and the vectors of spectral norm are not learned.
+    pub learned: bool,
+}
+
+impl ParamPlan {
+    /// How many numbers it has.
+    pub fn len(&self) -> usize {
+        count(&self.shape)
+    }
+
+    /// Whether it has no numbers, which no plan contains.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `out`, as long as the parameter, with the numbers that it begins with: the same on every machine.
+    pub fn fill(&self, stream: &mut Stream, out: &mut [f32]) {
+        self.init.fill(stream, out);
+    }
+}
+
+/// A network whose shapes fit: what is shown, what must be stored, and what is executed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPlan {
+    /// A line a layer, heads included.
+    pub rows: Vec<Row>,
+    /// Parameters and buffers in the order in which `forward` wants them.
+    pub params: Vec<ParamPlan>,
+    /// The shape of one example that comes in, without labels.
+    pub input: Vec<usize>,
+    /// The shape of one example that comes out.
+    pub output: Vec<usize>,
+    /// Width of what enters a discriminator's last linear layer, which feature matching and both heads look at; 0 for a
+    /// generator and where there is no linear layer.
+    pub features: usize,
+    /// Whether examples of a batch see each other, so that real and fake ones must not share a batch.
+    pub batch_coupled: bool,
+    /// Whether layers over maps make it run one run after the other on the CPU.
+    pub loops: bool,
+    pub(super) role: Role,
+    pub(super) classes: usize,
+    pub(super) steps: Vec<Step>,
+    /// The step whose input is the features.
+    pub(super) features_at: Option<usize>,
+    pub(super) classifier: Option<Linear>,
+    pub(super) projection: Option<Weight>,
+}
+
+impl NetworkPlan {
+    /// How many numbers are learned.
+    pub fn learned(&self) -> usize {
+        self.params.iter().filter(|p| p.learned).map(ParamPlan::len).sum()
+    }
+}
+
+/// One operation. Numbers of parameters are places in [`NetworkPlan::params`]. Activations are `[R, B, …]`, but between
+/// `Fold` and `Unfold` maps are `[B, R·C, H, W]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Fold,
+    Unfold,
+    Reshape(Vec<usize>),
+    Linear(Linear),
+    Conv(Conv),
+    Upsample(usize),
+    Downsample(usize),
+    GlobalPool(PoolKind),
+    Activation(ActivationSpec),
+    Maxout {
+        linear: Linear,
+        pieces: usize,
+    },
+    BatchNorm(BatchNorm),
+    GroupNorm {
+        groups: usize,
+        gain: Option<usize>,
+        bias: Option<usize>,
+        folded: bool,
+    },
+    Dropout(f64),
+    GaussianNoise(f64),
+    Minibatch {
+        weight: usize,
+        kernels: usize,
+        mean: bool,
+    },
+    Residual {
+        main: Vec<Step>,
+        shortcut: Vec<Step>,
+    },
+    /// The one-hot label through `steps`, of shape `shape`, appended to the features or channels.
+    Label {
+        steps: Vec<Step>,
+        shape: Vec<usize>,
+    },
+}
+
+/// A weight and how it is reparameterized.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Weight {
+    pub index: usize,
+    /// The dimension of outputs, the run axis not counted.
+    pub outputs_at: usize,
+    pub form: Form,
+}
+
+/// How a weight is reparameterized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Form {
+    Plain,
+    Spectral { vector: usize },
+    Norm { gain: usize },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Linear {
+    pub weight: Weight,
+    pub bias: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Conv {
+    pub weight: Weight,
+    pub bias: Option<usize>,
+    pub transposed: bool,
+    pub stride: usize,
+    pub padding: usize,
+    pub output_padding: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct BatchNorm {
+    pub gain: Option<usize>,
+    pub bias: Option<usize>,
+    pub mean: usize,
+    pub var: usize,
+    pub eps: f64,
+    pub momentum: f64,
+    pub folded: bool,
+}
+
+/// How many numbers a shape has; the greatest number where that is beyond counting.
+pub(super) fn count(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |product: usize, &n| product.saturating_mul(n))
+}
+
+impl NetworkSpec {
+    /// The key under which the network is written.
+    fn tag(&self) -> &'static str {
+        match self {
+            Self::Mlp(_) => "mlp",
+            Self::Dcgan(_) => "dcgan",
+            Self::Resnet(_) => "resnet",
+            Self::Layers(_) => "layers",
+        }
+    }
+
+    /// Shapes, parameters and steps of the network.
+    ///
+    /// # Errors
+    /// Every number that cannot be; else the first layer whose shape does not fit.
+    pub fn plan(&self, wiring: &Wiring, init: &InitSpec) -> Result<NetworkPlan, Vec<Problem>> {
+        let mut problems = Vec::new();
+        if let Self::Mlp(spec) = self {
+            for (i, _) in spec.hidden.iter().enumerate().filter(|(_, width)| **width == 0) {
+                problems.push(at_least_one(format!("mlp.hidden.{i}")));
+            }
+        }
+        if let Self::Dcgan(super::spec::DcganSpec { channels: 0, .. }) = self {
+            problems.push(at_least_one("dcgan.channels".to_owned()));
+        }
+        if let Self::Resnet(super::spec::ResnetSpec { channels: 0, .. }) = self {
+            problems.push(at_least_one("resnet.channels".to_owned()));
+        }
+        if let Self::Layers(layers) = self {
+            zeros(layers, "layers", &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.wired(wiring, *init).map_err(|problem| vec![problem])
+    }
+
+    fn wired(&self, wiring: &Wiring, init: InitSpec) -> Result<NetworkPlan, Problem> {
+        let layers = self.expand(wiring)?;
+        let tag = self.tag();
+        let path_of = |i: usize| if tag == "layers" { format!("layers.{i}") } else { tag.to_owned() };
+        let mut builder =
+            Builder { classes: wiring.classes, init, params: Vec::new(), batch_coupled: false, loops: false };
+        let mut flow = Flow::new(wiring.input.clone());
+        let mut rows = Vec::new();
+
+        if wiring.labels_at_input && !layers.iter().any(|layer| matches!(layer, LayerSpec::Label(_))) {
+            if layers.iter().find_map(wants_map) == Some(false) {
+                flow.flatten();
+            }
+            builder.label(&mut flow, &LabelSpec::default(), "label", tag)?;
+            rows.push(Row { name: "label".to_owned(), kind: "label", shape: flow.shape.clone(), params: 0 });
+        }
+        let mut features = None;
+        for (i, layer) in layers.iter().enumerate() {
+            let name = i.to_string();
+            let before = builder.params.len();
+            if let LayerSpec::Linear(_) = layer {
+                flow.flatten();
+                features = Some((flow.steps.len(), flow.shape[0]));
+            }
+            builder.layer(&mut flow, layer, &name, &path_of(i))?;
+            rows.push(Row {
+                name,
+                kind: layer.kind(),
+                shape: flow.shape.clone(),
+                params: builder.learned_since(before),
+            });
+        }
+        flow.unfold();
+
+        let (came, wanted) = (count(&flow.shape), count(&wiring.output));
+        if came != wanted {
+            return Err(wrong_end(wiring, &flow.shape, path_of(layers.len().saturating_sub(1))));
+        }
+        if flow.shape != wiring.output {
+            flow.steps.push(Step::Reshape(wiring.output.clone()));
+        }
+        let features = features.filter(|_| wiring.role == Role::Discriminator);
+        let (classifier, projection) = builder.head(wiring, &flow.steps, features, tag, &mut rows)?;
+        Ok(NetworkPlan {
+            rows,
+            params: builder.params,
+            input: wiring.input.clone(),
+            output: wiring.output.clone(),
+            features: features.map_or(0, |(_, width)| width),
+            batch_coupled: builder.batch_coupled,
+            loops: builder.loops,
+            role: wiring.role,
+            classes: wiring.classes,
+            steps: flow.steps,
+            features_at: features.map(|(at, _)| at),
+            classifier,
+            projection,
+        })
+    }
+}
+
+/// Steps so far and what leaves them.
+struct Flow {
+    steps: Vec<Step>,
+    shape: Vec<usize>,
+    folded: bool,
+}
+
+impl Flow {
+    fn new(shape: Vec<usize>) -> Self {
+        Self { steps: Vec::new(), shape, folded: false }
+    }
+
+    fn fold(&mut self) {
+        if !self.folded {
+            self.steps.push(Step::Fold);
+            self.folded = true;
+        }
+    }
+
+    fn unfold(&mut self) {
+        if self.folded {
+            self.steps.push(Step::Unfold);
+            self.folded = false;
+        }
+    }
+
+    fn reshape(&mut self, shape: Vec<usize>) {
+        self.unfold();
+        if self.shape != shape {
+            self.steps.push(Step::Reshape(shape.clone()));
+            self.shape = shape;
+        }
+    }
+
+    fn flatten(&mut self) {
+        self.reshape(vec![count(&self.shape)]);
+    }
+
+    /// Channels, height and width of the map that a layer of the given kind needs.
+    fn map(&self, layer: &LayerSpec, path: &str) -> Result<[usize; 3], Problem> {
+        <[usize; 3]>::try_from(self.shape.as_slice()).map_err(|_| Problem {
+            path: path.to_owned(),
+            message: format!(
+                "{} takes a map [channels, height, width], but a vector of shape {:?} arrives",
+                layer.kind(),
+                self.shape
+            ),
+            help: Some(format!("put a reshape before it, such as {{ reshape = [{}, 1, 1] }}", count(&self.shape))),
+        })
+    }
+}
+
+struct Builder {
+    classes: usize,
+    init: InitSpec,
+    params: Vec<ParamPlan>,
+    batch_coupled: bool,
+    loops: bool,
+}
+
+impl Builder {
+    fn learned_since(&self, before: usize) -> usize {
+        self.params[before..].iter().filter(|p| p.learned).map(ParamPlan::len).sum()
+    }
+
+    fn param(&mut self, name: String, shape: Vec<usize>, init: ParamInit) -> usize {
+        self.params.push(ParamPlan { name, shape, init, learned: true });
+        self.params.len() - 1
+    }
+
+    fn buffer(&mut self, name: String, shape: Vec<usize>, init: ParamInit) -> usize {
+        self.params.push(ParamPlan { name, shape, init, learned: false });
+        self.params.len() - 1
+    }
+
+    /// A weight with what its reparameterization keeps beside it.
+    fn weight(
+        &mut self,
+        name: &str,
+        shape: Vec<usize>,
+        outputs_at: usize,
+        fans: Fans,
+        (init, form): (InitSpec, WeightNormSpec),
+    ) -> Weight {
+        let (outputs, rows) = (shape[outputs_at], shape[0]);
+        let others = count(&shape) / outputs;
+        let init = ParamInit::weight(init, fans, rows);
+        let index = self.param(format!("{name}.weight"), shape, init);
+        let form = match form {
+            WeightNormSpec::Plain => Form::Plain,
+            WeightNormSpec::Spectral => {
+                let start = ParamInit::Normal { mean: 0.0, std: 1.0 };
+                Form::Spectral { vector: self.buffer(format!("{name}.spectral"), vec![outputs], start) }
+            }
+            WeightNormSpec::Norm => {
+                let start = ParamInit::Constant(init.typical_norm(others, outputs));
+                Form::Norm { gain: self.param(format!("{name}.gain"), vec![outputs], start) }
+            }
+        };
+        Weight { index, outputs_at, form }
+    }
+
+    fn linear(
+        &mut self,
+        name: &str,
+        (inputs, outputs): (usize, usize),
+        bias: bool,
+        init: Option<InitSpec>,
+        form: WeightNormSpec,
+    ) -> Linear {
+        let init = init.unwrap_or(self.init);
+        let fans = Fans { inputs, outputs };
+        let weight = self.weight(name, vec![inputs, outputs], 1, fans, (init, form));
+        let bias = bias.then(|| self.param(format!("{name}.bias"), vec![outputs], ParamInit::bias(init, fans)));
+        Linear { weight, bias }
+    }
+
+    fn layer(&mut self, flow: &mut Flow, layer: &LayerSpec, name: &str, path: &str) -> Result<(), Problem> {
+        let problem = |message: String, help: Option<String>| Problem { path: path.to_owned(), message, help };
+        match layer {
+            LayerSpec::Linear(spec) => {
+                flow.flatten();
+                let sides = (flow.shape[0], spec.out as usize);
+                let linear = self.linear(name, sides, spec.bias, spec.init, spec.weight);
+                flow.steps.push(Step::Linear(linear));
+                flow.shape = vec![sides.1];
+            }
+            LayerSpec::Maxout(spec) => {
+                flow.flatten();
+                let (units, pieces) = (spec.units as usize, spec.pieces as usize);
+                let sides = (flow.shape[0], units.saturating_mul(pieces));
+                let linear = self.linear(name, sides, true, spec.init, WeightNormSpec::Plain);
+                flow.steps.push(Step::Maxout { linear, pieces });
+                flow.shape = vec![units];
+            }
+            LayerSpec::Conv(spec) => self.conv(flow, layer, spec, false, name, path)?,
+            LayerSpec::ConvTranspose(spec) => self.conv(flow, layer, spec, true, name, path)?,
+            LayerSpec::Upsample(spec) => {
+                let [c, h, w] = self.over_map(flow, layer, path)?;
+                let factor = spec.factor as usize;
+                flow.steps.push(Step::Upsample(factor));
+                flow.shape = vec![c, h.saturating_mul(factor), w.saturating_mul(factor)];
+            }
+            LayerSpec::Downsample(spec) => {
+                let [c, h, w] = self.over_map(flow, layer, path)?;
+                let factor = spec.factor as usize;
+                if h % factor != 0 || w % factor != 0 {
+                    return Err(problem(
+                        format!("a map of {h}×{w} does not divide into patches of {factor}×{factor}"),
+                        None,
+                    ));
+                }
+                flow.steps.push(Step::Downsample(factor));
+                flow.shape = vec![c, h / factor, w / factor];
+            }
+            LayerSpec::GlobalPool(spec) => {
+                let [c, _, _] = flow.map(layer, path)?;
+                flow.unfold();
+                flow.steps.push(Step::GlobalPool(spec.by));
+                flow.shape = vec![c];
+            }
+            LayerSpec::Reshape(dims) => {
+                let shape: Vec<usize> = dims.iter().map(|&n| n as usize).collect();
+                if shape.len() != 1 && shape.len() != 3 {
+                    let help = "write [numbers] or [channels, height, width]; the batch is not counted".to_owned();
+                    return Err(problem(format!("{shape:?} is neither a vector nor a map"), Some(help)));
+                }
+                let (came, wanted) = (count(&flow.shape), count(&shape));
+                if came != wanted {
+                    return Err(problem(
+                        format!("cannot reshape {:?} ({came} numbers) to {shape:?} ({wanted} numbers)", flow.shape),
+                        Some(format!("put {{ linear = {wanted} }} before it")),
+                    ));
+                }
+                flow.reshape(shape);
+            }
+            LayerSpec::Flatten => flow.flatten(),
+            LayerSpec::Relu => flow.steps.push(Step::Activation(ActivationSpec::Relu)),
+            LayerSpec::LeakyRelu(spec) => flow.steps.push(Step::Activation(ActivationSpec::LeakyRelu(*spec))),
+            LayerSpec::Elu => flow.steps.push(Step::Activation(ActivationSpec::Elu)),
+            LayerSpec::Selu => flow.steps.push(Step::Activation(ActivationSpec::Selu)),
+            LayerSpec::Softplus => flow.steps.push(Step::Activation(ActivationSpec::Softplus)),
+            LayerSpec::Tanh => flow.steps.push(Step::Activation(ActivationSpec::Tanh)),
+            LayerSpec::Sigmoid => flow.steps.push(Step::Activation(ActivationSpec::Sigmoid)),
+            LayerSpec::BatchNorm(spec) => self.batch_norm(flow, *spec, name),
+            LayerSpec::LayerNorm => self.group_norm(flow, 1, true, name),
+            LayerSpec::InstanceNorm => {
+                let [c, h, w] = flow.map(layer, path)?;
+                if h * w == 1 {
+                    return Err(problem("instance norm over a map of one number leaves only zeros".to_owned(), None));
+                }
+                self.group_norm(flow, c, false, name);
+            }
+            LayerSpec::GroupNorm(spec) => {
+                let (groups, channels) = (spec.groups as usize, flow.shape[0]);
+                if !channels.is_multiple_of(groups) {
+                    return Err(problem(format!("{groups} groups do not divide {channels} channels"), None));
+                }
+                self.group_norm(flow, groups, true, name);
+            }
+            LayerSpec::Dropout(spec) => {
+                flow.unfold();
+                flow.steps.push(Step::Dropout(spec.rate.get()));
+            }
+            LayerSpec::GaussianNoise(spec) => {
+                flow.unfold();
+                flow.steps.push(Step::GaussianNoise(spec.std.get()));
+            }
+            LayerSpec::MinibatchDiscrimination(spec) => self.minibatch(flow, spec, name),
+            LayerSpec::Residual(spec) => self.residual(flow, layer, spec, name, path)?,
+            LayerSpec::Label(spec) => self.label(flow, spec, name, path)?,
+        }
+        Ok(())
+    }
+
+    /// Channels, height and width for a layer that works on folded maps.
+    fn over_map(&mut self, flow: &mut Flow, layer: &LayerSpec, path: &str) -> Result<[usize; 3], Problem> {
+        let map = flow.map(layer, path)?;
+        flow.fold();
+        self.loops = true;
+        Ok(map)
+    }
+
+    fn conv(
+        &mut self,
+        flow: &mut Flow,
+        layer: &LayerSpec,
+        spec: &ConvSpec,
+        transposed: bool,
+        name: &str,
+        path: &str,
+    ) -> Result<(), Problem> {
+        let problem = |message: String, help: &str| Problem {
+            path: path.to_owned(),
+            message,
+            help: (!help.is_empty()).then(|| help.to_owned()),
+        };
+        let [channels, height, width] = self.over_map(flow, layer, path)?;
+        let (out, kernel, stride) = (spec.out as usize, spec.kernel as usize, spec.stride as usize);
+        let (padding, output_padding) = (spec.padding as usize, spec.output_padding as usize);
+        if !transposed && output_padding != 0 {
+            return Err(problem("only a transposed convolution has an output padding".to_owned(), ""));
+        }
+        if transposed && output_padding >= stride && output_padding != 0 {
+            let text = format!("an output padding of {output_padding} is not below the stride of {stride}");
+            return Err(problem(text, ""));
+        }
+        let side = |side: usize| {
+            if transposed {
+                let reached = (side - 1).saturating_mul(stride).saturating_add(kernel + output_padding);
+                reached.checked_sub(2 * padding).filter(|&side| side > 0)
+            } else {
+                (side + 2 * padding).checked_sub(kernel).map(|rest| rest / stride + 1)
+            }
+        };
+        let (Some(high), Some(wide)) = (side(height), side(width)) else {
+            let text =
+                format!("a kernel of {kernel} with padding {padding} leaves nothing of a map of {height}×{width}");
+            return Err(problem(text, "take a smaller kernel, or fewer layers that halve the side"));
+        };
+        let area = kernel.saturating_mul(kernel);
+        let (shape, outputs_at) = if transposed {
+            (vec![channels, out, kernel, kernel], 1)
+        } else {
+            (vec![out, channels, kernel, kernel], 0)
+        };
+        // PyTorch computes fans from the first two dimensions of the weight, whichever way the layer goes.
+        let fans = Fans { inputs: shape[1].saturating_mul(area), outputs: shape[0].saturating_mul(area) };
+        let init = spec.init.unwrap_or(self.init);
+        let weight = self.weight(name, shape, outputs_at, fans, (init, spec.weight));
+        let bias = spec.bias.then(|| self.param(format!("{name}.bias"), vec![out], ParamInit::bias(init, fans)));
+        flow.steps.push(Step::Conv(Conv { weight, bias, transposed, stride, padding, output_padding }));
+        flow.shape = vec![out, high, wide];
+        Ok(())
+    }
+
+    fn batch_norm(&mut self, flow: &mut Flow, spec: BatchNormSpec, name: &str) {
+        self.batch_coupled = true;
+        let channels = vec![flow.shape[0]];
+        let folded = self.fold_for_norm(flow);
+        let gain = spec
+            .affine
+            .then(|| self.param(format!("{name}.weight"), channels.clone(), ParamInit::norm_gain(self.init)));
+        let bias = spec.affine.then(|| self.param(format!("{name}.bias"), channels.clone(), ParamInit::Constant(0.0)));
+        let mean = self.buffer(format!("{name}.running_mean"), channels.clone(), ParamInit::Constant(0.0));
+        let var = self.buffer(format!("{name}.running_var"), channels, ParamInit::Constant(1.0));
+        let (eps, momentum) = (spec.eps.get(), spec.momentum.get());
+        flow.steps.push(Step::BatchNorm(BatchNorm { gain, bias, mean, var, eps, momentum, folded }));
+    }
+
+    fn group_norm(&mut self, flow: &mut Flow, groups: usize, affine: bool, name: &str) {
+        let channels = vec![flow.shape[0]];
+        let folded = self.fold_for_norm(flow);
+        let gain = affine.then(|| self.param(format!("{name}.weight"), channels.clone(), ParamInit::Constant(1.0)));
+        let bias = affine.then(|| self.param(format!("{name}.bias"), channels, ParamInit::Constant(0.0)));
+        flow.steps.push(Step::GroupNorm { groups, gain, bias, folded });
+    }
+
+    /// Maps are normalized folded, vectors as they are.
+    fn fold_for_norm(&mut self, flow: &mut Flow) -> bool {
+        let map = flow.shape.len() == 3;
+        if map {
+            flow.fold();
+            self.loops = true;
+        }
+        map
+    }
+
+    fn minibatch(&mut self, flow: &mut Flow, spec: &MinibatchSpec, name: &str) {
+        self.batch_coupled = true;
+        flow.flatten();
+        let (inputs, kernels) = (flow.shape[0], spec.kernels as usize);
+        let outputs = kernels.saturating_mul(spec.dims as usize);
+        let init = ParamInit::weight(spec.init, Fans { inputs, outputs }, inputs);
+        let weight = self.param(format!("{name}.weight"), vec![inputs, outputs], init);
+        flow.steps.push(Step::Minibatch { weight, kernels, mean: spec.mean });
+        flow.shape = vec![inputs.saturating_add(kernels)];
+    }
+
+    /// [norm] relu conv3 [norm] relu conv3; the shortcut is a 1×1 convolution where the shape changes. A 1×1
+    /// convolution commutes with enlarging and with means over patches, so it runs where the map is smaller.
+    fn residual(
+        &mut self,
+        flow: &mut Flow,
+        layer: &LayerSpec,
+        spec: &ResidualSpec,
+        name: &str,
+        path: &str,
+    ) -> Result<(), Problem> {
+        let [channels, _, _] = self.over_map(flow, layer, path)?;
+        let conv = |kernel: u32| {
+            LayerSpec::Conv(ConvSpec {
+                out: spec.out,
+                kernel,
+                stride: 1,
+                padding: kernel / 2,
+                output_padding: 0,
+                bias: true,
+                init: None,
+                weight: spec.weight,
+            })
+        };
+        let resample = |wanted: ResampleKind| {
+            let factor = super::spec::FactorSpec { factor: 2 };
+            (spec.resample == wanted).then_some(match wanted {
+                ResampleKind::Up => LayerSpec::Upsample(factor),
+                _ => LayerSpec::Downsample(factor),
+            })
+        };
+        let mut main: Vec<(&str, LayerSpec)> = Vec::new();
+        if !spec.first {
+            main.extend(spec.norm.layer().map(|norm| ("norm1", norm)));
+            main.push(("", LayerSpec::Relu));
+        }
+        main.extend(resample(ResampleKind::Up).map(|up| ("", up)));
+        main.push(("conv1", conv(3)));
+        main.extend(spec.norm.layer().map(|norm| ("norm2", norm)));
+        main.push(("", LayerSpec::Relu));
+        main.push(("conv2", conv(3)));
+        main.extend(resample(ResampleKind::Down).map(|down| ("", down)));
+
+        let mut shortcut: Vec<(&str, LayerSpec)> = Vec::new();
+        if spec.resample != ResampleKind::None || spec.out as usize != channels {
+            shortcut.extend(resample(ResampleKind::Down).map(|down| ("", down)));
+            shortcut.push(("shortcut", conv(1)));
+            shortcut.extend(resample(ResampleKind::Up).map(|up| ("", up)));
+        }
+        let [main, shortcut] = [main, shortcut].map(|layers| -> Result<Flow, Problem> {
+            let mut inner = Flow { steps: Vec::new(), shape: flow.shape.clone(), folded: true };
+            for (part, layer) in &layers {
+                self.layer(&mut inner, layer, &format!("{name}.{part}"), path)?;
+            }
+            Ok(inner)
+        });
+        let (main, shortcut) = (main?, shortcut?);
+        flow.shape = main.shape;
+        flow.steps.push(Step::Residual { main: main.steps, shortcut: shortcut.steps });
+        Ok(())
+    }
+
+    fn label(&mut self, flow: &mut Flow, spec: &LabelSpec, name: &str, path: &str) -> Result<(), Problem> {
+        let problem =
+            |message: String, help: &str| Problem { path: path.to_owned(), message, help: Some(help.to_owned()) };
+        if self.classes == 0 {
+            let help = "take labeled data, or leave the condition out";
+            return Err(problem("a label is to be appended, but the data has no labels".to_owned(), help));
+        }
+        flow.unfold();
+        let mut inner = Flow::new(vec![self.classes]);
+        for (i, layer) in spec.layers.iter().enumerate() {
+            self.layer(&mut inner, layer, &format!("{name}.{i}"), &format!("{path}.label.layers.{i}"))?;
+        }
+        inner.unfold();
+        match (flow.shape.as_slice(), inner.shape.as_slice()) {
+            ([_], [_]) | ([_, _, _], [_]) => {}
+            (&[_, h, w], &[_, inner_h, inner_w]) if (h, w) == (inner_h, inner_w) => {}
+            (here, label) => {
+                let text = format!("the label's layers end in {label:?}, which cannot be appended to {here:?}");
+                return Err(problem(text, "end them in a vector, or in a map of the same height and width"));
+            }
+        }
+        flow.shape[0] = flow.shape[0].saturating_add(inner.shape[0]);
+        flow.steps.push(Step::Label { steps: inner.steps, shape: inner.shape });
+        Ok(())
+    }
+
+    /// What a discriminator has beside its last linear layer; divided by its spectral norm where that layer is.
+    fn head(
+        &mut self,
+        wiring: &Wiring,
+        steps: &[Step],
+        features: Option<(usize, usize)>,
+        tag: &str,
+        rows: &mut Vec<Row>,
+    ) -> Result<(Option<Linear>, Option<Weight>), Problem> {
+        if wiring.head == Head::Plain || wiring.role == Role::Generator {
+            return Ok((None, None));
+        }
+        let problem = |message: &str, help: &str| Problem {
+            path: tag.to_owned(),
+            message: message.to_owned(),
+            help: Some(help.to_owned()),
+        };
+        if wiring.classes == 0 {
+            return Err(problem(
+                "the discriminator is to tell classes apart, but the data has no labels",
+                "take labeled data",
+            ));
+        }
+        let Some((at, width)) = features else {
+            let text = "the discriminator has no linear layer whose input could tell classes apart";
+            return Err(problem(text, "end with { linear = 1 }"));
+        };
+        let spectral = matches!(&steps[at], Step::Linear(last) if matches!(last.weight.form, Form::Spectral { .. }));
+        let form = if spectral { WeightNormSpec::Spectral } else { WeightNormSpec::Plain };
+        let (before, classes) = (self.params.len(), wiring.classes);
+        let parts = if wiring.head == Head::Classifier {
+            (Some(self.linear("classes", (width, classes), true, None, form)), None)
+        } else {
+            let fans = Fans { inputs: width, outputs: classes };
+            (None, Some(self.weight("projection", vec![classes, width], 0, fans, (self.init, form))))
+        };
+        let (name, kind) = if parts.0.is_some() { ("classes", "linear") } else { ("projection", "embedding") };
+        let row = Row { name: name.to_owned(), kind, shape: vec![classes], params: self.learned_since(before) };
+        rows.push(row);
+        Ok(parts)
+    }
+}
+
+fn wrong_end(wiring: &Wiring, shape: &[usize], path: String) -> Problem {
+    let (came, wanted) = (count(shape), count(&wiring.output));
+    let message = match wiring.role {
+        Role::Generator => {
+            format!(
+                "the generator ends in {shape:?} ({came} numbers), but data has shape {:?} ({wanted} numbers)",
+                wiring.output
+            )
+        }
+        Role::Discriminator if wanted == 1 => format!("the discriminator ends in {shape:?}, but must end in 1 number"),
+        Role::Discriminator => format!("the discriminator ends in {shape:?}, but must end in {wanted} numbers"),
+    };
+    Problem { path, message, help: Some(format!("end with {{ linear = {wanted} }}")) }
+}
+
+fn at_least_one(path: String) -> Problem {
+    Problem { path, message: "expected a whole number above 0, got 0".to_owned(), help: None }
+}
+
+/// Finds every number that may not be 0.
+fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
+    if layers.is_empty() && path == "layers" {
+        problems.push(Problem { path: path.to_owned(), message: "a network without layers".to_owned(), help: None });
+    }
+    for (i, layer) in layers.iter().enumerate() {
+        let here = format!("{path}.{i}.{}", layer.kind());
+        let numbers: &[(&str, u32)] = match layer {
+            LayerSpec::Linear(spec) => &[(".out", spec.out)],
+            LayerSpec::Conv(spec) | LayerSpec::ConvTranspose(spec) => {
+                &[(".out", spec.out), (".kernel", spec.kernel), (".stride", spec.stride)]
+            }
+            LayerSpec::Upsample(spec) | LayerSpec::Downsample(spec) => &[(".factor", spec.factor)],
+            LayerSpec::Maxout(spec) => &[(".units", spec.units), (".pieces", spec.pieces)],
+            LayerSpec::GroupNorm(spec) => &[(".groups", spec.groups)],
+            LayerSpec::MinibatchDiscrimination(spec) => &[(".kernels", spec.kernels), (".dims", spec.dims)],
+            LayerSpec::Residual(spec) => &[(".out", spec.out)],
+            LayerSpec::Reshape(dims) if dims.contains(&0) => &[("", 0)],
+            LayerSpec::Label(spec) => {
+                zeros(&spec.layers, &format!("{here}.layers"), problems);
+                &[]
+            }
+            _ => &[],
+        };
+        problems.extend(numbers.iter().filter(|(_, n)| *n == 0).map(|(key, _)| at_least_one(format!("{here}{key}"))));
+    }
+}
+
+/// Whether a layer needs a map (or else a vector), where it is not indifferent.
+fn wants_map(layer: &LayerSpec) -> Option<bool> {
+    match layer {
+        LayerSpec::Linear(_) | LayerSpec::Maxout(_) | LayerSpec::Flatten | LayerSpec::MinibatchDiscrimination(_) => {
+            Some(false)
+        }
+        LayerSpec::Conv(_)
+        | LayerSpec::ConvTranspose(_)
+        | LayerSpec::Upsample(_)
+        | LayerSpec::Downsample(_)
+        | LayerSpec::GlobalPool(_)
+        | LayerSpec::InstanceNorm
+        | LayerSpec::Residual(_) => Some(true),
+        _ => None,
+    }
+}
+
+impl LayerSpec {
+    /// The layer's tag, as the TOML writes it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Linear(_) => "linear",
+            Self::Conv(_) => "conv",
+            Self::ConvTranspose(_) => "conv-transpose",
+            Self::Upsample(_) => "upsample",
+            Self::Downsample(_) => "downsample",
+            Self::GlobalPool(_) => "global-pool",
+            Self::Reshape(_) => "reshape",
+            Self::Flatten => "flatten",
+            Self::Relu => "relu",
+            Self::LeakyRelu(_) => "leaky-relu",
+            Self::Elu => "elu",
+            Self::Selu => "selu",
+            Self::Softplus => "softplus",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Maxout(_) => "maxout",
+            Self::BatchNorm(_) => "batch-norm",
+            Self::LayerNorm => "layer-norm",
+            Self::InstanceNorm => "instance-norm",
+            Self::GroupNorm(_) => "group-norm",
+            Self::Dropout(_) => "dropout",
+            Self::GaussianNoise(_) => "gaussian-noise",
+            Self::MinibatchDiscrimination(_) => "minibatch-discrimination",
+            Self::Residual(_) => "residual",
+            Self::Label(_) => "label",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::trial::{discriminator, generator, inputs, pack, planned, said};
+
+    fn problem(toml: &str, wiring: &Wiring) -> (String, String, String) {
+        let problem = planned(toml, wiring).expect_err(toml).remove(0);
+        (problem.path, problem.message, problem.help.unwrap_or_default())
+    }
+
+    // pytorch/examples dcgan main.py: sum(p.numel() for p in Generator(0).parameters()) with nz=100, ngf=64, nc=3;
+    // gains and biases of batch norm are in it.
+    #[test]
+    fn dcgan_at_64_has_the_parameters_of_the_pytorch_port() {
+        let dcgan = "{ dcgan = {} }";
+        assert_eq!(planned(dcgan, &generator(100, &[3, 64, 64])).expect("it fits").learned(), 3_576_704);
+        assert_eq!(planned(dcgan, &discriminator(&[3, 64, 64])).expect("it fits").learned(), 2_765_568);
+    }
+
+    #[test]
+    fn dcgan_at_28_goes_over_14_and_7() {
+        let shapes = |plan: NetworkPlan| -> Vec<Vec<usize>> {
+            let sides = plan.rows.into_iter().filter(|row| row.params > 0 && row.kind != "batch-norm");
+            sides.map(|row| row.shape).collect()
+        };
+        for kernel in 2..=6 {
+            let dcgan = format!("{{ dcgan = {{ channels = 8, kernel = {kernel} }} }}");
+            let down = planned(&dcgan, &discriminator(&[1, 28, 28])).expect("it fits");
+            assert_eq!(shapes(down), [vec![8, 14, 14], vec![16, 7, 7], vec![1]]);
+            let up = planned(&dcgan, &generator(10, &[1, 28, 28])).expect("it fits");
+            assert_eq!(shapes(up), [vec![16 * 49], vec![8, 14, 14], vec![1, 28, 28]]);
+        }
+    }
+
+    #[test]
+    fn dcgan_has_biases_only_where_no_norm_follows_anywhere() {
+        let names = |toml: &str| -> Vec<String> {
+            let plan = planned(toml, &discriminator(&[1, 8, 8])).expect("it fits");
+            plan.params.into_iter().map(|param| param.name).collect()
+        };
+        assert_eq!(names("{ dcgan = {} }"), ["0.weight", "2.weight"]);
+        assert_eq!(names(r#"{ dcgan = { norm = "none" } }"#), ["0.weight", "0.bias", "2.weight", "2.bias"]);
+    }
+
+    /// Each network's rows are what its pieces really give, and its output what the plan says.
+    #[test]
+    fn shapes_are_those_that_come_out() {
+        tch::set_num_threads(1);
+        let presets = ["{ mlp = { hidden = [7] } }", "{ dcgan = { channels = 4 } }", "{ resnet = { channels = 4 } }"];
+        for preset in presets {
+            for shape in [[1, 8, 8], [3, 16, 16], [1, 28, 28], [2, 32, 32], [3, 64, 64]] {
+                let plan = planned(preset, &generator(5, &shape)).expect(preset);
+                assert_comes_out(&plan, &shape);
+                if !(preset.contains("resnet") && shape[1] == 8) {
+                    assert_comes_out(&planned(preset, &discriminator(&shape)).expect(preset), &[]);
+                }
+            }
+        }
+        let map = |layer: &str, output: &[usize]| {
+            let wiring = Wiring { input: vec![4, 6, 6], ..generator(1, output) };
+            let plan = planned(&format!("{{ layers = [{layer}] }}"), &wiring).expect(layer);
+            assert_eq!(plan.rows[0].shape, output, "{layer}");
+            assert_comes_out(&plan, output);
+        };
+        map("{ linear = 8 }", &[8]);
+        map("{ maxout = { units = 3, pieces = 2 } }", &[3]);
+        map("{ conv = { out = 5, kernel = 4, stride = 2, padding = 1 } }", &[5, 3, 3]);
+        map("{ conv = { out = 5, kernel = 3, stride = 2 } }", &[5, 2, 2]);
+        map("{ conv-transpose = { out = 5, kernel = 4, stride = 3, padding = 1, output-padding = 2 } }", &[5, 19, 19]);
+        map("{ upsample = 3 }", &[4, 18, 18]);
+        map("{ downsample = 3 }", &[4, 2, 2]);
+        map("{ global-pool = {} }", &[4]);
+        map("{ reshape = [9, 4, 4] }", &[9, 4, 4]);
+        map("\"flatten\"", &[144]);
+        map("{ residual = { out = 5, resample = \"up\" } }", &[5, 12, 12]);
+        map("{ residual = { out = 5, resample = \"down\" } }", &[5, 3, 3]);
+        map("{ residual = 5 }", &[5, 6, 6]);
+        map("{ minibatch-discrimination = { kernels = 3, dims = 2 } }", &[147]);
+        for layer in
+            ["{ batch-norm = {} }", "\"layer-norm\"", "\"instance-norm\"", "{ group-norm = 2 }", "{ dropout = 0.3 }"]
+        {
+            map(layer, &[4, 6, 6]);
+        }
+    }
+
+    fn assert_comes_out(plan: &NetworkPlan, output: &[usize]) {
+        let seeds = [1, 2];
+        let out = said(plan, &pack(plan, &seeds).params, &inputs(&seeds, 3, &plan.input), None, &seeds, true).out;
+        let expected: Vec<i64> = [2, 3].into_iter().chain(output.iter().map(|&n| n as i64)).collect();
+        assert_eq!(out.size(), expected, "{:?}", plan.rows);
+    }
+
+    #[test]
+    fn names_of_parameters_are_unique_and_rows_count_them() {
+        let wiring = Wiring { classes: 3, head: Head::Projection, ..discriminator(&[3, 32, 32]) };
+        let plan = planned(r#"{ resnet = { channels = 4, norm = "batch", spectral-norm = true } }"#, &wiring)
+            .expect("it fits");
+        let mut names: Vec<&str> = plan.params.iter().map(|param| param.name.as_str()).collect();
+        assert!(names.contains(&"1.conv1.weight") && names.contains(&"projection.spectral"), "{names:?}");
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert_eq!(plan.rows.iter().map(|row| row.params).sum::<usize>(), plan.learned());
+        assert!(plan.batch_coupled && plan.loops);
+    }
+
+    #[test]
+    fn a_label_enters_flat_networks_after_flattening_and_others_as_maps() {
+        let wiring = Wiring { classes: 10, labels_at_input: true, ..discriminator(&[1, 28, 28]) };
+        let mlp = planned("{ mlp = { hidden = [4] } }", &wiring).expect("it fits");
+        assert_eq!(mlp.rows[0].shape, [794]);
+        let dcgan = planned("{ dcgan = { channels = 4 } }", &wiring).expect("it fits");
+        assert_eq!(dcgan.rows[0].shape, [11, 28, 28]);
+        let own = planned(r#"{ layers = ["flatten", { linear = 5 }, { label = {} }, { linear = 1 }] }"#, &wiring)
+            .expect("it fits");
+        assert_eq!(own.rows[0].shape, [784]);
+        assert_eq!(own.rows[2].shape, [15]);
+    }
+
+    #[test]
+    fn a_generator_that_ends_in_the_right_count_is_reshaped() {
+        let plan = planned("{ layers = [{ linear = 784 }] }", &generator(3, &[1, 28, 28])).expect("it fits");
+        assert_eq!(plan.output, [1, 28, 28]);
+        assert_comes_out(&plan, &[1, 28, 28]);
+    }
+
+    #[test]
+    fn mistakes_say_where_what_arrived_and_what_to_do() {
+        let image = discriminator(&[1, 28, 28]);
+        assert_eq!(
+            problem("{ layers = [{ linear = 100 }, { conv = { out = 3, kernel = 3 } }, { linear = 1 }] }", &image),
+            (
+                "layers.1".to_owned(),
+                "conv takes a map [channels, height, width], but a vector of shape [100] arrives".to_owned(),
+                "put a reshape before it, such as { reshape = [100, 1, 1] }".to_owned()
+            )
+        );
+        assert_eq!(
+            problem("{ layers = [{ linear = 100 }, { reshape = [128, 7, 7] }] }", &generator(5, &[1, 28, 28])),
+            (
+                "layers.1".to_owned(),
+                "cannot reshape [100] (100 numbers) to [128, 7, 7] (6272 numbers)".to_owned(),
+                "put { linear = 6272 } before it".to_owned()
+            )
+        );
+        assert_eq!(
+            problem("{ layers = [{ linear = 100 }] }", &generator(5, &[1, 28, 28])),
+            (
+                "layers.0".to_owned(),
+                "the generator ends in [100] (100 numbers), but data has shape [1, 28, 28] (784 numbers)".to_owned(),
+                "end with { linear = 784 }".to_owned()
+            )
+        );
+        assert_eq!(
+            problem("{ layers = [{ linear = 10 }] }", &image),
+            (
+                "layers.0".to_owned(),
+                "the discriminator ends in [10], but must end in 1 number".to_owned(),
+                "end with { linear = 1 }".to_owned()
+            )
+        );
+        let text = |toml: &str, wiring: &Wiring| {
+            let (path, message, _) = problem(toml, wiring);
+            format!("{path}: {message}")
+        };
+        assert_eq!(
+            text("{ layers = [{ conv = { out = 3, kernel = 31 } }, { linear = 1 }] }", &image),
+            "layers.0: a kernel of 31 with padding 0 leaves nothing of a map of 28×28"
+        );
+        assert_eq!(
+            text("{ layers = [{ group-norm = 3 }, { linear = 1 }] }", &discriminator(&[4])),
+            "layers.0: 3 groups do not divide 4 channels"
+        );
+        assert_eq!(
+            text("{ layers = [{ downsample = 3 }, { linear = 1 }] }", &image),
+            "layers.0: a map of 28×28 does not divide into patches of 3×3"
+        );
+        assert_eq!(
+            text("{ dcgan = {} }", &discriminator(&[3, 48, 48])),
+            "dcgan: dcgan is for square images whose side is 28 or a power of two from 8 on, but the data is 48×48"
+        );
+        assert_eq!(
+            text("{ dcgan = {} }", &discriminator(&[2])),
+            "dcgan: dcgan is for images [channels, height, width], but the data has shape [2]"
+        );
+        assert_eq!(text("{ dcgan = { kernel = 1 } }", &image), "dcgan.kernel: a kernel of 1 cannot halve a side");
+        assert_eq!(
+            text("{ layers = [{ label = {} }, { linear = 1 }] }", &image),
+            "layers.0: a label is to be appended, but the data has no labels"
+        );
+        let projection = Wiring { classes: 3, head: Head::Projection, ..discriminator(&[1, 1, 1]) };
+        assert_eq!(
+            text("{ layers = [{ conv = { out = 1, kernel = 1 } }] }", &projection),
+            "layers: the discriminator has no linear layer whose input could tell classes apart"
+        );
+    }
+
+    #[test]
+    fn every_number_that_may_not_be_zero_is_named_at_once() {
+        let toml = "{ layers = [{ linear = 0 }, { conv = { out = 3, kernel = 0, stride = 0 } }, { label = { layers = [{ linear = 0 }] } }] }";
+        let problems = planned(toml, &discriminator(&[3])).expect_err("zeros");
+        let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        let expected = [
+            "layers.0.linear.out",
+            "layers.1.conv.kernel",
+            "layers.1.conv.stride",
+            "layers.2.label.layers.0.linear.out",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(problems[0].message, "expected a whole number above 0, got 0");
+    }
+
+    #[test]
+    fn absurd_sizes_are_counted_without_overflow() {
+        let huge = "{ layers = [{ reshape = [4000000000, 4000000000, 4000000000] }, { linear = 1 }] }";
+        assert!(problem(huge, &discriminator(&[3])).1.contains("18446744073709551615 numbers"));
+    }
+}
