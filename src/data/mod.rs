@@ -1,11 +1,24 @@
-//! Where examples come from: distributions made on the fly, and data sets read in place. Host memory only.
+//! Where examples come from: distributions made on the fly, an embedded set of drawn shapes, and data sets read in place.
+//! Host memory only; nothing here knows of models or of training.
 
+pub mod catalog; // the known sets: listed, fetched, checked, looked at
+pub mod cifar;
+pub mod distribution;
+mod error;
+pub mod folder;
+pub mod idx;
+pub mod images; // what all image sets share: options, bytes in memory, batches
+pub mod interval;
+pub mod known; // datasets/*.toml
+pub mod shapes; // the embedded set
 pub mod spec;
+pub mod table;
 
+pub use error::DataError;
 pub use spec::DataSpec;
 
 use crate::base::Array;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is known of a source before an example is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +65,8 @@ pub enum Truth {
         /// The share of each; they sum to 1.
         weights: Vec<f64>,
     },
+    /// The embedded shapes: `shapes::classify` scores an image exactly.
+    Shapes(shapes::ShapesSpec),
 }
 
 /// Which part of a data set.
@@ -79,6 +94,29 @@ pub struct DataRoots {
     pub folders: Vec<PathBuf>,
 }
 
+impl DataRoots {
+    /// Where a path may lie: itself if absolute, else under each folder, or the current one where there are none.
+    pub fn candidates(&self, path: &Path) -> Vec<PathBuf> {
+        if path.is_absolute() || self.folders.is_empty() {
+            return vec![path.to_owned()];
+        }
+        self.folders.iter().map(|folder| folder.join(path)).collect()
+    }
+
+    /// The first place where something lies under this path.
+    ///
+    /// # Errors
+    /// If there is none, with all the places.
+    pub fn find(&self, path: &Path) -> Result<PathBuf, DataError> {
+        let looked = self.candidates(path);
+        looked.iter().find(|place| place.exists()).cloned().ok_or_else(|| DataError::Missing {
+            what: path.display().to_string(),
+            looked: looked.clone(),
+            remedy: "write a path from the experiment's folder or a data folder (GANTLET_DATA)".to_owned(),
+        })
+    }
+}
+
 /// An opened source.
 pub trait Source: Send + Sync {
     /// What is known of it.
@@ -92,4 +130,23 @@ pub trait Source: Send + Sync {
 
     /// `n` examples to hold samples against (all of a data set where it has fewer), the same for the same seed.
     fn reference(&self, split: Split, seed: u64, n: usize) -> Examples;
+
+    /// Whether there is a held-out part; where there is none, `reference` answers with the training part.
+    fn has_test(&self) -> bool {
+        true
+    }
+}
+
+/// Which training example stands at place `position` of the stream of epochs, each a new permutation.
+pub(crate) fn example_at(seed: u64, position: u64, len: u64) -> usize {
+    usize::try_from(crate::rng::permuted(seed, position / len, position % len, len))
+        .expect("an index below a length in memory")
+}
+
+/// The first `n` of a permutation of a part with `len` examples, apart from those of training.
+pub(crate) fn reference_order(seed: u64, n: usize, len: usize) -> impl Iterator<Item = usize> {
+    let count = len as u64;
+    (0..n.min(len) as u64).map(move |i| {
+        usize::try_from(crate::rng::permuted(seed, u64::MAX, i, count)).expect("an index below a length in memory")
+    })
 }
