@@ -1,5 +1,446 @@
-//! Metrics over host arrays. Each number is stored with its protocol.
+//! Metrics over host arrays: what a number is called, which way is better, what it needs, and how it is taken. Each value
+//! carries its protocol, so that two numbers can be seen to be comparable or not.
+//!
+//! Metrics know nothing of networks: whoever evaluates brings samples, reference and (for metrics that judge an image)
+//! a function that judges. A metric is an arm of [`MetricSpec`], its values in [`MetricSpec::names`], what it needs in
+//! [`MetricSpec::needs`], and a function in one of the files beside this one; a metric over features is the same with the
+//! extractor's name in its protocol.
 
+mod images;
+mod line;
+mod modes;
+mod pairs;
+mod slices;
 pub mod spec;
+#[cfg(test)]
+mod testing;
 
-pub use spec::EvalSpec;
+pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
+
+use crate::data::{DataInfo, Examples, Truth};
+use crate::rng;
+
+/// Gives the class and the error of the shape that fits an image best.
+pub type ScoreShape<'a> = &'a dyn Fn(&[f32]) -> (usize, f64);
+
+/// What a metric may look at.
+pub struct Context<'a> {
+    /// What the experiment says of evaluation.
+    pub spec: &'a EvalSpec,
+    /// What is known of the data.
+    pub info: &'a DataInfo,
+    /// What samples are held against.
+    pub real: &'a Examples,
+    /// Training examples, for metrics that ask whether samples are copies.
+    pub train: Option<&'a Examples>,
+    /// Samples; the labels are what the generator was asked for.
+    pub fake: &'a Examples,
+    /// What projections and choices of rows follow from.
+    pub seed: u64,
+    /// The judge of shapes, where the data set is one of shapes.
+    pub score_shape: Option<ScoreShape<'a>>,
+}
+
+/// One number, with how it was taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// What it is called: `w1`, `modes/covered`.
+    pub metric: String,
+    /// The number; NaN where it is undefined (`protocol.parameters` then says why).
+    pub value: f64,
+    /// How it was taken.
+    pub protocol: Protocol,
+}
+
+/// How a number was taken. Two numbers with the same protocol can be compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Protocol {
+    /// Reference examples used; `None` where the exact law stood in for them, or nothing did.
+    pub n_real: Option<usize>,
+    /// Samples used.
+    pub n_fake: usize,
+    /// Where the reference comes from: `test`, `train`, or `drawn` for a distribution; empty without reference.
+    pub split: String,
+    /// `law` (the exact distribution), `samples` (reference examples), or empty.
+    pub against: String,
+    /// Which weights of the generator made the samples, `raw` or `ema`; whoever drew them fills it in.
+    pub weights: String,
+    /// What the numbers compared are: `values` (low-dimensional examples as they are), `pixels`, or a named extractor.
+    pub extractor: String,
+    /// Everything else, as `name=value` in a fixed order, or `undefined: …` and the reason.
+    pub parameters: String,
+    /// What projections and choices of rows followed from.
+    pub seed: u64,
+}
+
+/// The columns of `eval.csv` after `step,metric,value`.
+pub const PROTOCOL_COLUMNS: &[&str] =
+    &["n_real", "n_fake", "split", "against", "weights", "extractor", "parameters", "seed"];
+
+impl Protocol {
+    /// The fields in the order of [`PROTOCOL_COLUMNS`].
+    pub fn fields(&self) -> [String; 8] {
+        [
+            self.n_real.map(|n| n.to_string()).unwrap_or_default(),
+            self.n_fake.to_string(),
+            self.split.clone(),
+            self.against.clone(),
+            self.weights.clone(),
+            self.extractor.clone(),
+            self.parameters.clone(),
+            self.seed.to_string(),
+        ]
+    }
+}
+
+/// Which way a number is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Direction {
+    /// Smaller is better.
+    Lower,
+    /// Larger is better.
+    Higher,
+    /// Nearer to this is better.
+    Target(f64),
+    /// It says something, but not whether a run is good.
+    Neither,
+}
+
+impl Direction {
+    /// Whether `a` is strictly better than `b`. A number is better than none (NaN); where there is no better, never.
+    pub fn better(self, a: f64, b: f64) -> bool {
+        if self == Self::Neither || a.is_nan() {
+            return false;
+        }
+        b.is_nan()
+            || match self {
+                Self::Lower => a < b,
+                Self::Higher => a > b,
+                Self::Target(target) => (a - target).abs() < (b - target).abs(),
+                Self::Neither => false,
+            }
+    }
+}
+
+/// A number that a metric gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MetricName {
+    /// As in `eval.csv`.
+    pub name: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The unit: `data` is the unit of the examples.
+    pub unit: &'static str,
+}
+
+const fn named(name: &'static str, direction: Direction, unit: &'static str) -> MetricName {
+    MetricName { name, direction, unit }
+}
+
+/// The values of each metric, in the order in which it gives them, under its tag.
+const NAMES: &[(&str, &[MetricName])] = {
+    use Direction::{Higher, Lower, Neither, Target};
+    &[
+        ("mean", &[named("mean", Neither, "data")]),
+        ("std", &[named("std", Neither, "data")]),
+        ("w1", &[named("w1", Lower, "data")]),
+        ("ks", &[named("ks", Lower, "probability")]),
+        (
+            "modes",
+            &[
+                named("modes/covered", Higher, "modes"),
+                named("modes/seen", Higher, "modes"),
+                named("modes/quality", Higher, "share"),
+                named("modes/kl", Lower, "nats"),
+            ],
+        ),
+        ("sliced-wasserstein", &[named("sliced-wasserstein", Lower, "data")]),
+        ("mmd", &[named("mmd", Lower, "squared")]),
+        (
+            "pixel-statistics",
+            &[
+                named("pixel-statistics/mean", Neither, "data"),
+                named("pixel-statistics/std", Neither, "data"),
+                named("pixel-statistics/mean-error", Lower, "data"),
+                named("pixel-statistics/std-error", Lower, "data"),
+            ],
+        ),
+        ("diversity", &[named("diversity", Target(1.0), "ratio")]),
+        ("nearest", &[named("nearest", Target(1.0), "ratio")]),
+        (
+            "shapes",
+            &[
+                named("shapes/valid", Higher, "share"),
+                named("shapes/entropy", Higher, "nats"),
+                named("shapes/classes", Higher, "classes"),
+                named("shapes/accuracy", Higher, "share"),
+            ],
+        ),
+    ]
+};
+
+/// Which way a metric or a scalar of `metrics.csv` is better; losses of a game, and names nobody knows, say neither.
+pub fn direction(metric: &str) -> Direction {
+    let known = NAMES.iter().flat_map(|(_, names)| *names).find(|known| known.name == metric);
+    known.map_or(Direction::Neither, |known| known.direction)
+}
+
+/// What a metric found: its values in the order of its names (the last ones may be missing), and how.
+struct Outcome {
+    values: Vec<f64>,
+    n_real: Option<usize>,
+    n_fake: usize,
+    against: &'static str,
+    parameters: String,
+}
+
+/// What is compared with nothing.
+const AGAINST_NOTHING: &str = "";
+/// What is compared with the exact law.
+const AGAINST_LAW: &str = "law";
+/// What is compared with reference examples.
+const AGAINST_SAMPLES: &str = "samples";
+
+impl MetricSpec {
+    /// The metric's name in a TOML, with which the names of its values begin.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Std => "std",
+            Self::W1 => "w1",
+            Self::Ks => "ks",
+            Self::Modes(_) => "modes",
+            Self::SlicedWasserstein(_) => "sliced-wasserstein",
+            Self::Mmd(_) => "mmd",
+            Self::PixelStatistics => "pixel-statistics",
+            Self::Diversity(_) => "diversity",
+            Self::Nearest(_) => "nearest",
+            Self::Shapes(_) => "shapes",
+        }
+    }
+
+    /// The values that it gives (`shapes/accuracy` only where the generator was asked for labels).
+    pub fn names(&self) -> &'static [MetricName] {
+        let tag = self.tag();
+        NAMES.iter().find(|(known, _)| *known == tag).expect("every tag has its names").1
+    }
+
+    /// Whether it can be taken of such data.
+    ///
+    /// # Errors
+    /// What it needs, and what there is.
+    pub fn needs(&self, info: &DataInfo) -> Result<(), String> {
+        let tag = self.tag();
+        match self {
+            Self::Mean | Self::Std | Self::W1 | Self::Ks if info.shape != [1] => {
+                Err(format!("`{tag}` needs one-dimensional data; this is {:?}", info.shape))
+            }
+            Self::Modes(_) if !matches!(info.truth, Truth::Modes { .. }) => {
+                Err(format!("`{tag}` needs a mixture whose centers are known; this data has none"))
+            }
+            Self::PixelStatistics | Self::Shapes(_) if !info.is_image() => {
+                Err(format!("`{tag}` needs images; this is {:?}", info.shape))
+            }
+            Self::Nearest(_) if info.len.is_none() => {
+                Err(format!("`{tag}` needs a data set; a distribution has no training examples to copy"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the metric. What cannot be taken (samples that are not finite, a reference that is missing) is NaN, with
+    /// the reason in the protocol.
+    pub fn measure(&self, cx: &Context) -> Vec<Value> {
+        let outcome = finite(cx).and_then(|()| match self {
+            Self::Mean => Ok(line::mean(cx)),
+            Self::Std => line::std(cx),
+            Self::W1 => Ok(line::w1(cx)),
+            Self::Ks => Ok(line::ks(cx)),
+            Self::Modes(spec) => modes::modes(spec, cx),
+            Self::SlicedWasserstein(spec) => Ok(slices::sliced_wasserstein(spec, cx)),
+            Self::Mmd(spec) => pairs::mmd(spec, cx),
+            Self::PixelStatistics => Ok(images::pixel_statistics(cx)),
+            Self::Diversity(spec) => pairs::diversity(spec, cx),
+            Self::Nearest(spec) => pairs::nearest(spec, cx),
+            Self::Shapes(spec) => images::shapes(spec, cx),
+        });
+        let names = self.names();
+        let outcome = outcome.unwrap_or_else(|why| Outcome {
+            values: vec![f64::NAN; names.len()],
+            n_real: None,
+            n_fake: cx.fake.x.rows(),
+            against: AGAINST_NOTHING,
+            parameters: format!("undefined: {why}"),
+        });
+        let protocol = Protocol {
+            n_real: outcome.n_real,
+            n_fake: outcome.n_fake,
+            split: match cx.spec.reference {
+                _ if outcome.n_real.is_none() => String::new(),
+                _ if cx.info.len.is_none() => "drawn".into(),
+                ReferenceKind::Test => "test".into(),
+                ReferenceKind::Train => "train".into(),
+            },
+            against: outcome.against.into(),
+            weights: String::new(),
+            extractor: match self {
+                Self::Shapes(_) => "shape-fit".into(),
+                _ if cx.info.is_image() => "pixels".into(),
+                _ => "values".into(),
+            },
+            parameters: outcome.parameters,
+            seed: cx.seed,
+        };
+        let value = |(name, value): (&MetricName, f64)| Value {
+            metric: name.name.into(),
+            value: if value.is_finite() { value } else { f64::NAN },
+            protocol: protocol.clone(),
+        };
+        names.iter().zip(outcome.values).map(value).collect()
+    }
+}
+
+impl EvalSpec {
+    /// What stands in the way of measuring such data: the place in `metrics`, and the reason.
+    pub fn problems(&self, info: &DataInfo) -> Vec<(usize, String)> {
+        let mut problems = Vec::new();
+        for (i, metric) in self.metrics.iter().enumerate() {
+            if let Err(why) = metric.needs(info) {
+                problems.push((i, why));
+            } else if self.metrics[..i].iter().any(|earlier| earlier.tag() == metric.tag()) {
+                problems.push((i, format!("`{}` stands twice; eval.csv could not tell the two apart", metric.tag())));
+            } else if matches!(metric, MetricSpec::Nearest(_)) && self.reference == ReferenceKind::Train {
+                problems.push((
+                    i,
+                    "`nearest` needs `reference = \"test\"`: training examples are their own neighbors".into(),
+                ));
+            }
+        }
+        problems
+    }
+}
+
+/// All that the experiment asks for, in its order.
+pub fn measure_all(cx: &Context) -> Vec<Value> {
+    cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect()
+}
+
+/// Whether there are samples and all of them are numbers.
+fn finite(cx: &Context) -> Result<(), String> {
+    let rows = cx.fake.x.rows();
+    if rows == 0 {
+        return Err("there are no samples".into());
+    }
+    let lost = (0..rows).filter(|&i| !cx.fake.x.row(i).iter().all(|v| v.is_finite())).count();
+    if lost > 0 { Err(format!("{lost} of {rows} samples are not finite")) } else { Ok(()) }
+}
+
+/// What the choices of evaluation are for: no two of them, and nothing that draws latents, share a number. The values are
+/// part of what makes a number repeatable.
+#[derive(Clone, Copy)]
+enum Choice {
+    Directions = 0x8000,
+    MmdReal = 0x8001,
+    MmdFake = 0x8002,
+    DiversityReal = 0x8003,
+    DiversityFake = 0x8004,
+    NearestReal = 0x8005,
+    NearestFake = 0x8006,
+    NearestTrain = 0x8007,
+    Shapes = 0x8008,
+}
+
+/// At most `most` different places of `0..rows`, in an order that the seed decides; all of them in order where they fit.
+/// Neighbors in a data set are often alike, so the first ones would not do.
+fn choose(seed: u64, choice: Choice, rows: usize, most: u32) -> Vec<usize> {
+    if rows <= most as usize {
+        return (0..rows).collect();
+    }
+    (0..u64::from(most)).map(|i| rng::permuted(seed, choice as u64, i, rows as u64) as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{World, info, line};
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_direction_and_values_named_after_its_tag() {
+        let metrics = testing::every_metric();
+        assert_eq!(metrics.len(), NAMES.len());
+        for metric in &metrics {
+            for name in metric.names() {
+                assert_eq!(name.name.split('/').next(), Some(metric.tag()));
+                assert_eq!(direction(name.name), name.direction);
+            }
+        }
+        assert_eq!(direction("g/loss"), Direction::Neither);
+    }
+
+    #[test]
+    fn a_metric_is_written_as_its_tag_with_what_differs_from_the_defaults() {
+        let read = |text: &str| toml::from_str::<EvalSpec>(text);
+        let spec = read("metrics = ['w1', { mmd = { sigma = 2.0 } }, { modes = {} }]").expect("a spec");
+        let mmd = spec::MmdSpec { sigma: Some(crate::base::Positive::of(2.0)), ..Default::default() };
+        assert_eq!(spec.metrics, [MetricSpec::W1, MetricSpec::Mmd(mmd), MetricSpec::Modes(Default::default())]);
+        let resolved = toml::to_string(&spec).expect("text");
+        assert!(resolved.contains("covered-from = 0.002"), "{resolved}");
+        assert_eq!(read(&resolved).expect("the same"), spec);
+        assert!(read("metrics = [{ modes = { sigma = 3.0 } }]").is_err());
+    }
+
+    #[test]
+    fn what_a_metric_needs_is_said_in_a_sentence() {
+        let plane = info(vec![2], Truth::Unknown);
+        let said = |metric: MetricSpec| metric.needs(&plane).unwrap_err();
+        assert_eq!(said(MetricSpec::W1), "`w1` needs one-dimensional data; this is [2]");
+        assert_eq!(said(MetricSpec::PixelStatistics), "`pixel-statistics` needs images; this is [2]");
+        assert!(MetricSpec::Mmd(Default::default()).needs(&plane).is_ok());
+        let twice = EvalSpec { metrics: vec![MetricSpec::Mean, MetricSpec::Mean], ..Default::default() };
+        let problems = twice.problems(&info(vec![1], Truth::Unknown));
+        assert_eq!(problems, [(1, "`mean` stands twice; eval.csv could not tell the two apart".to_owned())]);
+    }
+
+    #[test]
+    fn samples_that_are_not_finite_give_no_number_but_a_reason() {
+        let world =
+            World::new(info(vec![1], Truth::Normal { mean: 0.0, std: 1.0 }), line(&[0.0]), line(&[1.0, f32::NAN]));
+        let [value] = world.measure(&MetricSpec::W1).try_into().expect("one value");
+        assert!(value.value.is_nan());
+        assert_eq!(value.protocol.parameters, "undefined: 1 of 2 samples are not finite");
+        assert_eq!(value.protocol.fields().len(), PROTOCOL_COLUMNS.len());
+    }
+
+    #[test]
+    fn better_knows_every_direction_and_prefers_a_number_to_none() {
+        assert!(Direction::Lower.better(1.0, 2.0) && !Direction::Lower.better(2.0, 2.0));
+        assert!(Direction::Higher.better(2.0, 1.0));
+        assert!(Direction::Target(1.0).better(0.9, 1.2) && !Direction::Target(1.0).better(0.5, 1.2));
+        assert!(Direction::Lower.better(1.0, f64::NAN) && !Direction::Lower.better(f64::NAN, 1.0));
+        assert!(!Direction::Neither.better(1.0, 2.0) && !Direction::Neither.better(1.0, f64::NAN));
+    }
+
+    #[test]
+    fn every_metric_says_the_same_twice_and_whatever_the_order_of_rows() {
+        for (metric, mut world) in testing::every_metric_with_its_world() {
+            let first = world.measure(&metric);
+            assert!(first.iter().all(|v| v.value.is_finite()), "{first:?}");
+            assert_eq!(first, world.measure(&metric), "{}", metric.tag());
+            world.reverse_rows();
+            for (a, b) in first.iter().zip(world.measure(&metric)) {
+                assert!((a.value - b.value).abs() <= 1e-6 * a.value.abs().max(1e-3), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_chosen_once_each_by_the_seed() {
+        let chosen = choose(3, Choice::MmdReal, 1000, 100);
+        let mut sorted = chosen.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 100);
+        assert_ne!(chosen, choose(4, Choice::MmdReal, 1000, 100));
+        assert_eq!(choose(3, Choice::MmdReal, 3, 100), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,131 @@
+//! What the tests of metrics share: golden arrays, and a world to measure in.
+
+use super::spec::{DiversitySpec, MmdSpec, ModesSpec, NearestSpec, ShapesSpec, SlicedWassersteinSpec};
+use super::{Context, EvalSpec, MetricSpec, Value};
+use crate::base::Array;
+use crate::data::{DataInfo, Examples, Truth};
+
+/// Uniform numbers of SplitMix64, which Python makes in the same way.
+pub(super) fn uniforms(seed: u64, n: usize) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 * 2.0_f64.powi(-53)
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// Normal numbers by Box-Muller over them; `n` is even.
+pub(super) fn normals(seed: u64, n: usize) -> Vec<f64> {
+    let pair = |ab: &[f64]| {
+        let (r, angle) = ((-2.0 * (1.0 - ab[0]).ln()).sqrt(), std::f64::consts::TAU * ab[1]);
+        [r * angle.cos(), r * angle.sin()]
+    };
+    uniforms(seed, n).chunks_exact(2).flat_map(pair).collect()
+}
+
+/// The golden arrays, real and generated: X = normals(11) as 500×8; Y[i,j] = 0.2 + 1.3 n[i,j] + 0.5 n[i,(j+1) mod 8] with
+/// n = normals(22). Their sums are −62.5391437532 and 786.5385751171.
+pub(super) fn appendix() -> (Array, Array) {
+    let (x, n) = (normals(11, 4000), normals(22, 4000));
+    let y = (0..4000).map(|at| 0.2 + 1.3 * n[at] + 0.5 * n[at / 8 * 8 + (at % 8 + 1) % 8]);
+    let array = |data: &mut dyn Iterator<Item = f64>| Array::new(vec![500, 8], data.map(|v| v as f32).collect());
+    (array(&mut x.into_iter()), array(&mut y.into_iter()))
+}
+
+pub(super) fn column(x: &Array, j: usize) -> Vec<f32> {
+    (0..x.rows()).map(|i| x.row(i)[j]).collect()
+}
+
+pub(super) fn line(x: &[f32]) -> Array {
+    Array::new(vec![x.len(), 1], x.to_vec())
+}
+
+/// The same numbers as images of 2×2 with two channels.
+pub(super) fn images(x: Array) -> Array {
+    Array::new(vec![x.rows(), 2, 2, 2], x.data)
+}
+
+pub(super) fn close(value: f64, golden: f64, tolerance: f64) {
+    assert!((value - golden).abs() <= tolerance, "{value} is not {golden} ± {tolerance}");
+}
+
+pub(super) fn info(shape: Vec<usize>, truth: Truth) -> DataInfo {
+    DataInfo { shape, classes: 0, class_names: Vec::new(), len: None, range: None, truth }
+}
+
+type Judge = Box<dyn Fn(&[f32]) -> (usize, f64)>;
+
+/// What a context borrows from.
+pub(super) struct World {
+    pub(super) info: DataInfo,
+    pub(super) real: Examples,
+    pub(super) fake: Examples,
+    pub(super) train: Option<Examples>,
+    pub(super) judge: Option<Judge>,
+    pub(super) seed: u64,
+}
+
+impl World {
+    pub(super) fn new(info: DataInfo, real: Array, fake: Array) -> Self {
+        let examples = |x| Examples { x, labels: Vec::new() };
+        Self { info, real: examples(real), fake: examples(fake), train: None, judge: None, seed: 0 }
+    }
+
+    pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
+        metric.measure(&Context {
+            spec: &EvalSpec::default(),
+            info: &self.info,
+            real: &self.real,
+            train: self.train.as_ref(),
+            fake: &self.fake,
+            seed: self.seed,
+            score_shape: self.judge.as_deref(),
+        })
+    }
+
+    pub(super) fn reverse_rows(&mut self) {
+        for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(self.train.as_mut().map(|train| &mut train.x)) {
+            x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
+        }
+    }
+}
+
+pub(super) fn every_metric() -> Vec<MetricSpec> {
+    vec![
+        MetricSpec::Mean,
+        MetricSpec::Std,
+        MetricSpec::W1,
+        MetricSpec::Ks,
+        MetricSpec::Modes(ModesSpec::default()),
+        MetricSpec::SlicedWasserstein(SlicedWassersteinSpec::default()),
+        MetricSpec::Mmd(MmdSpec::default()),
+        MetricSpec::PixelStatistics,
+        MetricSpec::Diversity(DiversitySpec::default()),
+        MetricSpec::Nearest(NearestSpec::default()),
+        MetricSpec::Shapes(ShapesSpec::default()),
+    ]
+}
+
+/// Each metric with data that it can be taken of, all of whose rows it looks at.
+pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
+    let world = |metric: &MetricSpec| {
+        let (x, y) = appendix();
+        let mut world = match metric {
+            MetricSpec::Mean | MetricSpec::Std | MetricSpec::W1 | MetricSpec::Ks => {
+                World::new(info(vec![1], Truth::Unknown), line(&column(&x, 0)), line(&column(&y, 0)))
+            }
+            MetricSpec::Modes(_) => {
+                let truth = Truth::Modes { centers: vec![vec![0.0; 8], vec![1.0; 8]], std: 1.0, weights: vec![0.5; 2] };
+                World::new(info(vec![8], truth), x, y)
+            }
+            _ => World::new(info(vec![2, 2, 2], Truth::Unknown), images(x), images(y)),
+        };
+        world.train = Some(Examples { x: images(appendix().1), labels: Vec::new() });
+        world.judge = Some(Box::new(|image| (usize::from(image[0] > 0.0), f64::from(image[1].abs()))));
+        world
+    };
+    every_metric().into_iter().map(|metric| (metric.clone(), world(&metric))).collect()
+}
