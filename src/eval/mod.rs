@@ -20,6 +20,9 @@ pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 use crate::data::{DataInfo, Examples, Truth};
 use crate::rng;
 
+/// Gives the class and the error of the shape that fits an image best.
+pub type ScoreShape<'a> = &'a dyn Fn(&[f32]) -> (usize, f64);
+
 /// What a metric may look at.
 pub struct Context<'a> {
     /// What the experiment says of evaluation.
@@ -34,8 +37,8 @@ pub struct Context<'a> {
     pub fake: &'a Examples,
     /// What projections and choices of rows follow from.
     pub seed: u64,
-    /// Class and error of the shape that fits an image best, where the data set is one of shapes.
-    pub score_shape: Option<&'a dyn Fn(&[f32]) -> (usize, f64)>,
+    /// The judge of shapes, where the data set is one of shapes.
+    pub score_shape: Option<ScoreShape<'a>>,
 }
 
 /// One number, with how it was taken.
@@ -372,6 +375,18 @@ mod tests {
             }
         }
         assert_eq!(direction("g/loss"), Direction::Neither);
+    }
+
+    #[test]
+    fn a_metric_is_written_as_its_tag_with_what_differs_from_the_defaults() {
+        let read = |text: &str| toml::from_str::<EvalSpec>(text);
+        let spec = read("metrics = ['w1', { mmd = { sigma = 2.0 } }, { modes = {} }]").expect("a spec");
+        let mmd = spec::MmdSpec { sigma: Some(crate::base::Positive::of(2.0)), ..Default::default() };
+        assert_eq!(spec.metrics, [MetricSpec::W1, MetricSpec::Mmd(mmd), MetricSpec::Modes(Default::default())]);
+        let resolved = toml::to_string(&spec).expect("text");
+        assert!(resolved.contains("covered-from = 0.002"), "{resolved}");
+        assert_eq!(read(&resolved).expect("the same"), spec);
+        assert!(read("metrics = [{ modes = { sigma = 3.0 } }]").is_err());
     }
 
     #[test]

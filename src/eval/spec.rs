@@ -174,7 +174,8 @@ impl Default for NearestSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct ShapesSpec {
-    /// The largest error of the best-fitting shape at which an image counts as a shape.
+    /// The largest error of the best-fitting shape, over its contrast, at which an image counts as a shape: drawn shapes
+    /// stay below 0.1, a blank image has 1.
     pub error: Positive,
     /// The share of valid images that a class needs to count as present.
     pub present_from: Probability,
@@ -184,7 +185,7 @@ pub struct ShapesSpec {
 impl Default for ShapesSpec {
     fn default() -> Self {
         Self {
-            error: Positive::of(0.1),
+            error: Positive::of(0.25),
             present_from: Probability::of(0.02),
             rows: NonZeroU32::new(1000).expect("1000 is not 0"),
         }
