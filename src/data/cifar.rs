@@ -1,8 +1,9 @@
 //! The binary records of CIFAR-10 and CIFAR-100 (<https://www.cs.toronto.edu/~kriz/cifar.html>): one or two label bytes,
 //! then 32×32 pixels of red, of green, of blue.
 
-use super::images::{Head, ImageSet, image_spec, unpacked, unreadable};
+use super::images::{Head, ImageSet, image_spec, is_packed, unpacked, unreadable};
 use super::{DataError, DataInfo, DataRoots};
+use crate::base::file::FileError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io::Read as _;
@@ -103,13 +104,11 @@ impl CifarSpec {
 
     /// How many records a file has, by its size where it is not packed.
     fn records_of(&self, path: &Path) -> Result<usize, DataError> {
-        let mut file = unpacked(path)?;
-        let plain = std::fs::metadata(path).map_err(crate::base::file::FileError::at("cannot read", path))?.len();
-        let mut magic = [0; 2];
-        let packed =
-            std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == [0x1f, 0x8b];
-        let bytes =
-            if packed { std::io::copy(&mut file, &mut std::io::sink()).map_err(unreadable(path))? } else { plain };
+        let bytes = if is_packed(path)? {
+            std::io::copy(&mut unpacked(path)?, &mut std::io::sink()).map_err(unreadable(path))?
+        } else {
+            std::fs::metadata(path).map_err(FileError::at("cannot read", path))?.len()
+        };
         self.whole(path, usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
@@ -118,7 +117,7 @@ impl CifarSpec {
         if bytes == 0 {
             return Err(DataError::wrong(path, "is empty"));
         }
-        if bytes % record != 0 {
+        if !bytes.is_multiple_of(record) {
             let problem = format!(
                 "is truncated or no file of these records: {bytes} bytes are {} records of {record} bytes and {} more",
                 bytes / record,

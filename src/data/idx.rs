@@ -35,11 +35,11 @@ impl IdxSpec {
     /// # Errors
     /// If a file is missing or not what it should be, or the options contradict it.
     pub fn info(&self, roots: &DataRoots) -> Result<DataInfo, DataError> {
-        let (_, head) = self.head(&self.images, self.labels.as_deref(), roots)?;
+        let (_, train) = self.head(&self.images, self.labels.as_deref(), roots)?;
         if let Some(images) = &self.test_images {
-            self.head(images, self.test_labels.as_deref(), roots)?;
+            agree(&train, &self.head(images, self.test_labels.as_deref(), roots)?.1)?;
         }
-        self.options().info(&head)
+        self.options().info(&train)
     }
 
     /// The images in memory.
@@ -53,9 +53,8 @@ impl IdxSpec {
             Some(images) => Some(self.part(images, self.test_labels.as_deref(), roots)?),
             None => None,
         };
-        if let Some((head, _)) = test.as_ref().filter(|(head, _)| head.shape != train.0.shape) {
-            let [[_, h, w], [_, height, width]] = [train.0.shape, head.shape];
-            return Err(DataError::Spec(format!("idx: training images are {h}×{w}, those held out {height}×{width}")));
+        if let Some((test, _)) = &test {
+            agree(&train.0, test)?;
         }
         ImageSet::new(&self.options(), train, test)
     }
@@ -100,6 +99,21 @@ impl IdxSpec {
         }
         Ok((images, head))
     }
+}
+
+/// What is held out must look like what is trained on.
+fn agree(train: &Head, test: &Head) -> Result<(), DataError> {
+    if train.shape != test.shape {
+        let [[_, h, w], [_, height, width]] = [train.shape, test.shape];
+        return Err(DataError::Spec(format!("idx: training images are {h}×{w}, those held out {height}×{width}")));
+    }
+    if test.classes > train.classes && train.classes > 0 {
+        let (label, last) = (test.classes - 1, train.classes - 1);
+        return Err(DataError::Spec(format!(
+            "idx: a held-out example has label {label}, those of training end at {last}"
+        )));
+    }
+    Ok(())
 }
 
 /// The sizes of the dimensions, after the magic number.
@@ -325,6 +339,8 @@ mod tests {
         };
         assert_eq!(mistake("classes = [7]"), "`classes` names label 7, but labels go from 0 to 2");
         assert_eq!(mistake("classes = [1, 1]"), "`classes` names label 1 twice");
+        std::fs::write(roots.folders[0].join("other"), idx(IMAGES, &[1, 3, 2], &[0; 6])).expect("a file of the test");
+        assert_eq!(mistake("test-images = 'other'"), "idx: training images are 2×3, those held out 3×2");
         assert_eq!(mistake("normalize = [1, 1]"), "`normalize` expects [low, high] with low below high");
     }
 }

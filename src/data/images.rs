@@ -186,7 +186,7 @@ impl Options {
 #[derive(Debug)]
 pub struct ImageSet {
     info: DataInfo,
-    levels: Vec<f32>,
+    normalize: Interval,
     train: Part,
     test: Option<Part>,
 }
@@ -201,7 +201,7 @@ impl ImageSet {
         let info = options.info(&train.0)?;
         let mut set = Self {
             info,
-            levels: levels(options.normalize),
+            normalize: options.normalize,
             train: options.apply(&train.0, train.1, true),
             test: test.map(|(head, pixels)| options.apply(&head, pixels, false)),
         };
@@ -213,7 +213,7 @@ impl ImageSet {
 
     /// The set whose parts are ready.
     pub(crate) fn of_parts(info: DataInfo, normalize: Interval, train: Part, test: Option<Part>) -> Self {
-        Self { info, levels: levels(normalize), train, test }
+        Self { info, normalize, train, test }
     }
 
     fn row(&self) -> usize {
@@ -222,16 +222,16 @@ impl ImageSet {
 
     fn copy(&self, part: &Part, i: usize, x: &mut [f32]) {
         let row = x.len();
-        for (value, &byte) in x.iter_mut().zip(&part.pixels[i * row..(i + 1) * row]) {
-            *value = self.levels[byte as usize];
-        }
+        convert(&part.pixels[i * row..(i + 1) * row], self.normalize, x);
     }
 }
 
-/// What each byte becomes: `(v / 255 − 0.5) / 0.5` for the default range.
-pub(crate) fn levels(range: Interval) -> Vec<f32> {
-    let (low, high) = (range.low as f32, range.high as f32);
-    (0..=255u8).map(|byte| f32::from(byte) / 255.0 * (high - low) + low).collect()
+/// What bytes become: `(v / 255 − 0.5) / 0.5` for the default range.
+pub(crate) fn convert(bytes: &[u8], range: Interval, out: &mut [f32]) {
+    let (low, span) = (range.low as f32, (range.high - range.low) as f32);
+    for (value, &byte) in out.iter_mut().zip(bytes) {
+        *value = f32::from(byte) / 255.0 * span + low;
+    }
 }
 
 impl Source for ImageSet {
@@ -270,14 +270,18 @@ impl Source for ImageSet {
     }
 }
 
-/// A file's bytes as they come, unpacked where the file is gzip by its first two bytes.
-pub(crate) fn unpacked(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let failed = || FileError::at("cannot read", path);
-    let open = || File::open(path).map_err(failed());
+/// Whether a file is gzip, by its first two bytes.
+pub(crate) fn is_packed(path: &Path) -> Result<bool, DataError> {
+    let mut file = File::open(path).map_err(FileError::at("cannot read", path))?;
     let mut magic = [0; 2];
-    let mut file = open()?;
-    let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    let file = BufReader::with_capacity(1 << 16, open()?);
+    Ok(file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b])
+}
+
+/// A file's bytes as they come, unpacked where it is gzip.
+pub(crate) fn unpacked(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let packed = is_packed(path)?;
+    let file = File::open(path).map_err(FileError::at("cannot read", path))?;
+    let file = BufReader::with_capacity(1 << 16, file);
     Ok(if packed { Box::new(flate2::bufread::MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 

@@ -267,7 +267,7 @@ mod tests {
     use crate::data::Split;
 
     /// The folder of real sets, if this machine has one.
-    pub(crate) fn real() -> Option<DataRoots> {
+    fn real() -> Option<DataRoots> {
         let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
         let folder = std::env::var_os("GANTLET_DATA").map_or(beside, PathBuf::from);
         if folder.is_dir() {

@@ -100,3 +100,36 @@ impl DataSpec {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_documents_every_source_and_every_key() {
+        let schema = schemars::schema_for!(DataSpec);
+        let mut undocumented = Vec::new();
+        let mut sources = 0;
+        for arm in schema.get("oneOf").and_then(|arms| arms.as_array()).expect("a choice") {
+            sources += 1;
+            assert!(arm.get("description").is_some(), "{arm}");
+        }
+        for (name, spec) in schema.get("$defs").and_then(|defs| defs.as_object()).expect("specs") {
+            for (key, about) in spec.get("properties").and_then(|keys| keys.as_object()).into_iter().flatten() {
+                if about.get("description").is_none() {
+                    undocumented.push(format!("{name}.{key}"));
+                }
+            }
+        }
+        assert_eq!((sources, undocumented), (14, Vec::<String>::new()));
+    }
+
+    #[test]
+    fn a_wrong_key_names_those_there_are() {
+        let error = toml::from_str::<DataSpec>("[ring]\nmode = 8\n").expect_err("a wrong key");
+        assert_eq!(error.message(), "unknown field `mode`, expected one of `modes`, `radius`, `std`, `scale`");
+        let error = toml::from_str::<DataSpec>("[gaussian]\nmean = 'four'\n").expect_err("a wrong kind of value");
+        let expected = "invalid type: string \"four\", expected a number, or a list with a number for each dimension";
+        assert_eq!(error.message(), expected);
+    }
+}

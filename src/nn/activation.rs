@@ -18,7 +18,7 @@ pub(super) fn activate(x: &Tensor, activation: ActivationSpec) -> Tensor {
         ActivationSpec::Relu => x.relu(),
         // tch's leaky_relu has a fixed slope. The backward formula, g for x > 0 and else slope·g, is the function itself
         // where g = x; with the condition detached, autograd differentiates it once and twice as it should.
-        ActivationSpec::LeakyRelu(spec) => x.leaky_relu_backward(&x.detach(), spec.slope.get(), false),
+        ActivationSpec::LeakyRelu(spec) => x.detach().leaky_relu_backward(x, spec.slope.get(), false),
         ActivationSpec::Elu => x.relu() + x.clamp_max(0.0).expm1(),
         ActivationSpec::Selu => x.relu() * SELU_SCALE + x.clamp_max(0.0).expm1() * (SELU_SCALE * SELU_ALPHA),
         ActivationSpec::Softplus => softplus(x),

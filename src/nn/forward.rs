@@ -47,11 +47,18 @@ impl NetworkPlan {
     /// If shapes are others, or a network that looks at labels gets none.
     pub fn forward(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
         let runs = x.size()[0];
-        if runs > 1 && self.loops && x.device() == Device::Cpu {
-            self.one_by_one(runs, params, x, labels, mode)
-        } else {
-            self.together(params, x, labels, mode)
+        if !self.loops || x.device() != Device::Cpu {
+            return self.together(params, x, labels, mode);
         }
+        if runs > 1 {
+            return self.one_by_one(runs, params, x, labels, mode);
+        }
+        // The gradients of one pass are summed before they meet those of another, as they are at a pack's slices:
+        // another order of the same sum would round differently.
+        let params: Vec<Tensor> = (params.iter().zip(&self.params))
+            .map(|(param, plan)| if plan.learned { param.alias() } else { param.shallow_clone() })
+            .collect();
+        self.together(&params, &x.alias(), labels, mode)
     }
 
     /// One run after the other: convolutions over many channels do not gain from a pack on the CPU, and their bits
@@ -101,13 +108,16 @@ impl NetworkPlan {
             return Output { out, features: None, class_logits: None };
         }
         let features = self.features_at.map(|_| at_last);
-        let mut out = out.view([runs, batch]);
+        let logits = out.view([runs, batch]);
         let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| pass.linear(head, h));
-        if let (Some(embedding), Some(h)) = (&self.projection, &features) {
-            let v = weight::effective(embedding, params, pass.mode.train);
-            let chosen = dense::product(pass.labels(), &v, None);
-            out = out + (chosen * h).sum_dim_intlist(-1, false, None);
-        }
+        let out = match (&self.projection, &features) {
+            (Some(embedding), Some(h)) => {
+                let v = weight::effective(embedding, params, pass.mode.train);
+                let chosen = dense::product(pass.labels(), &v, None);
+                logits + (chosen * h).sum_dim_intlist(-1, false, None)
+            }
+            _ => logits,
+        };
         Output { out, features, class_logits }
     }
 }
@@ -251,15 +261,16 @@ mod tests {
 
         let output = said(plan, &params, &x, labels.as_ref(), seeds, true);
         keep("output", &output.out);
-        let mut loss = (&output.out * &output.out).sum(Kind::Float) + output.out.sum(Kind::Float);
+        let mut parts = vec![(&output.out * &output.out).sum(Kind::Float), output.out.sum(Kind::Float)];
         if let Some(features) = &output.features {
             keep("features", features);
-            loss = loss + (features * features).sum(Kind::Float);
+            parts.push((features * features).sum(Kind::Float));
         }
         if let Some(logits) = &output.class_logits {
             keep("class logits", logits);
-            loss = loss + (logits * logits).sum(Kind::Float);
+            parts.push((logits * logits).sum(Kind::Float));
         }
+        let loss = Tensor::stack(&parts, 0).sum(Kind::Float);
         keep("gradient", &gradient(&loss, &flat, false));
         keep("gradient of the input", &gradient(&loss, &x, false));
         for (param, plan) in params.iter().zip(&plan.params) {
@@ -268,14 +279,16 @@ mod tests {
             }
         }
 
-        let output = said(plan, &params, &x, labels.as_ref(), seeds, true);
+        // Two passes before one backward, as for real and fake examples: what the second moves, the first must not need.
+        let first = said(plan, &params, &x, labels.as_ref(), seeds, true);
+        let output = said(plan, &params, &(&x * 0.9), labels.as_ref(), seeds, true);
+        keep("gradient through two passes", &gradient(&(&first.out * &output.out).sum(Kind::Float), &flat, true));
         let slope = gradient(&output.out.sum(Kind::Float), &x, true);
         let norms = ((&slope * &slope).flatten(2, -1).sum_dim_intlist(-1, false, None) + 1e-12).sqrt();
         keep("norms of slopes", &norms);
         let penalty = (&norms - 1.0) * (&norms - 1.0);
-        // Where nothing bends, as in a linear network's input, there may be no gradient at all.
-        let penalty = penalty.sum(Kind::Float) + output.out.sum(Kind::Float) * 0.0;
-        keep("gradient of the penalty", &gradient(&penalty, &flat, false));
+        let loss = penalty.sum(Kind::Float) + (first.out * output.out).sum(Kind::Float);
+        keep("gradient of two passes and a penalty", &gradient(&loss, &flat, false));
 
         keep("evaluation", &said(plan, &params, &x, labels.as_ref(), seeds, false).out);
         rows
@@ -322,6 +335,107 @@ mod tests {
                 );
                 assert_packs(&toml, &discriminator(&[2]), batch);
             }
+        }
+    }
+
+    #[test]
+    fn every_dense_layer_keeps_its_bits_in_a_pack() {
+        for layers in [
+            r#"{ linear = 8 }, "relu", { minibatch-discrimination = { kernels = 5, dims = 3 } }, { linear = 1 }"#,
+            r#"{ linear = 6 }, "tanh", { minibatch-discrimination = { kernels = 1, dims = 1, mean = true } }, { linear = 1 }"#,
+            r#"{ linear = 9 }, { batch-norm = {} }, "tanh", { linear = 1 }"#,
+            r#"{ linear = 8 }, "layer-norm", "tanh", { linear = 1 }"#,
+            r#"{ linear = 9 }, { group-norm = 3 }, "tanh", { linear = 1 }"#,
+            r#"{ linear = 9 }, { dropout = 0.4 }, "tanh", { gaussian-noise = 0.3 }, { linear = 1 }"#,
+            r#"{ maxout = { units = 5, pieces = 3 } }, { linear = 1 }"#,
+            r#"{ linear = { out = 7, weight = "spectral" } }, "tanh", { linear = { out = 1, weight = "spectral" } }"#,
+            r#"{ linear = { out = 7, weight = "norm" } }, "tanh", { linear = { out = 1, weight = "norm" } }"#,
+        ] {
+            for batch in [8, 13] {
+                assert_packs(&format!("{{ layers = [{layers}] }}"), &discriminator(&[3]), batch);
+            }
+        }
+    }
+
+    #[test]
+    fn heads_and_labels_keep_their_bits_in_a_pack() {
+        let toml = r#"{ mlp = { hidden = [9, 5], activation = "tanh", spectral-norm = true } }"#;
+        for head in [Head::Projection, Head::Classifier] {
+            assert_packs(toml, &Wiring { classes: 4, head, ..discriminator(&[3]) }, 13);
+        }
+        assert_packs(toml, &Wiring { classes: 4, labels_at_input: true, ..discriminator(&[3]) }, 8);
+        let inside =
+            r#"{ layers = [{ linear = 6 }, { label = { layers = [{ linear = 3 }, "tanh"] } }, { linear = 1 }] }"#;
+        assert_packs(inside, &Wiring { classes: 4, ..discriminator(&[3]) }, 8);
+    }
+
+    /// Shapes at random, so that no product hides behind a lucky one.
+    #[test]
+    fn dense_networks_of_any_width_keep_their_bits_in_a_pack() {
+        let mut stream = crate::rng::Stream::new(5, crate::rng::Purpose::Eval, 0, 0);
+        for _ in 0..40 {
+            let [input, first, second, batch] = [40, 130, 70, 70].map(|most| 1 + stream.below(most) as usize);
+            let toml = format!(r#"{{ mlp = {{ hidden = [{first}, {second}], activation = "tanh" }} }}"#);
+            assert_packs(&toml, &discriminator(&[input]), batch);
+            assert_packs(&toml, &generator(input, &[second]), batch);
+        }
+    }
+
+    #[test]
+    fn a_run_of_a_convolutional_pack_has_the_bits_that_it_has_alone() {
+        let dcgan = "{ dcgan = { channels = 3 } }";
+        assert_packs(dcgan, &generator(5, &[1, 8, 8]), 4);
+        assert_packs(dcgan, &discriminator(&[1, 8, 8]), 4);
+        let spectral = r#"{ dcgan = { channels = 4, kernel = 5, norm = "none", spectral-norm = true } }"#;
+        let labeled =
+            Wiring { classes: 3, labels_at_input: true, head: Head::Projection, ..discriminator(&[1, 28, 28]) };
+        assert_packs(spectral, &labeled, 3);
+        assert_packs("{ resnet = { channels = 2 } }", &generator(5, &[3, 8, 8]), 3);
+        assert_packs("{ resnet = { channels = 2 } }", &discriminator(&[3, 16, 16]), 3);
+        let noisy = r#"{ layers = [{ gaussian-noise = 0.2 }, { conv = { out = 3, kernel = 3 } }, "relu", { dropout = 0.3 }, "layer-norm", { linear = 1 }] }"#;
+        assert_packs(noisy, &discriminator(&[2, 5, 5]), 3);
+    }
+
+    /// The way that packs of maps go on a GPU, taken here on the CPU: right up to rounding, whatever the bits.
+    #[test]
+    fn runs_beside_each_other_in_the_channels_give_what_they_give_one_by_one() {
+        tch::set_num_threads(1);
+        let layers = r#"{ layers = [
+            { conv = { out = 4, kernel = 3, padding = 1 } }, { batch-norm = {} }, { leaky-relu = 0.2 },
+            { conv-transpose = { out = 6, kernel = 4, stride = 2, padding = 1, bias = false } }, { group-norm = 3 },
+            { gaussian-noise = 0.1 }, "instance-norm", { downsample = 2 },
+            { residual = { out = 4, resample = "up", norm = "layer", weight = "spectral" } }, { dropout = 0.2 },
+            { conv = { out = 4, kernel = 3, stride = 2, weight = "norm" } }, { label = {} }, "relu",
+            { global-pool = "sum" }, { linear = 1 }] }"#
+            .replace("\"sum\"", "{ by = \"sum\" }");
+        let wiring = Wiring { classes: 3, head: Head::Classifier, ..discriminator(&[2, 8, 8]) };
+        let plan = planned(&layers, &wiring).expect("the network fits");
+        let x = inputs(&SEEDS, 5, &plan.input);
+        let labels = Tensor::from_slice(&[0i64, 2, 1, 1, 0]).view([1, 5]).expand([3, 5], false);
+        let with = |grouped: bool, train: bool| {
+            let Pack { flat, params } = pack(&plan, &SEEDS);
+            let mut noise = trial::Seeded::new(&SEEDS);
+            let mut mode = Mode { train, noise: &mut noise };
+            let output = if grouped {
+                plan.together(&params, &x, Some(&labels), &mut mode)
+            } else {
+                plan.forward(&params, &x, Some(&labels), &mut mode)
+            };
+            let logits = output.class_logits.expect("a classifier has logits");
+            let loss = (&output.out * &output.out).sum(Kind::Float) + (&logits * &logits).sum(Kind::Float);
+            let gradient = Tensor::run_backward(&[&loss], &[&flat], false, false).pop().expect("one gradient");
+            let mut all = numbers(&output.out);
+            all.extend(numbers(&gradient));
+            for (param, _) in params.iter().zip(&plan.params).filter(|(_, plan)| !plan.learned) {
+                all.extend(numbers(param));
+            }
+            all
+        };
+        for train in [true, false] {
+            let (grouped, alone) = (with(true, train), with(false, train));
+            assert_eq!(grouped.len(), alone.len());
+            let far = grouped.iter().zip(&alone).filter(|(a, b)| (*a - *b).abs() > 1e-3 * (1.0 + b.abs())).count();
+            assert_eq!(far, 0, "of {} numbers", alone.len());
         }
     }
 }

@@ -13,6 +13,8 @@ mod preset;
 mod weight;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod trial;
 
 pub use forward::{Mode, Noise, Output};

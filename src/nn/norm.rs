@@ -29,10 +29,11 @@ fn batch_norm_of_vectors(norm: &BatchNorm, x: &Tensor, params: &[Tensor], train:
     } else {
         (x - per_run(&params[norm.mean], runs), per_run(&params[norm.var], runs))
     };
-    let mut scale = (var + norm.eps).rsqrt();
-    if let Some(gain) = norm.gain {
-        scale = scale * per_run(&params[gain], runs);
-    }
+    let unscaled = (var + norm.eps).rsqrt();
+    let scale = match norm.gain {
+        Some(gain) => unscaled * per_run(&params[gain], runs),
+        None => unscaled,
+    };
     match norm.bias {
         Some(bias) => centered * scale + per_run(&params[bias], runs),
         None => centered * scale,
@@ -46,22 +47,27 @@ fn move_towards(running: &Tensor, new: &Tensor, momentum: f64) {
 }
 
 fn batch_norm_of_maps(norm: &BatchNorm, x: &Tensor, params: &[Tensor], train: bool) -> Tensor {
-    let (mean, var) = (channels(&params[norm.mean]), channels(&params[norm.var]));
+    let several = params[norm.mean].size()[0] > 1;
+    // libtorch writes to the statistics that it is given; those of several runs may not lie as it wants them.
+    let [mean, var] = [norm.mean, norm.var].map(|i| {
+        let flat = channels(&params[i]);
+        if several && train { flat.copy() } else { flat }
+    });
     let out = x.batch_norm(
         norm.gain.map(|gain| channels(&params[gain])),
         norm.bias.map(|bias| channels(&params[bias])),
-        Some(&mean).map(Tensor::shallow_clone),
-        Some(&var).map(Tensor::shallow_clone),
+        Some(mean.shallow_clone()),
+        Some(var.shallow_clone()),
         train,
         norm.momentum,
         norm.eps,
         x.device().is_cuda(),
     );
-    // With several runs the statistics were copied to lie beside each other.
-    if train && params[norm.mean].size()[0] > 1 {
+    if several && train {
         tch::no_grad(|| {
-            params[norm.mean].shallow_clone().copy_(&mean.view_as(&params[norm.mean]));
-            params[norm.var].shallow_clone().copy_(&var.view_as(&params[norm.var]));
+            for (i, moved) in [(norm.mean, &mean), (norm.var, &var)] {
+                params[i].shallow_clone().copy_(&moved.view_as(&params[i]));
+            }
         });
     }
     out
@@ -82,15 +88,10 @@ pub(super) fn group_norm(
     let (_, batch, features) = x.size3().expect("group norm of vectors takes [runs, batch, features]");
     let width = features / groups as i64;
     let grouped = if groups == 1 { x.shallow_clone() } else { x.reshape([runs, batch, groups as i64, width]) };
-    let mut out = grouped.layer_norm(width, None::<Tensor>, None, EPS, x.device().is_cuda());
-    if groups > 1 {
-        out = out.view([runs, batch, features]);
+    let normal = grouped.layer_norm(width, None::<Tensor>, None, EPS, x.device().is_cuda());
+    let normal = if groups == 1 { normal } else { normal.view([runs, batch, features]) };
+    match (gain, bias) {
+        (Some(gain), Some(bias)) => normal * per_run(gain, runs) + per_run(bias, runs),
+        _ => normal,
     }
-    if let Some(gain) = gain {
-        out = out * per_run(gain, runs);
-    }
-    if let Some(bias) = bias {
-        out = out + per_run(bias, runs);
-    }
-    out
 }

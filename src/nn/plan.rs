@@ -668,7 +668,7 @@ impl Builder {
         };
         let resample = |wanted: ResampleKind| {
             let factor = super::spec::FactorSpec { factor: 2 };
-            (spec.resample == wanted).then(|| match wanted {
+            (spec.resample == wanted).then_some(match wanted {
                 ResampleKind::Up => LayerSpec::Upsample(factor),
                 _ => LayerSpec::Downsample(factor),
             })
@@ -867,5 +867,225 @@ impl LayerSpec {
             Self::Residual(_) => "residual",
             Self::Label(_) => "label",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::trial::{discriminator, generator, inputs, pack, planned, said};
+
+    fn problem(toml: &str, wiring: &Wiring) -> (String, String, String) {
+        let problem = planned(toml, wiring).expect_err(toml).remove(0);
+        (problem.path, problem.message, problem.help.unwrap_or_default())
+    }
+
+    // pytorch/examples dcgan main.py: sum(p.numel() for p in Generator(0).parameters()) with nz=100, ngf=64, nc=3;
+    // gains and biases of batch norm are in it.
+    #[test]
+    fn dcgan_at_64_has_the_parameters_of_the_pytorch_port() {
+        let dcgan = "{ dcgan = {} }";
+        assert_eq!(planned(dcgan, &generator(100, &[3, 64, 64])).expect("it fits").learned(), 3_576_704);
+        assert_eq!(planned(dcgan, &discriminator(&[3, 64, 64])).expect("it fits").learned(), 2_765_568);
+    }
+
+    #[test]
+    fn dcgan_at_28_goes_over_14_and_7() {
+        let shapes = |plan: NetworkPlan| -> Vec<Vec<usize>> {
+            let sides = plan.rows.into_iter().filter(|row| row.params > 0 && row.kind != "batch-norm");
+            sides.map(|row| row.shape).collect()
+        };
+        for kernel in 2..=6 {
+            let dcgan = format!("{{ dcgan = {{ channels = 8, kernel = {kernel} }} }}");
+            let down = planned(&dcgan, &discriminator(&[1, 28, 28])).expect("it fits");
+            assert_eq!(shapes(down), [vec![8, 14, 14], vec![16, 7, 7], vec![1]]);
+            let up = planned(&dcgan, &generator(10, &[1, 28, 28])).expect("it fits");
+            assert_eq!(shapes(up), [vec![16 * 49], vec![8, 14, 14], vec![1, 28, 28]]);
+        }
+    }
+
+    #[test]
+    fn dcgan_has_biases_only_where_no_norm_follows_anywhere() {
+        let names = |toml: &str| -> Vec<String> {
+            let plan = planned(toml, &discriminator(&[1, 8, 8])).expect("it fits");
+            plan.params.into_iter().map(|param| param.name).collect()
+        };
+        assert_eq!(names("{ dcgan = {} }"), ["0.weight", "2.weight"]);
+        assert_eq!(names(r#"{ dcgan = { norm = "none" } }"#), ["0.weight", "0.bias", "2.weight", "2.bias"]);
+    }
+
+    /// Each network's rows are what its pieces really give, and its output what the plan says.
+    #[test]
+    fn shapes_are_those_that_come_out() {
+        tch::set_num_threads(1);
+        let presets = ["{ mlp = { hidden = [7] } }", "{ dcgan = { channels = 4 } }", "{ resnet = { channels = 4 } }"];
+        for preset in presets {
+            for shape in [[1, 8, 8], [3, 16, 16], [1, 28, 28], [2, 32, 32], [3, 64, 64]] {
+                let plan = planned(preset, &generator(5, &shape)).expect(preset);
+                assert_comes_out(&plan, &shape);
+                if !(preset.contains("resnet") && shape[1] == 8) {
+                    assert_comes_out(&planned(preset, &discriminator(&shape)).expect(preset), &[]);
+                }
+            }
+        }
+        let map = |layer: &str, output: &[usize]| {
+            let wiring = Wiring { input: vec![4, 6, 6], ..generator(1, output) };
+            let plan = planned(&format!("{{ layers = [{layer}] }}"), &wiring).expect(layer);
+            assert_eq!(plan.rows[0].shape, output, "{layer}");
+            assert_comes_out(&plan, output);
+        };
+        map("{ linear = 8 }", &[8]);
+        map("{ maxout = { units = 3, pieces = 2 } }", &[3]);
+        map("{ conv = { out = 5, kernel = 4, stride = 2, padding = 1 } }", &[5, 3, 3]);
+        map("{ conv = { out = 5, kernel = 3, stride = 2 } }", &[5, 2, 2]);
+        map("{ conv-transpose = { out = 5, kernel = 4, stride = 3, padding = 1, output-padding = 2 } }", &[5, 19, 19]);
+        map("{ upsample = 3 }", &[4, 18, 18]);
+        map("{ downsample = 3 }", &[4, 2, 2]);
+        map("{ global-pool = {} }", &[4]);
+        map("{ reshape = [9, 4, 4] }", &[9, 4, 4]);
+        map("\"flatten\"", &[144]);
+        map("{ residual = { out = 5, resample = \"up\" } }", &[5, 12, 12]);
+        map("{ residual = { out = 5, resample = \"down\" } }", &[5, 3, 3]);
+        map("{ residual = 5 }", &[5, 6, 6]);
+        map("{ minibatch-discrimination = { kernels = 3, dims = 2 } }", &[147]);
+        for layer in
+            ["{ batch-norm = {} }", "\"layer-norm\"", "\"instance-norm\"", "{ group-norm = 2 }", "{ dropout = 0.3 }"]
+        {
+            map(layer, &[4, 6, 6]);
+        }
+    }
+
+    fn assert_comes_out(plan: &NetworkPlan, output: &[usize]) {
+        let seeds = [1, 2];
+        let out = said(plan, &pack(plan, &seeds).params, &inputs(&seeds, 3, &plan.input), None, &seeds, true).out;
+        let expected: Vec<i64> = [2, 3].into_iter().chain(output.iter().map(|&n| n as i64)).collect();
+        assert_eq!(out.size(), expected, "{:?}", plan.rows);
+    }
+
+    #[test]
+    fn names_of_parameters_are_unique_and_rows_count_them() {
+        let wiring = Wiring { classes: 3, head: Head::Projection, ..discriminator(&[3, 32, 32]) };
+        let plan = planned(r#"{ resnet = { channels = 4, norm = "batch", spectral-norm = true } }"#, &wiring)
+            .expect("it fits");
+        let mut names: Vec<&str> = plan.params.iter().map(|param| param.name.as_str()).collect();
+        assert!(names.contains(&"1.conv1.weight") && names.contains(&"projection.spectral"), "{names:?}");
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert_eq!(plan.rows.iter().map(|row| row.params).sum::<usize>(), plan.learned());
+        assert!(plan.batch_coupled && plan.loops);
+    }
+
+    #[test]
+    fn a_label_enters_flat_networks_after_flattening_and_others_as_maps() {
+        let wiring = Wiring { classes: 10, labels_at_input: true, ..discriminator(&[1, 28, 28]) };
+        let mlp = planned("{ mlp = { hidden = [4] } }", &wiring).expect("it fits");
+        assert_eq!(mlp.rows[0].shape, [794]);
+        let dcgan = planned("{ dcgan = { channels = 4 } }", &wiring).expect("it fits");
+        assert_eq!(dcgan.rows[0].shape, [11, 28, 28]);
+        let own = planned(r#"{ layers = ["flatten", { linear = 5 }, { label = {} }, { linear = 1 }] }"#, &wiring)
+            .expect("it fits");
+        assert_eq!(own.rows[0].shape, [784]);
+        assert_eq!(own.rows[2].shape, [15]);
+    }
+
+    #[test]
+    fn a_generator_that_ends_in_the_right_count_is_reshaped() {
+        let plan = planned("{ layers = [{ linear = 784 }] }", &generator(3, &[1, 28, 28])).expect("it fits");
+        assert_eq!(plan.output, [1, 28, 28]);
+        assert_comes_out(&plan, &[1, 28, 28]);
+    }
+
+    #[test]
+    fn mistakes_say_where_what_arrived_and_what_to_do() {
+        let image = discriminator(&[1, 28, 28]);
+        assert_eq!(
+            problem("{ layers = [{ linear = 100 }, { conv = { out = 3, kernel = 3 } }, { linear = 1 }] }", &image),
+            (
+                "layers.1".to_owned(),
+                "conv takes a map [channels, height, width], but a vector of shape [100] arrives".to_owned(),
+                "put a reshape before it, such as { reshape = [100, 1, 1] }".to_owned()
+            )
+        );
+        assert_eq!(
+            problem("{ layers = [{ linear = 100 }, { reshape = [128, 7, 7] }] }", &generator(5, &[1, 28, 28])),
+            (
+                "layers.1".to_owned(),
+                "cannot reshape [100] (100 numbers) to [128, 7, 7] (6272 numbers)".to_owned(),
+                "put { linear = 6272 } before it".to_owned()
+            )
+        );
+        assert_eq!(
+            problem("{ layers = [{ linear = 100 }] }", &generator(5, &[1, 28, 28])),
+            (
+                "layers.0".to_owned(),
+                "the generator ends in [100] (100 numbers), but data has shape [1, 28, 28] (784 numbers)".to_owned(),
+                "end with { linear = 784 }".to_owned()
+            )
+        );
+        assert_eq!(
+            problem("{ layers = [{ linear = 10 }] }", &image),
+            (
+                "layers.0".to_owned(),
+                "the discriminator ends in [10], but must end in 1 number".to_owned(),
+                "end with { linear = 1 }".to_owned()
+            )
+        );
+        let text = |toml: &str, wiring: &Wiring| {
+            let (path, message, _) = problem(toml, wiring);
+            format!("{path}: {message}")
+        };
+        assert_eq!(
+            text("{ layers = [{ conv = { out = 3, kernel = 31 } }, { linear = 1 }] }", &image),
+            "layers.0: a kernel of 31 with padding 0 leaves nothing of a map of 28×28"
+        );
+        assert_eq!(
+            text("{ layers = [{ group-norm = 3 }, { linear = 1 }] }", &discriminator(&[4])),
+            "layers.0: 3 groups do not divide 4 channels"
+        );
+        assert_eq!(
+            text("{ layers = [{ downsample = 3 }, { linear = 1 }] }", &image),
+            "layers.0: a map of 28×28 does not divide into patches of 3×3"
+        );
+        assert_eq!(
+            text("{ dcgan = {} }", &discriminator(&[3, 48, 48])),
+            "dcgan: dcgan is for square images whose side is 28 or a power of two from 8 on, but the data is 48×48"
+        );
+        assert_eq!(
+            text("{ dcgan = {} }", &discriminator(&[2])),
+            "dcgan: dcgan is for images [channels, height, width], but the data has shape [2]"
+        );
+        assert_eq!(text("{ dcgan = { kernel = 1 } }", &image), "dcgan.kernel: a kernel of 1 cannot halve a side");
+        assert_eq!(
+            text("{ layers = [{ label = {} }, { linear = 1 }] }", &image),
+            "layers.0: a label is to be appended, but the data has no labels"
+        );
+        let projection = Wiring { classes: 3, head: Head::Projection, ..discriminator(&[1, 1, 1]) };
+        assert_eq!(
+            text("{ layers = [{ conv = { out = 1, kernel = 1 } }] }", &projection),
+            "layers: the discriminator has no linear layer whose input could tell classes apart"
+        );
+    }
+
+    #[test]
+    fn every_number_that_may_not_be_zero_is_named_at_once() {
+        let toml = "{ layers = [{ linear = 0 }, { conv = { out = 3, kernel = 0, stride = 0 } }, { label = { layers = [{ linear = 0 }] } }] }";
+        let problems = planned(toml, &discriminator(&[3])).expect_err("zeros");
+        let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        let expected = [
+            "layers.0.linear.out",
+            "layers.1.conv.kernel",
+            "layers.1.conv.stride",
+            "layers.2.label.layers.0.linear.out",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(problems[0].message, "expected a whole number above 0, got 0");
+    }
+
+    #[test]
+    fn absurd_sizes_are_counted_without_overflow() {
+        let huge = "{ layers = [{ reshape = [4000000000, 4000000000, 4000000000] }, { linear = 1 }] }";
+        assert!(problem(huge, &discriminator(&[3])).1.contains("18446744073709551615 numbers"));
     }
 }

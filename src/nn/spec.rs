@@ -602,3 +602,56 @@ pub struct LabelSpec {
     #[serde(default)]
     pub layers: Vec<LayerSpec>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
+    struct File {
+        layers: Vec<LayerSpec>,
+    }
+
+    fn read(toml: &str) -> Result<File, String> {
+        toml::from_str(toml).map_err(|e| e.message().to_owned())
+    }
+
+    #[test]
+    fn a_bare_number_is_a_layers_main_number_and_the_whole_table_is_written_back() {
+        let bare = r"layers = [{ linear = 8 }, { dropout = 0.3 }, { gaussian-noise = 1 }, { upsample = 2 }, { leaky-relu = 0.1 },
+            { reshape = [128, 7, 7] }, { group-norm = 4 }, { residual = 16 }]";
+        let whole = r"layers = [{ linear = { out = 8 } }, { dropout = { rate = 0.3 } }, { gaussian-noise = { std = 1.0 } },
+            { upsample = { factor = 2 } }, { leaky-relu = { slope = 0.1 } }, { reshape = [128, 7, 7] },
+            { group-norm = { groups = 4 } }, { residual = { out = 16 } }]";
+        let file = read(bare).expect("bare numbers are fine");
+        assert_eq!(file, read(whole).expect("tables are fine"));
+        let written = toml::to_string(&file).expect("it can be written");
+        assert!(written.contains("out = 8") && written.contains("bias = true"), "{written}");
+        assert_eq!(read(&written).expect("what is written can be read"), file);
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_both_shapes_are() {
+        let wrong = |layer: &str| read(&format!("layers = [{layer}]")).expect_err(layer);
+        assert_eq!(
+            wrong("{ linear = \"8\" }"),
+            "invalid type: string \"8\", expected the count of outputs, or a table with `out`"
+        );
+        assert_eq!(wrong("{ dropout = 1.5 }"), "expected a number from 0 to 1, got 1.5");
+        assert_eq!(wrong("{ linear = -1 }"), "invalid value: integer `-1`, expected u32");
+        assert_eq!(
+            wrong("{ linear = { outs = 3 } }"),
+            "unknown field `outs`, expected one of `out`, `bias`, `init`, `weight`"
+        );
+    }
+
+    #[test]
+    fn the_schema_knows_both_shapes() {
+        let schema = serde_json::to_value(schemars::schema_for!(LayerSpec)).expect("a schema is JSON");
+        let linear = &schema["$defs"]["LinearSpec"]["anyOf"];
+        assert_eq!(linear[0]["type"], "integer");
+        assert_eq!(linear[1]["type"], "object");
+        assert_eq!(linear[1]["required"][0], "out");
+        assert_eq!(schema["$defs"]["DropoutSpec"]["anyOf"][0]["type"], "number");
+    }
+}

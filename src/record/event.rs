@@ -131,6 +131,8 @@ pub struct ExportRequest {
     pub out: PathBuf,
     /// The step of the checkpoint; the newest where not named.
     pub checkpoint: Option<u64>,
+    /// Where data files are looked for.
+    pub data_roots: Vec<PathBuf>,
 }
 
 /// What a worker tells.

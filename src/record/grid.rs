@@ -4,6 +4,7 @@ use super::RecordError;
 use super::run::{RunDir, RunState, find_runs};
 use super::table::{EvalRow, Table, field, read_eval, read_metrics};
 use crate::base::file;
+use crate::eval::direction;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -31,31 +32,20 @@ pub struct MetricSummary {
     pub best: Option<(u64, f64)>,
 }
 
-/// Which way a metric gets better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
-    /// Lower.
-    Lower,
-    /// Higher.
-    Higher,
-    /// Neither.
-    Neither,
-}
-
-/// Sums up one run. `better` says of a metric's name which way is better.
+/// Sums up one run.
 ///
 /// # Errors
 /// If a file of the run cannot be read.
-pub fn summarize(dir: &RunDir, better: &dyn Fn(&str) -> Better) -> Result<RunSummary, RecordError> {
+pub fn summarize(dir: &RunDir) -> Result<RunSummary, RecordError> {
     let state = dir.state()?;
-    let metrics = metrics_of(&read_eval(&dir.eval())?, better);
+    let metrics = metrics_of(&read_eval(&dir.eval())?);
     let Table { columns, mut rows } = read_metrics(&dir.metrics())?;
     let last = rows.pop().map_or_else(Vec::new, |(_, values)| values);
     let scalars = columns.into_iter().zip(last).collect();
     Ok(RunSummary { dir: dir.clone(), state, metrics, scalars })
 }
 
-fn metrics_of(rows: &[EvalRow], better: &dyn Fn(&str) -> Better) -> Vec<MetricSummary> {
+fn metrics_of(rows: &[EvalRow]) -> Vec<MetricSummary> {
     let mut all: Vec<MetricSummary> = Vec::new();
     for row in rows {
         let place = all.iter().position(|metric| metric.name == row.metric).unwrap_or_else(|| {
@@ -65,13 +55,8 @@ fn metrics_of(rows: &[EvalRow], better: &dyn Fn(&str) -> Better) -> Vec<MetricSu
         let Some(value) = row.value else { continue };
         let metric = &mut all[place];
         metric.last = Some((row.step, value));
-        let wins = match (better(&row.metric), metric.best) {
-            (Better::Neither, _) => false,
-            _ if value.is_nan() => false,
-            (_, None) => true,
-            (Better::Lower, Some((_, best))) => value < best,
-            (Better::Higher, Some((_, best))) => value > best,
-        };
+        let best = metric.best.map_or(f64::NAN, |(_, best)| best);
+        let wins = direction(&row.metric).better(value, best);
         if wins {
             metric.best = Some((row.step, value));
         }
@@ -83,8 +68,8 @@ fn metrics_of(rows: &[EvalRow], better: &dyn Fn(&str) -> Better) -> Vec<MetricSu
 ///
 /// # Errors
 /// If the folder cannot be read or the file not be written.
-pub fn write_grid(folder: &Path, better: &dyn Fn(&str) -> Better) -> Result<(), RecordError> {
-    let runs: Vec<RunSummary> = find_runs(folder)?.iter().filter_map(|dir| summarize(dir, better).ok()).collect();
+pub fn write_grid(folder: &Path) -> Result<(), RecordError> {
+    let runs: Vec<RunSummary> = find_runs(folder)?.iter().filter_map(|dir| summarize(dir).ok()).collect();
     file::write_atomic(&folder.join("grid.csv"), grid(&runs).as_bytes())?;
     Ok(())
 }
@@ -163,8 +148,7 @@ mod tests {
             log.append(30, "mean", Some(4.0), &["100".to_owned()]).unwrap();
             log.flush().unwrap();
         }
-        let better = |name: &str| if name == "w1" { Better::Lower } else { Better::Neither };
-        write_grid(&out.path().join("toy"), &better).unwrap();
+        write_grid(&out.path().join("toy")).unwrap();
         let text = std::fs::read_to_string(out.path().join("toy/grid.csv")).unwrap();
         assert_eq!(
             text,

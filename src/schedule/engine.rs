@@ -12,7 +12,7 @@ use crate::record::{RecordError, RunDir, RunState, State};
 use crate::ui::Watch;
 use crate::ui::progress::Progress;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub struct Ending {
 
 impl Ending {
     /// The ending in words.
-    fn in_words(&self) -> String {
+    pub fn in_words(&self) -> String {
         let name = |signal| match signal {
             4 => " (SIGILL)",
             6 => " (SIGABRT: it ended itself on an error)",
@@ -98,8 +98,6 @@ pub struct Work<'a> {
     pub shares: Shares,
     /// Where workers compute.
     pub devices: Vec<Device>,
-    /// Where data files are looked for.
-    pub data_roots: Vec<PathBuf>,
     /// As many failed and diverged runs end it all.
     pub max_fail: Option<usize>,
 }
@@ -222,7 +220,7 @@ impl Engine<'_, '_> {
             let Some(pack) = self.queue.pop_front() else { return Ok(()) };
             let job = Job {
                 runs: pack.runs.iter().map(|&run| self.dir(run).path).collect(),
-                data_roots: self.work.data_roots.clone(),
+                data_roots: pack.runs.first().map_or_else(Vec::new, |&run| self.work.entries[run].data_roots.clone()),
                 device: device.to_string(),
                 threads,
             };

@@ -13,9 +13,9 @@ pub mod survey;
 
 pub use device::{Device, DeviceChoice};
 pub use engine::{Outcome, Refusal, drive};
-pub use pack::{Pack, Shares, plan_packs};
+pub use pack::{Pack, Shares, limit_for, plan_packs};
 pub use process::ProcessExecutor;
-pub use survey::{Decision, Entry, Retry, survey};
+pub use survey::{Decision, Entry, Retry, prepare, survey};
 
 use crate::record::RecordError;
 use crate::record::event::ProtocolError;

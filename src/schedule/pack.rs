@@ -7,6 +7,17 @@ use super::survey::{Decision, Entry};
 /// a second core.
 const SMALLEST_SPLIT: usize = 8;
 
+/// Numbers that the networks of a pack may learn together: with moments and gradients a quarter of a gigabyte.
+const MOST_PARAMETERS: u64 = 1 << 24;
+/// Runs of a pack, however small they are.
+const MOST_RUNS: u64 = 256;
+
+/// How many runs of this many parameters may train together.
+pub fn limit_for(parameters: u64) -> usize {
+    let limit = (MOST_PARAMETERS / parameters.max(1)).clamp(1, MOST_RUNS);
+    usize::try_from(limit).expect("no more than MOST_RUNS")
+}
+
 /// Runs that train together in one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pack {
@@ -29,7 +40,7 @@ pub fn plan_packs(entries: &[Entry], decisions: &[Decision], no_pack: bool, core
             Decision::Resume { step, threads } => (*step, *threads),
             Decision::Done | Decision::Leave(_) | Decision::Held(_) => continue,
         };
-        let key = (entry.pack_key.as_str(), step, threads);
+        let key = (entry.pack_key.as_str(), &entry.data_roots, step, threads);
         let place = *place_of.entry(key).or_insert_with(|| {
             groups.push((threads, Vec::new()));
             groups.len() - 1
@@ -127,6 +138,11 @@ mod tests {
         assert_eq!(sizes(&[("a", 100)], 64, false, 1), [50, 50]);
         assert_eq!(sizes(&[("a", 3)], 64, true, 1), [1, 1, 1]);
         assert_eq!(sizes(&[("a", 3)], 0, false, 1), [1, 1, 1]);
+    }
+
+    #[test]
+    fn large_networks_share_a_pack_with_fewer() {
+        assert_eq!([0, 400, 1 << 20, 1 << 30].map(limit_for), [256, 256, 16, 1]);
     }
 
     #[test]

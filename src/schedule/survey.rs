@@ -2,7 +2,7 @@
 
 use super::ScheduleError;
 use crate::record::{RecordError, RunDir, RunState, State, checkpoint};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A cell of a plan, as far as scheduling goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Entry {
     pub pack_key: String,
     /// How many may.
     pub pack_limit: usize,
+    /// Where its data files are looked for.
+    pub data_roots: Vec<PathBuf>,
 }
 
 /// Which runs that ended badly are to be tried again. They go on from their newest checkpoint, which comes to the same
@@ -80,6 +82,32 @@ pub fn dir_of(entry: &Entry, out: &Path) -> RunDir {
     RunDir::at(out.join(&entry.state.experiment).join(&entry.state.run))
 }
 
+/// Makes the directories of what starts, and takes the bad ending back from what is tried again.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<(), RecordError> {
+    for (entry, decision) in entries.iter().zip(decisions) {
+        match decision {
+            Decision::Start => {
+                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config, &entry.state)?;
+            }
+            Decision::Resume { step, .. } => {
+                let dir = dir_of(entry, out);
+                let mut state = dir.stored_state()?;
+                if state.state.is_final() {
+                    state.state = if *step > 0 { State::Interrupted } else { State::Queued };
+                    state.reason = None;
+                    state.log_tail = None;
+                    dir.write_state(&state)?;
+                }
+            }
+            Decision::Done | Decision::Leave(_) | Decision::Held(_) => {}
+        }
+    }
+    Ok(())
+}
+
 fn decide(
     entry: &Entry,
     dir: &RunDir,
@@ -125,6 +153,7 @@ pub(super) mod tests {
             config: format!("# {run}\n"),
             pack_key: pack_key.to_owned(),
             pack_limit: 64,
+            data_roots: Vec::new(),
         }
     }
 
@@ -160,7 +189,11 @@ pub(super) mod tests {
         ];
         assert_eq!(decisions, expected);
         let retry = Retry { failed: true, diverged: false };
-        assert_eq!(survey(&entries, out.path(), retry, &no_id).unwrap()[5], resume);
+        let decisions = survey(&entries, out.path(), retry, &no_id).unwrap();
+        assert_eq!(decisions[5], resume);
+        prepare(&entries, &decisions, out.path()).unwrap();
+        let state = |place: usize| dir_of(&entries[place], out.path()).stored_state().unwrap().state;
+        assert_eq!([0, 4, 5, 6].map(state), [State::Queued, State::Done, State::Queued, State::Diverged]);
         let _lock = dir_of(&entries[2], out.path()).lock().unwrap();
         let decisions = survey(&entries, out.path(), Retry::default(), &no_id).unwrap();
         assert!(matches!(&decisions[2], Decision::Held(who) if who.starts_with("process ")), "{decisions:?}");

@@ -1,10 +1,12 @@
 //! Drawing: signed distances to filled outlines, one pixel of smooth edge.
 
 use super::{Attributes, Shape, ShapesSpec};
-use crate::data::images::levels;
+use crate::data::images::convert;
 
 /// The width of the diamond, of its height.
 const DIAMOND: f32 = 0.66;
+/// The radius of round shapes, a little less than that of the circle around all, so that they look no bigger.
+const ROUND: f32 = 0.9;
 
 /// Draws what the attributes say, in the range of the spec. `out` has the channels one after the other.
 ///
@@ -13,10 +15,7 @@ const DIAMOND: f32 = 0.66;
 pub fn render(attributes: &Attributes, spec: &ShapesSpec, out: &mut [f32]) {
     let mut drawn = vec![0; out.len()];
     bytes(attributes, spec, &mut drawn);
-    let levels = levels(spec.normalize);
-    for (value, byte) in out.iter_mut().zip(drawn) {
-        *value = levels[byte as usize];
-    }
+    convert(&drawn, spec.normalize, out);
 }
 
 /// As [`render`], as bytes.
@@ -83,8 +82,8 @@ fn distance(shape: Shape, thickness: f32, x: f32, y: f32) -> f32 {
     let rectangle = |width: f32, height: f32, x: f32, y: f32| (x - width).max(y - height);
     let stroke = Strokes::new(thickness);
     match shape {
-        Shape::Disc => (x * x + y * y).sqrt() - 1.0,
-        Shape::Ring => ((x * x + y * y).sqrt() - (1.0 - stroke.half)).abs() - stroke.half,
+        Shape::Disc => (x * x + y * y).sqrt() - ROUND,
+        Shape::Ring => ((x * x + y * y).sqrt() - (ROUND - stroke.half)).abs() - stroke.half,
         Shape::Square => rectangle(SQUARE, SQUARE, ax, ay),
         Shape::Frame => {
             let outer = rectangle(SQUARE, SQUARE, ax, ay);
@@ -131,17 +130,17 @@ pub(super) fn moments(shape: Shape, thickness: f32) -> (f32, f32) {
     let stroke = Strokes::new(thickness);
     let rectangle = |a: f32, b: f32| (4.0 * a * b, (a * a + b * b) / 3.0);
     match shape {
-        Shape::Disc => (PI, 0.5),
+        Shape::Disc => (PI * ROUND * ROUND, ROUND * ROUND / 2.0),
         Shape::Ring => {
-            let inner = (1.0 - thickness) * (1.0 - thickness);
-            (PI * (1.0 - inner), (1.0 + inner) / 2.0)
+            let (outer, inner) = (ROUND * ROUND, (ROUND - thickness) * (ROUND - thickness));
+            (PI * (outer - inner), (outer + inner) / 2.0)
         }
         Shape::Square => rectangle(SQUARE, SQUARE),
         Shape::Frame => {
             let (outer, inner) = (0.5, (SQUARE - thickness) * (SQUARE - thickness));
             (4.0 * (outer - inner), (outer + inner) * 2.0 / 3.0)
         }
-        Shape::Triangle => (1.299_038_1, 0.25),
+        Shape::Triangle => (1.299_038, 0.25),
         Shape::Cross | Shape::X => {
             let ((arm, arm_mean), (middle, middle_mean)) =
                 (rectangle(stroke.length, stroke.half), rectangle(stroke.half, stroke.half));

@@ -304,8 +304,7 @@ impl ShapesSpec {
         let row: usize = info.shape.iter().product();
         let (count, test) = (u64::from(self.count.get()), u64::from(self.test_count.get()));
         if (count + test) * row as u64 > MEMORY {
-            let levels = super::images::levels(self.normalize);
-            return Ok(Shapes::Drawn { info, spec: self.clone(), levels });
+            return Ok(Shapes::Drawn { info, spec: self.clone() });
         }
         let part = |range: std::ops::Range<u64>| {
             let mut pixels = vec![0; usize::try_from(range.end - range.start).expect("it fits in memory") * row];
@@ -336,8 +335,6 @@ pub enum Shapes {
         info: DataInfo,
         /// What it consists of.
         spec: ShapesSpec,
-        /// What each byte becomes.
-        levels: Vec<f32>,
     },
 }
 
@@ -352,12 +349,12 @@ impl Source for Shapes {
     fn draw(&self, seed: u64, draw: u64, x: &mut [f32], labels: &mut [i64]) {
         match self {
             Self::Held(set) => set.draw(seed, draw, x, labels),
-            Self::Drawn { info, spec, levels } => {
+            Self::Drawn { info, spec } => {
                 let (row, n) = (info.shape.iter().product(), labels.len() as u64);
                 let mut bytes = vec![0; row];
                 for (j, (x, label)) in (0..).zip(x.chunks_exact_mut(row).zip(labels)) {
                     let i = example_at(seed, draw * n + j, u64::from(spec.count.get()));
-                    *label = drawn(spec, levels, i as u64, &mut bytes, x);
+                    *label = drawn(spec, i as u64, &mut bytes, x);
                 }
             }
         }
@@ -366,7 +363,7 @@ impl Source for Shapes {
     fn reference(&self, split: Split, seed: u64, n: usize) -> Examples {
         match self {
             Self::Held(set) => set.reference(split, seed, n),
-            Self::Drawn { info, spec, levels } => {
+            Self::Drawn { info, spec } => {
                 let (from, len) = match split {
                     Split::Train => (0, spec.count.get()),
                     Split::Test => (spec.count.get(), spec.test_count.get()),
@@ -375,8 +372,7 @@ impl Source for Shapes {
                 let mut x = Array::zeros([&[order.len()], &info.shape[..]].concat());
                 let row = x.row_len();
                 let mut bytes = vec![0; row];
-                let draw =
-                    |(&i, x): (&usize, &mut [f32])| drawn(spec, levels, u64::from(from) + i as u64, &mut bytes, x);
+                let draw = |(&i, x): (&usize, &mut [f32])| drawn(spec, u64::from(from) + i as u64, &mut bytes, x);
                 let labels = order.iter().zip(x.data.chunks_exact_mut(row)).map(draw).collect();
                 Examples { x, labels }
             }
@@ -385,12 +381,10 @@ impl Source for Shapes {
 }
 
 /// Draws example `i` and gives its label.
-fn drawn(spec: &ShapesSpec, levels: &[f32], i: u64, bytes: &mut [u8], x: &mut [f32]) -> i64 {
+fn drawn(spec: &ShapesSpec, i: u64, bytes: &mut [u8], x: &mut [f32]) -> i64 {
     let attributes = spec.attributes(i);
     draw::bytes(&attributes, spec, bytes);
-    for (value, &byte) in x.iter_mut().zip(&*bytes) {
-        *value = levels[byte as usize];
-    }
+    super::images::convert(bytes, spec.normalize, x);
     attributes.class as i64
 }
 
@@ -427,8 +421,7 @@ mod tests {
         let set = spec("size = 16\ncount = 30\ntest-count = 7\nchannels = 3");
         let held = set.open().expect("a good spec");
         assert!(matches!(held, Shapes::Held(_)));
-        let levels = super::super::images::levels(set.normalize);
-        let lazy = Shapes::Drawn { info: held.info().clone(), spec: set, levels };
+        let lazy = Shapes::Drawn { info: held.info().clone(), spec: set };
         let batch = |source: &Shapes| {
             let (mut x, mut labels) = (vec![0.0; 8 * 768], vec![0; 8]);
             source.draw(3, 2, &mut x, &mut labels);

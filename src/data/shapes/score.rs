@@ -9,8 +9,8 @@ use super::{Attributes, Shape, ShapesSpec};
 pub struct Verdict {
     /// What it shows; within the ranges of the spec, whatever the image.
     pub attributes: Attributes,
-    /// The root of the squared difference from the drawn attributes over the contrast of these: about 0.1 or less for
-    /// the set's own images, 1 where a blank image would do as well.
+    /// The root of the squared difference from the drawn attributes over the contrast of these: below 0.1 for the set's
+    /// own images, 1 where a blank image would do as well.
     pub error: f32,
 }
 
@@ -215,11 +215,10 @@ impl<'a> Seen<'a> {
         let n = pixels as f64;
         let varied = (squares - covered * covered / n).max(1e-9);
         let (mut color, mut background) = ([0f32; 3], 0.0);
-        for channel in 0..channels {
-            let sum = self.sums[channel].0;
-            let slope = (product[channel] - covered * sum / n) / varied;
+        for ((color, &(sum, _)), product) in color.iter_mut().zip(&self.sums).zip(product) {
+            let slope = (product - covered * sum / n) / varied;
             let ground = (sum - slope * covered) / n;
-            color[channel] = (ground + slope) as f32;
+            *color = (ground + slope) as f32;
             background += (ground / channels as f64) as f32;
         }
         attributes.background = spec.background.clamp(background);
@@ -230,13 +229,12 @@ impl<'a> Seen<'a> {
             draw::rgb(spec.hue.clamp(hue), spec.saturation.clamp(saturation), spec.brightness.clamp(brightness))
         };
         let (mut error, mut contrast) = (0.0, 0.0);
-        for channel in 0..channels {
-            let (sum, sum_of_squares) = self.sums[channel];
+        for (&(sum, sum_of_squares), (color, product)) in self.sums.iter().zip(attributes.color.iter().zip(product)) {
             let ground = f64::from(attributes.background);
-            let step = f64::from(attributes.color[channel]) - ground;
+            let step = f64::from(*color) - ground;
             error += sum_of_squares + n * ground * ground + step * step * squares
                 - 2.0 * ground * sum
-                - 2.0 * step * product[channel]
+                - 2.0 * step * product
                 + 2.0 * ground * step * covered;
             contrast += step * step * varied;
         }
