@@ -43,8 +43,7 @@ pub fn write(path: &Path, samples: &Examples, info: &DataInfo) -> Result<(), Out
         Some("npy") => file::write_atomic(path, &npy(samples))?,
         Some("csv") => file::write_atomic(path, csv(samples).as_bytes())?,
         Some("png") if info.is_image() => {
-            let scale = (56 / info.shape[2].max(1)).clamp(1, 4) as u32;
-            let grid = picture::grid(&samples.x, info.range.unwrap_or((-1.0, 1.0)), 0, scale);
+            let grid = picture::grid(&samples.x, info.range.unwrap_or((-1.0, 1.0)), 0, 0);
             file::write_atomic(path, &picture::encode_png(&grid))?;
         }
         Some("png") => return Err(OutputError::NoPicture { shape: info.shape.clone() }),

@@ -21,6 +21,9 @@ pub const DISCRIMINATOR: usize = 1;
 /// Samples are made in pieces of at most this many numbers over all runs, so that memory stays bounded.
 const PIECE: usize = 1 << 24;
 
+/// Points at which the discriminator is asked in one batch.
+const ASKED_TOGETHER: i64 = 128;
+
 /// The updates of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -347,22 +350,29 @@ impl Generate for Gan {
 
     fn surface(&self, players: &[Player], points: &Tensor) -> (Vec<Vec<f32>>, bool) {
         let _guard = tch::no_grad_guard();
-        let runs = self.runs(players);
+        let runs = players[DISCRIMINATOR].runs() as i64;
         let size = points.size();
-        let shape: Vec<i64> = std::iter::once(runs).chain(size.iter().copied()).collect();
-        let x = points.unsqueeze(0).expand(&shape[..], false).contiguous();
-        let labels = (self.classes > 0).then(|| Tensor::zeros([runs, size[0]], (Kind::Int64, self.device)));
-        let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, noise: &mut noise };
-        let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
+        let (n, row) = (size[0], size[1..].iter().product::<i64>());
+        // A discriminator that compares the examples of a batch is asked in batches that spread over all points.
+        let pieces = (n / ASKED_TOGETHER).max(1);
         let probability = self.adversarial.is_probability();
-        let d = if probability { d.sigmoid() } else { d };
-        (host::numbers(&d).chunks_exact(size[0] as usize).map(<[f32]>::to_vec).collect(), probability)
-    }
-}
-
-impl Gan {
-    fn runs(&self, players: &[Player]) -> i64 {
-        players[DISCRIMINATOR].runs() as i64
+        let mut out = vec![vec![0.0; n as usize]; runs as usize];
+        for piece in 0..pieces {
+            let some = points.slice(0, piece, n, pieces);
+            let len = some.size()[0];
+            let x = some.reshape([1, len, row]).expand([runs, len, row], false).contiguous();
+            let x = x.view(&[&[runs, len], &size[1..]].concat()[..]);
+            let labels = (self.classes > 0).then(|| Tensor::zeros([runs, len], (Kind::Int64, self.device)));
+            let mut noise = HostNoise { streams: vec![], device: self.device };
+            let mode = &mut Mode { train: false, noise: &mut noise };
+            let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
+            let d = host::numbers(&if probability { d.sigmoid() } else { d });
+            for (out, d) in out.iter_mut().zip(d.chunks_exact(len as usize)) {
+                for (i, &value) in d.iter().enumerate() {
+                    out[piece as usize + i * pieces as usize] = value;
+                }
+            }
+        }
+        (out, probability)
     }
 }

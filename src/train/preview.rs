@@ -2,9 +2,9 @@
 
 use super::pack::Pack;
 use crate::base::Array;
-use crate::data::{DataInfo, Examples};
+use crate::data::{DataInfo, Examples, Truth};
 use crate::objective::{Generate, Objective, Request};
-use crate::picture::{self, Density1d, Scatter2d, Surface};
+use crate::picture::{self, Density1d, Real1d, Scatter2d, Surface};
 use crate::record::OutputSpec;
 use crate::rng::Purpose;
 use image::RgbImage;
@@ -58,10 +58,7 @@ impl Preview {
     }
 
     fn grid(&self, images: &Array) -> RgbImage {
-        let side = self.info.shape[2];
-        // Small images are enlarged by whole pixels, so that they can be looked at.
-        let scale = (56 / side.max(1)).clamp(1, 4) as u32;
-        picture::grid(images, self.info.range.unwrap_or((-1.0, 1.0)), self.per_row, scale)
+        picture::grid(images, self.info.range.unwrap_or((-1.0, 1.0)), self.per_row, 0)
     }
 
     /// Where the discriminator's answer is shown: `[n, d]`.
@@ -72,8 +69,8 @@ impl Preview {
             [1] => Some(Tensor::linspace(low, high, LINE as i64, options).unsqueeze(1)),
             [2] => {
                 let line = Tensor::linspace(low, high, SIDE as i64, options);
-                // Rows from the top of the picture: y falls, x rises.
-                let grid = Tensor::meshgrid_indexing(&[line.flip(0), line], "ij");
+                // A row of points for each y, from the lowest up.
+                let grid = Tensor::meshgrid_indexing(&[line.shallow_clone(), line], "ij");
                 Some(Tensor::stack(&[&grid[1], &grid[0]], 2).view([-1, 2]))
             }
             _ => None,
@@ -87,7 +84,10 @@ impl Preview {
                     .map(|i| self.window.0 + (self.window.1 - self.window.0) * i as f32 / (LINE - 1) as f32)
                     .collect();
                 picture::density(&Density1d {
-                    real: &self.real.x.data,
+                    real: match self.info.truth {
+                        Truth::Normal { mean, std } => Real1d::Normal { mean, std },
+                        _ => Real1d::Samples(&self.real.x.data),
+                    },
                     fake: &fake.data,
                     decision: answer.filter(|(_, probability)| *probability).map(|(d, _)| (&xs[..], d)),
                     range: self.window,

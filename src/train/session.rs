@@ -5,7 +5,7 @@
 use super::pack::Pack;
 use super::preview::Preview;
 use crate::base::file::{self, FileError};
-use crate::data::{Examples, Source, Split};
+use crate::data::{Examples, Source, Split, Truth, shapes};
 use crate::eval::{self, EvalSpec, ReferenceKind, WeightsKind};
 use crate::objective::{Generate, Objective, Request};
 use crate::picture;
@@ -447,7 +447,13 @@ fn measure_with<O: Objective + Generate>(
     let measured = fakes.iter().enumerate().map(|(run, fake)| {
         let (real, train) = references(run);
         let source = &pack.sources[run];
-        let scorer = source.scorer();
+        let shapes = match &source.info().truth {
+            Truth::Shapes(spec) => Some(|image: &[f32]| {
+                let verdict = shapes::classify(image, spec);
+                (verdict.attributes.class, f64::from(verdict.error))
+            }),
+            _ => None,
+        };
         let context = eval::Context {
             spec,
             info: source.info(),
@@ -455,10 +461,13 @@ fn measure_with<O: Objective + Generate>(
             train: Some(&train),
             fake,
             seed: REFERENCE_SEED,
-            score_shape: scorer.as_deref(),
+            score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
         };
         let values = eval::measure_all(&context).into_iter().map(|mut value| {
             value.protocol.weights = if averaged { "ema" } else { "raw" }.to_owned();
+            if value.protocol.split == "test" && !source.has_test() {
+                value.protocol.split = "train".to_owned();
+            }
             (value.metric, value.value.is_finite().then_some(value.value), value.protocol.fields().to_vec())
         });
         values.collect()
