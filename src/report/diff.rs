@@ -1,11 +1,12 @@
 //! Two runs, two experiments or two TOML files: which settings differ, and which results.
 
 use super::group::{Configuration, configurations, metric_names, protocol};
-use super::load::{DESCRIPTIVE, LoadError, Run, load, lookup, read_toml, text, varying};
+use super::load::{DESCRIPTIVE, LoadError, Run, load, lookup, read_toml, settings as settings_of, text, varying};
 use super::stats::{Summary, difference, short, short_interval};
 use super::{FORMAT, text_table};
 use crate::base::file::FileError;
 use crate::eval::{Direction, direction};
+use crate::experiment::{Cell, Plan};
 use crate::record::State;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -22,6 +23,10 @@ pub struct Side {
     pub written: Option<toml::Table>,
     /// Its runs.
     pub runs: Vec<Run>,
+    /// Its seeds, in order.
+    pub seeds: BTreeSet<u64>,
+    /// What a reader must know of how it was read.
+    pub notes: Vec<String>,
 }
 
 impl Side {
@@ -32,9 +37,7 @@ impl Side {
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         if path.is_file() {
-            let document = read_toml(path)?;
-            let settings = vec![document.clone()];
-            return Ok(Self { label: name(path), settings, written: Some(document), runs: Vec::new() });
+            return Self::read_file(path, name(path));
         }
         let runs = load(&[path.to_owned()])?;
         let settings = configurations(&runs).iter().map(|c| c.settings.clone()).collect();
@@ -44,7 +47,32 @@ impl Side {
             _ => name(&absolute),
         };
         let written = read_toml(&path.join("experiment.toml")).ok();
-        Ok(Self { label, settings, written, runs })
+        let seeds = runs.iter().filter_map(|r| r.seed).collect();
+        Ok(Self { label, settings, written, runs, seeds, notes: Vec::new() })
+    }
+
+    fn read_file(path: &Path, label: String) -> Result<Self, LoadError> {
+        let runs = Vec::new();
+        let parse = |text: &str| toml::from_str::<toml::Table>(text).expect("a plan writes TOML");
+        match Plan::load(&[path.to_owned()], &[], None) {
+            Ok(plans) => {
+                let plan = plans.into_iter().next().expect("a file is a plan");
+                let seeds = plan.cells.iter().map(|cell| cell.experiment.seed).collect();
+                let mut points: Vec<&Cell> = plan.cells.iter().collect();
+                // Seeds are fastest, so that the cells of a point stand together.
+                points.dedup_by(|a, b| a.varies == b.varies);
+                let settings = points.into_iter().map(|cell| settings_of(parse(&cell.document())).0).collect();
+                Ok(Self { label, settings, written: Some(parse(&plan.document_text)), runs, seeds, notes: Vec::new() })
+            }
+            Err(_) => {
+                let document = read_toml(path)?;
+                let notes = vec![format!(
+                    "{label} is not a valid experiment (`gantlet check` says why), so it is compared as it is written"
+                )];
+                let settings = vec![settings_of(document.clone()).0];
+                Ok(Self { label, settings, written: Some(document), runs, seeds: BTreeSet::new(), notes })
+            }
+        }
     }
 
     /// The values of a setting, each once.
@@ -56,11 +84,7 @@ impl Side {
     /// Whether the document says nothing of a setting, so that what holds is a default.
     fn silent(&self, key: &str) -> bool {
         self.written.as_ref().is_some_and(|document| {
-            let gridded = document.get("grid").and_then(toml::Value::as_table).is_some_and(|grid| {
-                grid.keys().any(|axis| {
-                    axis == key || key.starts_with(&format!("{axis}.")) || axis.starts_with(&format!("{key}."))
-                })
-            });
+            let gridded = document.get("grid").is_some_and(|grid| names(grid, key));
             lookup(document, key).is_none() && !gridded
         })
     }
@@ -68,6 +92,18 @@ impl Side {
     /// The newest sample picture of its first run that has one.
     pub fn picture(&self) -> Option<PathBuf> {
         self.runs.iter().find_map(Run::picture)
+    }
+}
+
+/// Whether a grid sets a key, or something above or below it.
+fn names(grid: &toml::Value, key: &str) -> bool {
+    match grid {
+        toml::Value::Array(items) => items.iter().any(|item| names(item, key)),
+        toml::Value::Table(table) => table.iter().any(|(name, inner)| {
+            let (long, short) = if name.len() > key.len() { (name.as_str(), key) } else { (key, name.as_str()) };
+            long == short || long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.')) || names(inner, key)
+        }),
+        _ => false,
     }
 }
 
@@ -116,7 +152,8 @@ pub struct Outcome {
 
 /// Tells two sides apart.
 pub fn diff(a: &Side, b: &Side) -> Diff {
-    let mut notes: Vec<String> = a.runs.iter().chain(&b.runs).flat_map(|r| r.faults.iter().cloned()).collect();
+    let faults = a.runs.iter().chain(&b.runs).flat_map(|r| &r.faults);
+    let mut notes: Vec<String> = a.notes.iter().chain(&b.notes).chain(faults).cloned().collect();
     Diff {
         version: FORMAT,
         sides: [a.label.clone(), b.label.clone()],
@@ -140,14 +177,21 @@ fn settings(a: &Side, b: &Side) -> Vec<Setting> {
         .map(|v| setting(v.key))
         .filter(|s| s.values[0] != s.values[1])
         .collect();
-    let seeds = |side: &Side| -> Vec<String> {
-        side.runs.iter().filter_map(|r| r.seed).collect::<BTreeSet<_>>().iter().map(u64::to_string).collect()
-    };
-    let values = [seeds(a), seeds(b)];
-    if values.iter().all(|v| !v.is_empty()) && values[0] != values[1] {
+    if a.seeds != b.seeds && !a.seeds.is_empty() && !b.seeds.is_empty() {
+        let values = [&a.seeds, &b.seeds].map(|seeds| vec![seeds_text(seeds)]);
         found.push(Setting { key: "seed".to_owned(), values, default: [false; 2] });
     }
     found
+}
+
+/// Seeds in words: `0, 4, 7`, or `0 to 15`.
+fn seeds_text(seeds: &BTreeSet<u64>) -> String {
+    match (seeds.first(), seeds.last()) {
+        (Some(first), Some(last)) if seeds.len() > 2 && last - first == seeds.len() as u64 - 1 => {
+            format!("{first} to {last}")
+        }
+        _ => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The configurations of both sides that belong together, in words: those that agree in what varies within a side.
@@ -286,8 +330,8 @@ pub enum PictureError {
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A picture that does not decode or encode.
-    #[error("cannot put {} side by side: {source}", path.display())]
+    /// A picture that does not decode.
+    #[error("cannot read {} as a picture: {source}", path.display())]
     Image {
         /// The picture.
         path: PathBuf,
@@ -301,22 +345,14 @@ pub enum PictureError {
 /// # Errors
 /// If one of them does not decode.
 pub fn picture(a: &Side, b: &Side) -> Result<Option<Vec<u8>>, PictureError> {
-    const GAP: u32 = 16;
     let (Some(left), Some(right)) = (a.picture(), b.picture()) else { return Ok(None) };
     let open = |path: &Path| {
         image::load_from_memory(&crate::base::file::read(path)?)
             .map(|picture| picture.to_rgb8())
             .map_err(|source| PictureError::Image { path: path.to_owned(), source })
     };
-    let (first, second) = (open(&left)?, open(&right)?);
-    let (width, height) = (first.width() + GAP + second.width(), first.height().max(second.height()));
-    let mut both = image::RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
-    image::imageops::replace(&mut both, &first, 0, 0);
-    image::imageops::replace(&mut both, &second, i64::from(first.width() + GAP), 0);
-    let mut bytes = Vec::new();
-    both.write_to(&mut std::io::Cursor::new(&mut bytes), image::ImageFormat::Png)
-        .map_err(|source| PictureError::Image { path: left, source })?;
-    Ok(Some(bytes))
+    let both = crate::picture::beside(&open(&left)?, &open(&right)?, (&a.label, &b.label));
+    Ok(Some(crate::picture::encode_png(&both)))
 }
 
 #[cfg(test)]
@@ -373,7 +409,7 @@ mod tests {
         runs.write(&format!("{}/samples/10.png", name(&b)), png(20, 8));
         let both = picture(&side(&a), &side(&b)).expect("reads").expect("both have one");
         let both = image::load_from_memory(&both).expect("is a picture");
-        assert_eq!((both.width(), both.height()), (10 + 16 + 20, 8), "the newest picture is the one of step 10");
+        assert!(both.width() >= 10 + 20 && both.height() >= 8, "the newest pictures are those of step 10");
         let diff = diff(&side(&a), &side(&b));
         assert_eq!(diff.settings[0].values, [["3"], ["4"]]);
         assert_eq!(diff.results[0].verdict, "equal");

@@ -4,6 +4,8 @@
 
 use crate::base::file::{self, FileError};
 use crate::eval::{Direction, direction};
+use crate::experiment::Cell;
+use crate::experiment::grid::fits;
 use crate::record::run::find_runs;
 use crate::record::{EvalRow, RecordError, RunDir, RunState, State, Table, read_eval, read_metrics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,9 +86,8 @@ impl Run {
         // A path such as `.` has no name of its own.
         let dir = RunDir::at(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         let mut faults = Vec::new();
-        let mut settings = or_fault(&mut faults, read_toml(&dir.config())).unwrap_or_default();
-        let seed = settings.remove("seed").and_then(|s| s.as_integer()).and_then(|s| u64::try_from(s).ok());
-        settings.retain(|key, _| !DESCRIPTIVE.contains(&key));
+        let config = or_fault(&mut faults, read_toml(&dir.config())).unwrap_or_default();
+        let (settings, seed) = settings(config);
         let facts = or_fault(&mut faults, dir.state());
         let scalars = or_fault(&mut faults, read_metrics(&dir.metrics())).map(scalars).unwrap_or_default();
         let evals = or_fault(&mut faults, read_eval(&dir.eval())).map(evals).unwrap_or_default();
@@ -102,6 +103,26 @@ impl Run {
             scalars,
             evals,
             faults,
+        }
+    }
+
+    /// A cell of a plan that has no directory yet.
+    pub fn not_begun(cell: &Cell, folder: &Path) -> Self {
+        let (settings, seed) = settings(toml::from_str(&cell.document()).expect("a cell is written as TOML"));
+        let experiment = &cell.experiment;
+        let (steps, varies) = (experiment.schedule.steps, cell.varies.clone());
+        let facts = RunState::queued(&experiment.name, &cell.run, &cell.id, experiment.seed, steps, varies);
+        Self {
+            path: folder.join(&cell.run),
+            name: cell.run.clone(),
+            experiment: experiment.name.clone(),
+            settings,
+            seed,
+            state: Some(facts.state),
+            facts: Some(facts),
+            scalars: BTreeMap::new(),
+            evals: BTreeMap::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -192,6 +213,13 @@ fn or_fault<T, E: std::fmt::Display>(faults: &mut Vec<String>, result: Result<T,
     result.map_err(|e| faults.push(e.to_string())).ok()
 }
 
+/// A configuration without what decides nothing, and its seed.
+pub fn settings(mut config: toml::Table) -> (toml::Table, Option<u64>) {
+    let seed = config.remove("seed").and_then(|s| s.as_integer()).and_then(|s| u64::try_from(s).ok());
+    config.retain(|key, _| !DESCRIPTIVE.contains(&key));
+    (config, seed)
+}
+
 /// The columns of `metrics.csv`, without their empty fields.
 fn scalars(table: Table) -> BTreeMap<String, Vec<(u64, f64)>> {
     let mut scalars = BTreeMap::new();
@@ -252,31 +280,8 @@ pub fn lookup<'a>(document: &'a toml::Table, key: &str) -> Option<&'a toml::Valu
 
 /// Whether a configuration has, at a dotted key, what a selection asks for: an equal number, text or list; a tag by its
 /// bare name; of a table, everything that is asked for.
-pub fn matches(settings: &toml::Table, key: &str, wanted: &serde_json::Value) -> bool {
-    lookup(settings, key).is_some_and(|have| holds(have, wanted))
-}
-
-fn holds(have: &toml::Value, wanted: &serde_json::Value) -> bool {
-    use serde_json::Value as Json;
-    match (have, wanted) {
-        (toml::Value::Table(table), Json::String(tag)) => table.len() == 1 && table.contains_key(tag),
-        (toml::Value::String(tag), Json::Object(asked)) => {
-            asked.len() == 1 && asked.get(tag).and_then(Json::as_object).is_some_and(serde_json::Map::is_empty)
-        }
-        (toml::Value::Table(table), Json::Object(asked)) => {
-            asked.iter().all(|(key, value)| table.get(key).is_some_and(|have| holds(have, value)))
-        }
-        (toml::Value::Array(list), Json::Array(asked)) => {
-            list.len() == asked.len() && list.iter().zip(asked).all(|(have, value)| holds(have, value))
-        }
-        (toml::Value::String(text), Json::String(asked)) => text == asked,
-        (toml::Value::Boolean(flag), Json::Bool(asked)) => flag == asked,
-        (toml::Value::Integer(number), Json::Number(asked)) => {
-            asked.as_i64().map_or_else(|| asked.as_f64() == Some(*number as f64), |asked| asked == *number)
-        }
-        (toml::Value::Float(number), Json::Number(asked)) => asked.as_f64() == Some(*number),
-        _ => false,
-    }
+fn matches(settings: &toml::Table, key: &str, wanted: &serde_json::Value) -> bool {
+    lookup(settings, key).and_then(|have| serde_json::to_value(have).ok()).is_some_and(|have| fits(wanted, &have))
 }
 
 /// A setting that is not the same in all of some documents.

@@ -19,8 +19,8 @@ use super::load::{LoadError, Run, distinct, load, read_toml, state_word};
 use super::stats::{Summary, difference, short, short_interval};
 use super::{FORMAT, markdown_table};
 use crate::eval::{Direction, direction};
-use crate::experiment::Claim;
 use crate::experiment::spec::{BetterThan, ClaimAt, ClaimOver};
+use crate::experiment::{Cell, Claim, Plan};
 use crate::record::State;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,10 +228,12 @@ pub struct Subject {
     pub claims: Vec<Claim>,
     /// Its runs; those that have not begun too.
     pub runs: Vec<Run>,
+    /// What a reader must know of how they were found.
+    pub notes: Vec<String>,
 }
 
 /// Reads claims and runs of experiments: each path is an experiment's folder, or a TOML file whose runs lie in
-/// `out/<name>`.
+/// `out/<name>`. The runs are those that the document asks for; others in the folder are left out, and said.
 ///
 /// # Errors
 /// If a path has no claims to read.
@@ -247,12 +249,41 @@ fn subject(path: &Path, out: &Path) -> Result<Subject, VerifyError> {
     if !file.is_file() {
         return Err(VerifyError::NoExperiment(path.to_owned()));
     }
-    let document = read_toml(&file)?;
-    let claims = claims(&document).map_err(|message| VerifyError::Claims { path: file, message })?;
-    let experiment = document.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-    let folder = if path.is_dir() { path.to_owned() } else { out.join(&experiment) };
-    let runs = if folder.is_dir() { load(&[folder]).unwrap_or_default() } else { Vec::new() };
-    Ok(Subject { experiment, claims, runs })
+    let runs_in = |folder: &Path| if folder.is_dir() { load(&[folder.to_owned()]) } else { Ok(Vec::new()) };
+    let found = |folder: &Path| match runs_in(folder) {
+        Err(LoadError::NoRuns(_)) => Ok(Vec::new()),
+        other => other,
+    };
+    match Plan::load(std::slice::from_ref(&file), &[], None) {
+        Ok(plans) => {
+            let plan = plans.into_iter().next().expect("a file is a plan");
+            let folder = if path.is_dir() { path.to_owned() } else { out.join(&plan.name) };
+            let (runs, notes) = asked_for(&plan, found(&folder)?, &folder);
+            Ok(Subject { experiment: plan.name, claims: plan.claims, runs, notes })
+        }
+        Err(diagnostics) if path.is_file() => Err(VerifyError::Claims { path: file, message: diagnostics.to_string() }),
+        // A folder that another version left: its claims and runs as they lie there.
+        Err(_) => {
+            let document = read_toml(&file)?;
+            let claims = claims(&document).map_err(|message| VerifyError::Claims { path: file, message })?;
+            let experiment = document.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+            let note = "experiment.toml is not one that this version runs, so every run of the folder counts";
+            Ok(Subject { experiment, claims, runs: found(path)?, notes: vec![note.to_owned()] })
+        }
+    }
+}
+
+/// The runs of a plan, begun or not, and a note of those in the folder that are not among them.
+fn asked_for(plan: &Plan, found: Vec<Run>, folder: &Path) -> (Vec<Run>, Vec<String>) {
+    let mut by_name: BTreeMap<String, Run> = found.into_iter().map(|run| (run.name.clone(), run)).collect();
+    let take = |cell: &Cell| by_name.remove(&cell.run).unwrap_or_else(|| Run::not_begun(cell, folder));
+    let runs = plan.cells.iter().map(take).collect();
+    let others = match by_name.len() {
+        0 => Vec::new(),
+        1 => vec![format!("left out a run in {} that the experiment does not ask for", folder.display())],
+        n => vec![format!("left out {n} runs in {} that the experiment does not ask for", folder.display())],
+    };
+    (runs, others)
 }
 
 /// The claims of a document.
@@ -266,7 +297,7 @@ pub fn verify(subjects: &[Subject]) -> Verification {
     let answers = |subject: &Subject| Answers {
         experiment: subject.experiment.clone(),
         claims: subject.claims.iter().map(|claim| answer(claim, &subject.runs)).collect(),
-        notes: subject.runs.iter().flat_map(|r| r.faults.iter().cloned()).collect(),
+        notes: subject.notes.iter().chain(subject.runs.iter().flat_map(|r| &r.faults)).cloned().collect(),
     };
     Verification { version: FORMAT, experiments: subjects.iter().map(answers).collect() }
 }
@@ -351,8 +382,8 @@ fn over(claim: &Claim) -> String {
 }
 
 fn parts(claim: &Claim, runs: &[Run]) -> Result<Vec<Part>, String> {
-    if runs.is_empty() {
-        return Err("there are no runs yet".to_owned());
+    if runs.iter().all(|run| run.state == Some(State::Queued)) {
+        return Err("no run has begun".to_owned());
     }
     if claim.at_least.is_none() && claim.at_most.is_none() && claim.better_than.is_none() {
         return Err("the claim states no bound".to_owned());
@@ -772,7 +803,7 @@ mod tests {
 
     #[test]
     fn a_share_may_be_decided_before_all_runs_are_done() {
-        let share = |share: f64| json!({ "at-most": 0.081, "over": { "share": { "share": share } } });
+        let share = |share: f64| json!({ "at-most": 0.081, "over": { "share": share } });
         // Four of the six are at most 0.081.
         assert_eq!(ask(share(0.5), &SIX, &["queued", "diverged"]).0, Verdict::Holds);
         assert_eq!(ask(share(0.6), &SIX, &["queued"]).0, Verdict::Undecided);
@@ -868,46 +899,76 @@ mod tests {
         assert!(answer.reason.ends_with("these differ: n (100, 200)"), "{}", answer.reason);
     }
 
+    /// A whole experiment of three seeds.
+    const TOY: &str = r#"
+        name = "toy"
+        seeds = 3
+        architecture = { generator = { mlp = { hidden = [4] } }, discriminator = { mlp = { hidden = [4] } } }
+        loss = { adversarial = "non-saturating" }
+        optimizer = { generator = "adam", discriminator = "adam" }
+        schedule = { steps = 30, batch = 8 }
+        eval = { metrics = ["w1"] }
+        [data.gaussian]
+        [algorithm.gan.latent.normal]
+        dim = 1
+        [[claims]]
+        says = "The spread is right."
+        metric = "w1"
+        at-most = 0.1
+        paper = 0.08
+        [[claims]]
+        says = "No seed is lost."
+        metric = "w1"
+        at-most = 0.08
+        over = "every"
+        [[claims]]
+        says = "Most seeds are near."
+        metric = "w1"
+        at-most = 0.08
+        over = { share = 0.5 }
+        "#;
+
     #[test]
-    fn a_file_finds_its_runs_and_the_answer_reads_well() {
+    fn a_file_finds_the_runs_that_it_asks_for() {
         let runs = Runs::new();
-        runs.write(
-            "toy.toml",
-            r#"
-            name = "toy"
-            [[claims]]
-            says = "The spread is right."
-            metric = "w1"
-            at-most = 0.1
-            paper = 0.08
-            [[claims]]
-            says = "No seed is lost."
-            metric = "w1"
-            at-most = 0.08
-            over = "every"
-            [[claims]]
-            says = "Hinge is no worse."
-            metric = "w1"
-            where = { "loss.adversarial" = "hinge" }
-            better-than = { where = {} }
-            "#,
-        );
-        for (seed, value) in (0..).zip(SIX) {
-            runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
+        runs.write("toy.toml", TOY);
+        let file = runs.path().join("toy.toml");
+        let ask = || verify(&subjects(std::slice::from_ref(&file), runs.path()).expect("reads"));
+        let reasons = |v: &Verification| v.experiments[0].claims.iter().map(|c| c.reason.clone()).collect::<Vec<_>>();
+        assert_eq!(reasons(&ask()), vec!["no run has begun"; 3]);
+
+        let plan = Plan::load(std::slice::from_ref(&file), &[], None).expect("a whole experiment").remove(0);
+        for (cell, value) in plan.cells.iter().zip([0.07, 0.075]) {
+            let seed = cell.experiment.seed;
+            let place = runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
+            std::fs::rename(place, runs.path().join("toy").join(&cell.run)).expect("renames");
         }
-        let subjects = subjects(&[runs.path().join("toy.toml")], runs.path()).expect("reads");
-        let verification = verify(&subjects);
-        assert!(!verification.all_hold());
-        insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
+        // A run of an earlier version of the file, which would break the claim.
+        runs.add(Sketch { seed: 9, evals: &[("w1", &[7.0])], ..Sketch::default() });
+        assert_eq!(
+            reasons(&ask()),
+            [
+                "1 of 3 runs is not done (1 queued)",
+                "2 of 3 seeds satisfy it, 3 are needed; 1 of 3 runs is not done (1 queued)",
+                "2 of 3 seeds satisfy it, 2 are needed",
+            ]
+        );
+        assert!(ask().experiments[0].notes[0].starts_with("left out a run in "));
     }
 
     #[test]
-    fn an_experiment_without_runs_is_undecided() {
+    fn an_answer_reads_well() {
         let runs = Runs::new();
-        runs.write("toy.toml", "name = 'toy'\n[[claims]]\nsays = 'x'\nmetric = 'w1'\nat-most = 1");
-        let subjects = subjects(&[runs.path().join("toy.toml")], runs.path()).expect("reads");
-        let verification = verify(&subjects);
-        assert_eq!(verification.experiments[0].claims[0].reason, "there are no runs yet");
+        for (seed, value) in (0..).zip(SIX) {
+            runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
+        }
+        let document: toml::Table = toml::from_str(TOY).expect("is TOML");
+        let mut claims = claims(&document).expect("claims");
+        claims.push(claim(json!({ "at-most": 1, "where": { "loss.adversarial": "hinge" } })));
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let subject = Subject { experiment: "toy".to_owned(), claims, runs, notes: Vec::new() };
+        let verification = verify(&[subject]);
         assert!(!verification.all_hold());
+        insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
     }
 }
