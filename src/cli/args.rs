@@ -265,9 +265,9 @@ pub(super) struct EvalArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Experiments' folders
-    #[arg(required = true, value_name = "DIR")]
-    pub dirs: Vec<PathBuf>,
+    /// A run, an experiment's folder, or the folder of all experiments
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
     /// The page
     #[arg(long, value_name = "F.html")]
     pub out: PathBuf,

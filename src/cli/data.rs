@@ -111,7 +111,8 @@ fn preview(name: &str, roots: &DataRoots, n: u64, out: Option<&Path>) -> Result<
         facts.push(("range", format!("{low} to {high}")));
     }
     if info.classes > 0 {
-        let names = if info.class_names.is_empty() { String::new() } else { format!(": {}", info.class_names.join(", ")) };
+        let names =
+            if info.class_names.is_empty() { String::new() } else { format!(": {}", info.class_names.join(", ")) };
         facts.push(("classes", format!("{}{names}", info.classes)));
     }
     let values = &examples.x.data;

@@ -73,8 +73,7 @@ fn listing(runs: &[RunSummary]) -> String {
                 row
             })
             .collect();
-        let header: Vec<&str> =
-            [experiment, "state", "steps", "time", "steps/s"].into_iter().chain(metrics).collect();
+        let header: Vec<&str> = [experiment, "state", "steps", "time", "steps/s"].into_iter().chain(metrics).collect();
         parts.push(table::text(&header, &rows));
     }
     parts.join("\n")
@@ -202,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_run_shows_as_a_card() {
-        insta::assert_snapshot!(card(&a_run()), @"");
+        insta::assert_snapshot!(card(&a_run()));
     }
 
     #[test]
@@ -211,7 +210,7 @@ mod tests {
         queued.state = RunState::queued("toy", "hinge-s1-4567", "4567", 1, 5000, Vec::new());
         queued.dir = RunDir::at("runs/toy/hinge-s1-4567");
         queued.metrics.clear();
-        insta::assert_snapshot!(listing(&[a_run(), queued]), @"");
+        insta::assert_snapshot!(listing(&[a_run(), queued]));
         assert_eq!(listing(&[]), "no runs\n");
     }
 

@@ -224,7 +224,8 @@ fn no_color() -> bool {
 fn data_roots(experiment: Option<&std::path::Path>) -> DataRoots {
     let mut folders: Vec<PathBuf> = Vec::new();
     if let Some(file) = experiment {
-        folders.push(file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new(".")).to_owned());
+        folders
+            .push(file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new(".")).to_owned());
     }
     if let Some(named) = std::env::var_os("GANTLET_DATA") {
         folders.extend(std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()));

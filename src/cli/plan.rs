@@ -55,18 +55,11 @@ fn original(plan: &Plan) -> Option<RunState> {
 
 fn entry(cell: &crate::experiment::Cell, roots: &[PathBuf], original: Option<&RunState>) -> Entry {
     let experiment = &cell.experiment;
-    let (run, varies) = original
-        .map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
+    let (run, varies) =
+        original.map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
     let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
     Entry {
-        state: RunState::queued(
-            &experiment.name,
-            run,
-            &cell.id,
-            experiment.seed,
-            experiment.schedule.steps,
-            varies,
-        ),
+        state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
         config: cell.document(),
         pack_key: pack_key(experiment),
         pack_limit: limit_for(parameters),
@@ -295,13 +288,16 @@ impl<'a> View<'a> {
         let all: Vec<usize> = (0..plan.cells.len()).collect();
         let configurations = self.configurations();
         let mut facts = vec![
-            ("runs", format!(
-                "{} ({} of {}): {}",
-                words::count(plan.cells.len() as u64),
-                words::plural(configurations.len(), "configuration"),
-                words::plural(plan.cells.len() / configurations.len().max(1), "seed"),
-                self.counts(&all)
-            )),
+            (
+                "runs",
+                format!(
+                    "{} ({} of {}): {}",
+                    words::count(plan.cells.len() as u64),
+                    words::plural(configurations.len(), "configuration"),
+                    words::plural(plan.cells.len() / configurations.len().max(1), "seed"),
+                    self.counts(&all)
+                ),
+            ),
             ("packs", self.packs_in_words()),
         ];
         if let Some(cell) = plan.cells.first() {

@@ -6,7 +6,9 @@ use crate::base::file;
 use crate::report::compare::{self, CompareError};
 use crate::report::diff::{self, Side};
 use crate::report::load::{LoadError, load};
+use crate::report::page;
 use crate::report::verify::{self, VerifyError};
+use crate::ui::words;
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
@@ -72,6 +74,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
 }
 
 /// `gantlet report`.
-pub(super) fn page(_args: &ReportArgs) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Unexpected, "there is no page yet").help("`gantlet compare --md` gives the tables"))
+pub(super) fn page(args: &ReportArgs) -> Result<Exit, Failure> {
+    let page = page::page(&args.dir)?;
+    file::write_atomic(&args.out, page.as_bytes())?;
+    print(&format!("{}: {}\n", args.out.display(), words::bytes(page.len() as u64)))?;
+    Ok(Exit::Well)
 }

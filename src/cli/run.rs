@@ -30,13 +30,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let out = &args.out.out;
     file::make_dir(out)?;
     let entries: Vec<Entry> = planned.iter().flat_map(|planned| planned.entries.clone()).collect();
-    let retry = Retry {
-        failed: args.retry.contains(&RetryArg::Failed),
-        diverged: args.retry.contains(&RetryArg::Diverged),
-    };
+    let retry =
+        Retry { failed: args.retry.contains(&RetryArg::Failed), diverged: args.retry.contains(&RetryArg::Diverged) };
     let id_of = |text: &str| crate::experiment::Plan::of_run_config(text).ok().map(|cell| cell.id);
-    let decisions =
-        survey(&entries, out, retry, &id_of).map_err(|errors| Failure::all(Exit::Experiment, &errors))?;
+    let decisions = survey(&entries, out, retry, &id_of).map_err(|errors| Failure::all(Exit::Experiment, &errors))?;
     let worker = worker_beside_this_program()?;
     prepare(&entries, &decisions, out)?;
     for planned in &planned {
@@ -118,14 +115,7 @@ fn train(
     } else {
         Box::new(Lines::new(std::io::stderr(), Duration::from_secs(10)))
     };
-    let work = Work {
-        entries,
-        out: &args.out.out,
-        packs,
-        shares,
-        devices,
-        max_fail: args.max_fail.map(count),
-    };
+    let work = Work { entries, out: &args.out.out, packs, shares, devices, max_fail: args.max_fail.map(count) };
     Ok(drive(work, &mut executor, &hear, &mut *watch)?)
 }
 
@@ -160,11 +150,17 @@ fn summary(
     for run in runs.iter().filter(|run| matches!(run.state.state, State::Failed | State::Diverged)) {
         let reason = run.state.reason.as_deref().unwrap_or("for no reason that is known");
         text.push_str(&format!("\n{} {}: {reason}\n", run.dir.path.display(), run.state.state));
-        for line in run.state.log_tail.iter().flat_map(|tail| tail.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev()) {
+        for line in
+            run.state.log_tail.iter().flat_map(|tail| tail.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev())
+        {
             text.push_str(&format!("  | {line}\n"));
         }
     }
-    let work = if trained == 0 { "nothing was left to do".to_owned() } else { format!("{} trained", words::plural(trained, "run")) };
+    let work = if trained == 0 {
+        "nothing was left to do".to_owned()
+    } else {
+        format!("{} trained", words::plural(trained, "run"))
+    };
     let folders: BTreeSet<String> =
         entries.iter().map(|entry| out.join(&entry.state.experiment).display().to_string()).collect();
     let folders: Vec<String> = folders.into_iter().collect();
@@ -277,8 +273,10 @@ pub(super) fn find_run(path: &Path, out: &Path) -> Result<RunDir, Failure> {
         [run] => Ok((*run).clone()),
         [] => Err(Failure::new(Exit::Usage, format!("there is no run {text}"))
             .help(format!("give a run's directory, or the beginning of a name or id below {}", out.display()))),
-        many => Err(Failure::new(Exit::Usage, format!("{text} is the beginning of {}", words::plural(many.len(), "run")))
-            .help(format!("the first is {}", many[0].path.display()))),
+        many => {
+            Err(Failure::new(Exit::Usage, format!("{text} is the beginning of {}", words::plural(many.len(), "run")))
+                .help(format!("the first is {}", many[0].path.display())))
+        }
     }
 }
 

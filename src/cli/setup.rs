@@ -20,7 +20,9 @@ pub(super) fn init(args: &InitArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, format!("`{}` is no name for an experiment", args.name)));
     }
     if path.exists() {
-        return Err(Failure::new(Exit::Usage, format!("{} is there already", path.display())).help("choose another name"));
+        return Err(
+            Failure::new(Exit::Usage, format!("{} is there already", path.display())).help("choose another name")
+        );
     }
     file::write_atomic(&path, experiment::starter(&name).as_bytes())?;
     print(&format!("wrote {0}\n\n  gantlet plan {0}\n  gantlet run {0}\n  gantlet verify {0}\n", path.display()))?;
@@ -45,16 +47,24 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
 pub(super) fn doctor() -> Result<Exit, Failure> {
     let mut facts: Vec<(&str, String)> = vec![("gantlet", env!("CARGO_PKG_VERSION").to_owned())];
     let torch = libtorch();
-    facts.push(("libtorch", match &torch {
-        Some(root) => format!("{} in {}", torch_version(root).unwrap_or_else(|| "version unknown".to_owned()), root.display()),
-        None => "not found: `just setup` fetches it, or LIBTORCH names your own".to_owned(),
-    }));
+    facts.push((
+        "libtorch",
+        match &torch {
+            Some(root) => {
+                format!("{} in {}", torch_version(root).unwrap_or_else(|| "version unknown".to_owned()), root.display())
+            }
+            None => "not found: `just setup` fetches it, or LIBTORCH names your own".to_owned(),
+        },
+    ));
     let found = found_devices();
-    facts.push(("devices", match (found.gpus.as_slice(), found.cuda_libtorch) {
-        ([], _) => "cpu".to_owned(),
-        (gpus, true) => format!("{}, cpu", gpus.join(", ")),
-        (gpus, false) => format!("cpu ({} found, but this libtorch has no CUDA part)", gpus.join(", ")),
-    }));
+    facts.push((
+        "devices",
+        match (found.gpus.as_slice(), found.cuda_libtorch) {
+            ([], _) => "cpu".to_owned(),
+            (gpus, true) => format!("{}, cpu", gpus.join(", ")),
+            (gpus, false) => format!("cpu ({} found, but this libtorch has no CUDA part)", gpus.join(", ")),
+        },
+    ));
     facts.push(("cores", cores().to_string()));
     if let Some(memory) = memory() {
         facts.push(("memory", words::bytes(memory)));
@@ -77,10 +87,13 @@ pub(super) fn doctor() -> Result<Exit, Failure> {
         })?;
         Ok(path)
     });
-    facts.push(("worker", match &worker {
-        Ok(path) => format!("{} starts", path.display()),
-        Err(failure) => failure.message.clone(),
-    }));
+    facts.push((
+        "worker",
+        match &worker {
+            Ok(path) => format!("{} starts", path.display()),
+            Err(failure) => failure.message.clone(),
+        },
+    ));
     let told: Vec<(String, String)> = told.into_iter().map(|(name, fact)| (format!("worker's {name}"), fact)).collect();
     facts.extend(told.iter().map(|(name, fact)| (name.as_str(), fact.clone())));
     print(&table::pairs(&facts))?;
@@ -107,9 +120,9 @@ fn torch_version(root: &Path) -> Option<String> {
     let from_metadata = || {
         let beside = std::fs::read_dir(root.parent()?).ok()?;
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
-        beside.filter_map(name).find_map(|name| {
-            Some(name.strip_prefix("torch-")?.strip_suffix(".dist-info")?.to_owned())
-        })
+        beside
+            .filter_map(name)
+            .find_map(|name| Some(name.strip_prefix("torch-")?.strip_suffix(".dist-info")?.to_owned()))
     };
     stated.filter(|text| !text.is_empty()).or_else(from_python).or_else(from_header).or_else(from_metadata)
 }

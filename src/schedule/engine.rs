@@ -579,7 +579,7 @@ mod tests {
             tell.send(Message::Interrupt).unwrap();
         }
         let work =
-            Work { entries: &entries, out: out.path(), packs, shares, devices, data_roots: Vec::new(), max_fail };
+            Work { entries: &entries, out: out.path(), packs, shares, devices, max_fail };
         let mut heard = Heard::default();
         let outcome = drive(work, &mut mock, &hear, &mut heard);
         let jobs = jobs.lock().unwrap().clone();

@@ -6,7 +6,7 @@
 use super::ScheduleError;
 use super::engine::{Ending, Executor, LOG_TAIL, Message, Worker, last_words};
 use crate::record::event::{self, Event, Job, ProtocolError, WorkerExit, WorkerRequest};
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::Sender;
@@ -171,6 +171,7 @@ pub fn forward_signals(tell: Sender<Message>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 

@@ -12,7 +12,8 @@ pub fn text(header: &[&str], rows: &[Vec<String>]) -> String {
     table.set_header(header.to_vec());
     table.add_rows(rows);
     for column in 0..header.len() {
-        let numeric = |cell: &str| cell.is_empty() || cell == "–" || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        let numeric =
+            |cell: &str| cell.is_empty() || cell == "–" || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
         if rows.iter().all(|row| row.get(column).is_some_and(|cell| numeric(cell)))
             && let Some(column) = table.column_mut(column)
         {
@@ -73,7 +74,7 @@ mod tests {
             rows: vec![row("0", "linear", &[6272], 633_472), row("1", "reshape", &[128, 7, 7], 0)],
             total: 633_472,
         };
-        insta::assert_snapshot!(network(&table), @r"");
+        insta::assert_snapshot!(network(&table));
     }
 
     #[test]
