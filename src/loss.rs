@@ -190,13 +190,13 @@ impl AdversarialSpec {
     pub fn discriminator(&self, a: &Tensor, b: &Tensor, smoothing: Option<&Tensor>) -> Tensor {
         match self {
             Self::Vanilla | Self::NonSaturating => {
-                // −t·log D − (1 − t)·log(1 − D) = sp(−a) + (1 − t)·a.
-                let real = softplus(&-a);
-                let real = match smoothing {
-                    None => real,
-                    Some(target) => real + (1.0 - target) * a,
-                };
-                mean(&(real + softplus(b)))
+                // log D(x) + log(1 − D(G(z))), each through log σ.
+                let value = mean(&(a.log_sigmoid() + b.neg().log_sigmoid()));
+                match smoothing {
+                    None => -value,
+                    // −t·log D − (1 − t)·log(1 − D) = sp(−a) + (1 − t)·a.
+                    Some(target) => mean(&((1.0 - target) * a)) - value,
+                }
             }
             Self::LeastSquares(t) => mean(&((a - t.real).square() * 0.5 + (b - t.fake).square() * 0.5)),
             Self::Hinge => mean(&((-a + 1.0).relu() + (b + 1.0).relu())),
@@ -216,8 +216,8 @@ impl AdversarialSpec {
     pub fn generator(&self, a: Option<&Tensor>, b: &Tensor) -> Tensor {
         let real = || a.expect("the loop gives real examples to a relativistic generator");
         match self {
-            Self::Vanilla => -mean(&softplus(b)),
-            Self::NonSaturating => mean(&softplus(&-b)),
+            Self::Vanilla => mean(&b.neg().log_sigmoid()),
+            Self::NonSaturating => -mean(&b.log_sigmoid()),
             Self::LeastSquares(t) => mean(&((b - t.target).square() * 0.5)),
             Self::Hinge | Self::Wasserstein => -mean(b),
             Self::RelativisticPair => mean(&softplus(&(real() - b))),

@@ -22,9 +22,20 @@ pub fn open(name: &str, threads: usize) -> Result<Device, String> {
     Ok(Device::Cuda(index))
 }
 
+/// Settings of the process that must be made before libtorch computes and before other threads start.
+pub fn prepare() {
+    // SAFETY: no other thread runs yet.
+    #[expect(unsafe_code, reason = "MKL takes this setting from the environment alone")]
+    unsafe {
+        // Products of one matrix and of a batch of them round alike, so that a run has the same bits in every pack.
+        std::env::set_var("MKL_CBWR", "AUTO");
+    }
+    keep_memory();
+}
+
 /// Tells the allocator to keep what it has. A pack asks for the same megabytes in every step; given back to the system
 /// each time, they came back as page faults, which were two thirds of a pack's time.
-pub fn keep_memory() {
+fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         // SAFETY: `mallopt` sets parameters of the allocator; it is called before other threads start.

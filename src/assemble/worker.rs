@@ -40,7 +40,7 @@ impl From<RecordError> for Refusal {
 
 /// Reads the request, does it, and gives the process's exit code.
 pub fn main() -> i32 {
-    device::keep_memory();
+    device::prepare();
     let mut input = std::io::BufReader::new(std::io::stdin());
     let request = match event::read_request(&mut input) {
         Ok(request) => request,

@@ -138,7 +138,9 @@ impl Failure {
     fn words(self) -> (String, Option<String>) {
         let (message, help) = match self.reason {
             Reason::Words(message) => (message, None),
-            Reason::Missing { field, of } if of.is_empty() => (format!("`{field}` is missing"), None),
+            Reason::Missing { field, of } if of.is_empty() => {
+                (format!("`{field}` is missing"), Some(format!("every experiment has a section `[{field}]`")))
+            }
             Reason::Missing { field, of } => (format!("`{of}` needs `{field}`"), None),
             Reason::UnknownKey { name, known } => {
                 (format!("unknown key `{name}`"), known_names(&name, known.iter().copied()))

@@ -134,7 +134,8 @@ impl Diagnostic {
             Style::Unicode => GraphicalTheme::unicode_nocolor(),
             Style::Plain => GraphicalTheme::none(),
         };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false).with_wrap_lines(false);
         let mut text = String::new();
         match handler.render_report(&mut text, &Drawn::from(self)) {
             Ok(()) => text,
@@ -165,18 +166,23 @@ impl miette::Diagnostic for Diagnostic {
 #[derive(Debug)]
 struct Drawn<'a> {
     of: &'a Diagnostic,
+    message: String,
+    help: Option<String>,
     source: Option<NamedSource<String>>,
 }
 
 impl<'a> From<&'a Diagnostic> for Drawn<'a> {
     fn from(of: &'a Diagnostic) -> Self {
-        Self { of, source: of.place.as_ref().map(|p| NamedSource::new(&p.name, p.text.to_string())) }
+        // What stands before the text takes up to 8 columns.
+        let fold = |text: &String| folded(text, WIDTH - 8);
+        let (message, help) = (fold(&of.message), of.help.as_ref().map(fold));
+        Self { of, message, help, source: of.place.as_ref().map(|p| NamedSource::new(&p.name, p.text.to_string())) }
     }
 }
 
 impl fmt::Display for Drawn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.of.message)
+        f.write_str(&self.message)
     }
 }
 
@@ -184,7 +190,7 @@ impl std::error::Error for Drawn<'_> {}
 
 impl miette::Diagnostic for Drawn<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        miette::Diagnostic::help(self.of)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -196,6 +202,27 @@ impl miette::Diagnostic for Drawn<'_> {
         let span = (place.start, place.end - place.start);
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
     }
+}
+
+const WIDTH: usize = 100;
+
+/// Text in lines of at most `width` characters, broken at spaces alone: names have hyphens.
+fn folded(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
 }
 
 /// How diagnostics are drawn.

@@ -1,9 +1,11 @@
 //! From a file to one document: what it extends laid beneath it, `--set` laid over it.
 
-use super::diagnostic::{Diagnostic, Diagnostics, Mistake, Place, Sources, known_names};
+use super::de;
+use super::diagnostic::{Diagnostic, Diagnostics, Mistake, Place, SourceId, Sources, known_names};
 use super::node::{self, Key, Node, Value};
 use super::schema::Grammar;
 use crate::base::file::read_text;
+use crate::eval::spec::MetricSpec;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,11 +130,7 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
     };
     let keys = node::parse_path(path, 0, source)?;
     let offset = path.len() + 1;
-    let value = match Node::parse_value(value, offset, source) {
-        Ok(value) => value,
-        Err(mistake) if value.trim_start().starts_with(['[', '{', '"', '\'']) => return Err(mistake),
-        Err(_) => Node::text(value.trim(), Place::new(source, offset..set.len())),
-    };
+    let value = value_or_text(value, offset, source)?;
     let first = &*keys[0].name;
     match first {
         "extends" => {
@@ -154,6 +152,15 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
     }
     node::set(root, &keys, value, Grammar::get())?;
     Ok(keys)
+}
+
+/// A TOML value that starts at byte `offset` of a source; what is none is a text.
+fn value_or_text(text: &str, offset: usize, source: SourceId) -> Result<Node, Mistake> {
+    match Node::parse_value(text, offset, source) {
+        Err(mistake) if text.trim_start().starts_with(['[', '{', '"', '\'']) => Err(mistake),
+        Err(_) => Ok(Node::text(text.trim(), Place::new(source, offset..offset + text.len()))),
+        node => node,
+    }
 }
 
 /// Narrows the axis of this name to one value; whether there is one.
@@ -181,6 +188,26 @@ fn narrow(grid: &mut Node, prefix: &str, name: &str, keys: &[Key], value: &Node)
         }
     }
     Ok(found)
+}
+
+/// Metrics as the command line names them: a bare tag, or a TOML value such as `{ sliced-wasserstein = { … } }`.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn metrics(texts: &[String]) -> Result<Vec<MetricSpec>, Diagnostics> {
+    let mut sources = Sources::default();
+    let (mut metrics, mut wrong) = (Vec::new(), Vec::new());
+    for text in texts {
+        let source = sources.add("--metric", text.as_str());
+        let read = value_or_text(text, 0, source)
+            .map_err(|mistake| vec![mistake])
+            .and_then(|node| de::read::<MetricSpec>(&node, "metrics", &[]));
+        match read {
+            Ok(metric) => metrics.push(metric),
+            Err(mistakes) => wrong.extend(mistakes.into_iter().map(|mistake| sources.show(mistake))),
+        }
+    }
+    if wrong.is_empty() { Ok(metrics) } else { Err(Diagnostics(wrong)) }
 }
 
 /// The seeds that a document asks for: `seeds`, or the one `seed`, or 0.
@@ -291,6 +318,14 @@ mod tests {
             root.to_json().to_string(),
             r#"{"name":"toy","grid":{"loss.adversarial":["vanilla"],"schedule":{"steps":[9]}},"seed":3}"#
         );
+    }
+
+    #[test]
+    fn metrics_of_the_command_line_are_tags_or_values() {
+        let read = |text: &str| metrics(&[text.to_owned()]).map_err(|d| d.to_string());
+        assert_eq!(read("mean"), Ok(vec![MetricSpec::Mean]));
+        assert_eq!(read("{ mean = {} }"), Ok(vec![MetricSpec::Mean]));
+        assert_eq!(read("meen"), Err("--metric:1:1: `metrics` has no kind `meen`".to_owned()));
     }
 
     #[test]

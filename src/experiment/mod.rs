@@ -17,6 +17,7 @@ pub mod starter;
 
 pub use check::{CellFacts, DeepCheck, NetworkRow, NetworkTable, Problem};
 pub use diagnostic::{Diagnostic, Diagnostics, Style};
+pub use file::metrics;
 pub use pack::pack_key;
 pub use plan::{Cell, Plan};
 pub use schema::json_schema;

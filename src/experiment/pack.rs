@@ -2,6 +2,7 @@
 
 use super::spec::Experiment;
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// The numbers that only enter arithmetic, by dotted key; `*` is any one part, `**` at the end everything below.
 ///
@@ -104,8 +105,8 @@ pub(super) fn canonical(json: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        Value::String(value) => text.push_str(&format!("{value:?}")),
-        other => text.push_str(&other.to_string()),
+        Value::String(value) => write!(text, "{value:?}").expect("a text takes everything"),
+        other => write!(text, "{other}").expect("a text takes everything"),
     }
 }
 

@@ -134,13 +134,12 @@ impl Gan {
         let [on_real, on_fake] = self.slopes_wanted();
         let watched = |x: &Tensor, wanted: bool| if wanted { x.detach().set_requires_grad(true) } else { x.shallow_clone() };
         let (real, fake) = (watched(&batch.x, on_real), watched(&fake, on_fake));
-        // One pass over both halves where no norm couples the examples; unless only one half needs its slope, which is
-        // then cheaper alone.
-        let together = !cx.players[DISCRIMINATOR].plan().batch_coupled && on_real == on_fake;
+        // One pass over both halves, unless only one of them needs its slope, which is then cheaper alone.
+        let together = on_real == on_fake;
         let (a, b) = if together {
             let x = Tensor::cat(&[&real, &fake], 1);
             let labels = labels.map(|l| Tensor::cat(&[l, l], 1));
-            let both = cx.forward(DISCRIMINATOR, &x, labels.as_ref(), &mut noise);
+            let both = cx.forward_parts(DISCRIMINATOR, &x, labels.as_ref(), 2, &mut noise);
             let half = |t: &Tensor, i: i64| t.narrow(1, i * n, n);
             let class = both.class_logits.as_ref().map(|t| [half(t, 0), half(t, 1)]);
             let [class_a, class_b] = class.map_or([None, None], |c| c.map(Some));
@@ -335,7 +334,7 @@ impl Generate for Gan {
                 Tensor::from_slice(&labels[start..start + len as usize]).to_device(self.device).expand([runs as i64, len], false)
             });
             let z = z.narrow(1, start as i64, len);
-            let mode = &mut Mode { train: false, noise: &mut noise };
+            let mode = &mut Mode { train: false, parts: 1, noise: &mut noise };
             let x = players[GENERATOR].forward_averaged(request.averaged, &z, labels.as_ref(), mode).out;
             let x = host::numbers(&x);
             for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
@@ -364,7 +363,7 @@ impl Generate for Gan {
             let x = x.view(&[&[runs, len], &size[1..]].concat()[..]);
             let labels = (self.classes > 0).then(|| Tensor::zeros([runs, len], (Kind::Int64, self.device)));
             let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, noise: &mut noise };
+            let mode = &mut Mode { train: false, parts: 1, noise: &mut noise };
             let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
             let d = host::numbers(&if probability { d.sigmoid() } else { d });
             for (out, d) in out.iter_mut().zip(d.chunks_exact(len as usize)) {

@@ -140,7 +140,19 @@ impl Cx<'_> {
         labels: Option<&Tensor>,
         noise: &mut HostNoise,
     ) -> crate::nn::Output {
-        self.players[player].forward(player == self.moves, x, labels, &mut Mode { train: true, noise })
+        self.forward_parts(player, x, labels, 1, noise)
+    }
+
+    /// As [`Self::forward`], where `x` holds so many batches one after the other.
+    pub fn forward_parts(
+        &self,
+        player: usize,
+        x: &Tensor,
+        labels: Option<&Tensor>,
+        parts: i64,
+        noise: &mut HostNoise,
+    ) -> crate::nn::Output {
+        self.players[player].forward(player == self.moves, x, labels, &mut Mode { train: true, parts, noise })
     }
 
     /// Reports a scalar `[R]`.

@@ -143,7 +143,12 @@ impl Player {
     /// One update by these gradients, in step `step` (from 0) of `steps`.
     pub fn update(&mut self, gradients: &[Tensor], step: u64, steps: u64) {
         self.updates += 1;
-        let moves: Vec<Step> = self.spec.optimizers.iter().map(|o| o.step(self.updates, step, steps)).collect();
+        let mut moves: Vec<Step> = Vec::with_capacity(self.runs());
+        for (run, optimizer) in self.spec.optimizers.iter().enumerate() {
+            // Most packs have one optimizer for all runs; its powers and cosines are worked out once.
+            let same = run > 0 && *optimizer == self.spec.optimizers[run - 1];
+            moves.push(if same { moves[run - 1] } else { optimizer.step(self.updates, step, steps) });
+        }
         if self.flat.device() == Device::Cpu {
             self.update_on_host(gradients, &moves, step);
         } else {
