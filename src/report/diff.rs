@@ -1,7 +1,9 @@
 //! Two runs, two experiments or two TOML files: which settings differ, and which results.
 
 use super::group::{Configuration, configurations, metric_names, protocol};
-use super::load::{DESCRIPTIVE, LoadError, Run, load, lookup, read_toml, settings as settings_of, text, varying};
+use super::load::{
+    DESCRIPTIVE, LoadError, Run, distinct, load, lookup, read_toml, settings as settings_of, text, varying,
+};
 use super::stats::{Summary, difference, short, short_interval};
 use super::{FORMAT, text_table};
 use crate::base::file::FileError;
@@ -21,6 +23,8 @@ pub struct Side {
     pub settings: Vec<toml::Table>,
     /// The document as written, where there is one: what it is silent about is a default.
     pub written: Option<toml::Table>,
+    /// Whether `settings` is the document as written, because it is not one that resolves.
+    pub raw: bool,
     /// Its runs.
     pub runs: Vec<Run>,
     /// Its seeds, in order.
@@ -48,7 +52,7 @@ impl Side {
         };
         let written = read_toml(&path.join("experiment.toml")).ok();
         let seeds = runs.iter().filter_map(|r| r.seed).collect();
-        Ok(Self { label, settings, written, runs, seeds, notes: Vec::new() })
+        Ok(Self { label, settings, written, raw: false, runs, seeds, notes: Vec::new() })
     }
 
     fn read_file(path: &Path, label: String) -> Result<Self, LoadError> {
@@ -62,7 +66,8 @@ impl Side {
                 // Seeds are fastest, so that the cells of a point stand together.
                 points.dedup_by(|a, b| a.varies == b.varies);
                 let settings = points.into_iter().map(|cell| settings_of(parse(&cell.document())).0).collect();
-                Ok(Self { label, settings, written: Some(parse(&plan.document_text)), runs, seeds, notes: Vec::new() })
+                let written = Some(parse(&plan.document_text));
+                Ok(Self { label, settings, written, raw: false, runs, seeds, notes: Vec::new() })
             }
             Err(_) => {
                 let document = read_toml(path)?;
@@ -70,7 +75,7 @@ impl Side {
                     "{label} is not a valid experiment (`gantlet check` says why), so it is compared as it is written"
                 )];
                 let settings = vec![settings_of(document.clone()).0];
-                Ok(Self { label, settings, written: Some(document), runs, seeds: BTreeSet::new(), notes })
+                Ok(Self { label, settings, written: Some(document), raw: true, runs, seeds: BTreeSet::new(), notes })
             }
         }
     }
@@ -152,6 +157,17 @@ pub struct Outcome {
 
 /// Tells two sides apart.
 pub fn diff(a: &Side, b: &Side) -> Diff {
+    if a.raw != b.raw
+        && let (Some(first), Some(second)) = (&a.written, &b.written)
+    {
+        // A resolved document beside one as written would differ in every default.
+        let raw = |side: &Side, written: &toml::Table| Side {
+            settings: vec![settings_of(written.clone()).0],
+            raw: true,
+            ..side.clone()
+        };
+        return diff(&raw(a, first), &raw(b, second));
+    }
     let faults = a.runs.iter().chain(&b.runs).flat_map(|r| &r.faults);
     let mut notes: Vec<String> = a.notes.iter().chain(&b.notes).chain(faults).cloned().collect();
     Diff {
@@ -282,10 +298,12 @@ impl Diff {
                 ([], false) => "-".to_owned(),
                 (values, silent) => values.join(" | ") + if silent { " (default)" } else { "" },
             };
+            let row = |s: &Setting| {
+                let cut = distinct(&[value(s, 0), value(s, 1)]);
+                [s.key.clone()].into_iter().chain(cut).collect()
+            };
             let header = ["setting", a, b].map(str::to_owned);
-            let rows: Vec<Vec<String>> =
-                self.settings.iter().map(|s| vec![s.key.clone(), value(s, 0), value(s, 1)]).collect();
-            out += &text_table(&header, &rows);
+            out += &text_table(&header, &self.settings.iter().map(row).collect::<Vec<Vec<String>>>());
         }
         if !self.results.is_empty() {
             let summary = |s: &Option<Summary>| {
@@ -357,7 +375,7 @@ pub fn picture(a: &Side, b: &Side) -> Result<Option<Vec<u8>>, PictureError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Runs, Sketch};
+    use super::super::fixture::{EXPERIMENT, Runs, Sketch};
     use super::*;
 
     #[test]
@@ -383,11 +401,29 @@ mod tests {
     #[test]
     fn two_files_differ_where_one_is_silent() {
         let runs = Runs::new();
+        runs.write("a.toml", EXPERIMENT);
+        let other = EXPERIMENT
+            .replace("seeds = 3", "seeds = [7]")
+            .replace("generator = \"adam\"", "generator = { adam = { lr = 0.01 } }")
+            .replace("discriminator = \"adam\"", "discriminator = { sgd = { lr = 0.1 } }")
+            .replace("batch = 8", "batch = 8, generator-steps = 2");
+        runs.write("b.toml", other + "[grid]\n\"loss.adversarial\" = [\"hinge\", \"vanilla\"]\n");
+        let side = |name: &str| Side::read(&runs.path().join(name)).expect("reads");
+        insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text());
+        assert_eq!(diff(&side("a.toml"), &side("a.toml")).text(), "no setting differs\n");
+    }
+
+    #[test]
+    fn a_file_that_is_no_experiment_is_compared_as_written() {
+        let runs = Runs::new();
         runs.write("a.toml", "name = 'a'\n[schedule]\nsteps = 5\n[optimizer.generator.adam]\nlr = 1e-3");
         runs.write("b.toml", "name = 'b'\n[schedule]\nsteps = 5\nbatch = 4\n[optimizer.generator.sgd]\nlr = 0.1");
         let side = |name: &str| Side::read(&runs.path().join(name)).expect("reads");
         insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text());
-        assert_eq!(diff(&side("a.toml"), &side("a.toml")).text(), "no setting differs\n");
+        runs.write("c.toml", EXPERIMENT);
+        let keys = |d: Diff| d.settings.into_iter().map(|s| s.key).collect::<Vec<_>>();
+        let found = keys(diff(&side("a.toml"), &side("c.toml")));
+        assert!(!found.iter().any(|key| key == "output"), "no default is told beside a file as written: {found:?}");
     }
 
     #[test]

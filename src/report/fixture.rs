@@ -74,3 +74,17 @@ impl Runs {
         self.path().join(place)
     }
 }
+
+/// A whole experiment of three seeds.
+pub(crate) const EXPERIMENT: &str = r#"
+name = "toy"
+seeds = 3
+architecture = { generator = { mlp = { hidden = [4] } }, discriminator = { mlp = { hidden = [4] } } }
+loss = { adversarial = "non-saturating" }
+optimizer = { generator = "adam", discriminator = "adam" }
+schedule = { steps = 30, batch = 8 }
+eval = { metrics = ["w1"] }
+[data.gaussian]
+[algorithm.gan.latent.normal]
+dim = 1
+"#;

@@ -711,7 +711,7 @@ fn judge_count(outcomes: &[Outcome], tally: &Tally, needed: usize) -> (Verdict, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Runs, Sketch};
+    use super::super::fixture::{EXPERIMENT, Runs, Sketch};
     use super::*;
     use serde_json::json;
 
@@ -899,39 +899,32 @@ mod tests {
         assert!(answer.reason.ends_with("these differ: n (100, 200)"), "{}", answer.reason);
     }
 
-    /// A whole experiment of three seeds.
-    const TOY: &str = r#"
-        name = "toy"
-        seeds = 3
-        architecture = { generator = { mlp = { hidden = [4] } }, discriminator = { mlp = { hidden = [4] } } }
-        loss = { adversarial = "non-saturating" }
-        optimizer = { generator = "adam", discriminator = "adam" }
-        schedule = { steps = 30, batch = 8 }
-        eval = { metrics = ["w1"] }
-        [data.gaussian]
-        [algorithm.gan.latent.normal]
-        dim = 1
-        [[claims]]
-        says = "The spread is right."
-        metric = "w1"
-        at-most = 0.1
-        paper = 0.08
-        [[claims]]
-        says = "No seed is lost."
-        metric = "w1"
-        at-most = 0.08
-        over = "every"
-        [[claims]]
-        says = "Most seeds are near."
-        metric = "w1"
-        at-most = 0.08
-        over = { share = 0.5 }
-        "#;
+    /// A whole experiment of three seeds with its claims.
+    fn toy() -> String {
+        EXPERIMENT.to_owned()
+            + r#"
+            [[claims]]
+            says = "The spread is right."
+            metric = "w1"
+            at-most = 0.1
+            paper = 0.08
+            [[claims]]
+            says = "No seed is lost."
+            metric = "w1"
+            at-most = 0.08
+            over = "every"
+            [[claims]]
+            says = "Most seeds are near."
+            metric = "w1"
+            at-most = 0.08
+            over = { share = 0.5 }
+            "#
+    }
 
     #[test]
     fn a_file_finds_the_runs_that_it_asks_for() {
         let runs = Runs::new();
-        runs.write("toy.toml", TOY);
+        runs.write("toy.toml", toy());
         let file = runs.path().join("toy.toml");
         let ask = || verify(&subjects(std::slice::from_ref(&file), runs.path()).expect("reads"));
         let reasons = |v: &Verification| v.experiments[0].claims.iter().map(|c| c.reason.clone()).collect::<Vec<_>>();
@@ -942,6 +935,7 @@ mod tests {
             let seed = cell.experiment.seed;
             let place = runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
             std::fs::rename(place, runs.path().join("toy").join(&cell.run)).expect("renames");
+            runs.write(&format!("toy/{}/config.toml", cell.run), cell.document());
         }
         // A run of an earlier version of the file, which would break the claim.
         runs.add(Sketch { seed: 9, evals: &[("w1", &[7.0])], ..Sketch::default() });
@@ -962,7 +956,7 @@ mod tests {
         for (seed, value) in (0..).zip(SIX) {
             runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
         }
-        let document: toml::Table = toml::from_str(TOY).expect("is TOML");
+        let document: toml::Table = toml::from_str(&toy()).expect("is TOML");
         let mut claims = claims(&document).expect("claims");
         claims.push(claim(json!({ "at-most": 1, "where": { "loss.adversarial": "hinge" } })));
         let runs = load(&[runs.path().to_owned()]).expect("there are runs");
