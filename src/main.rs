@@ -1,3 +1,5 @@
-//! The command.
+//! The command: see `gantlet::cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    gantlet::cli::main()
+}

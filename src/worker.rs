@@ -1,3 +1,5 @@
-//! The child process that trains.
+//! The child process that trains: see `gantlet::assemble::worker`.
 
-fn main() {}
+fn main() {
+    std::process::exit(gantlet::assemble::worker::main());
+}

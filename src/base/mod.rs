@@ -1,8 +1,11 @@
 //! Ground that everything stands on: numbers with a range, host arrays, files written whole or not at all.
 
 pub mod array;
+pub(crate) mod bare;
 pub mod file;
+pub mod host; // (torch)
 pub mod num;
 
 pub use array::Array;
+pub(crate) use bare::bare_number;
 pub use num::{NonNegative, Positive, Probability};

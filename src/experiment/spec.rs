@@ -8,7 +8,7 @@ use crate::nn::ArchitectureSpec;
 use crate::objective::AlgorithmSpec;
 use crate::player::OptimizersSpec;
 use crate::record::OutputSpec;
-use crate::train::{RunSpec, ScheduleSpec};
+use crate::train::ScheduleSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +45,6 @@ pub struct Experiment {
     /// What is measured.
     #[serde(default)]
     pub eval: EvalSpec,
-    /// How it is carried out.
-    #[serde(default)]
-    pub run: RunSpec,
 }
 
 /// What an experiment expects of its results.

@@ -41,11 +41,15 @@ pub(super) fn maxout(x: &Tensor, pieces: usize) -> Tensor {
 
 /// Appends o_b = Σ_j exp(−‖M_ib − M_jb‖₁), the closeness of each example to its batch (itself included), where the rows
 /// of M = x·T are `kernels` vectors (arXiv:1606.03498, section 3.2).
-pub(super) fn minibatch(x: &Tensor, t: &Tensor, kernels: usize, mean: bool) -> Tensor {
+pub(super) fn minibatch(x: &Tensor, t: &Tensor, kernels: usize, mean: bool, parts: i64) -> Tensor {
     let (runs, batch, _) = x.size3().expect("minibatch discrimination takes [runs, batch, features]");
-    let m = product(x, t, None).view([runs, batch, kernels as i64, -1]);
-    let distance = (m.unsqueeze(2) - m.unsqueeze(1)).abs().sum_dim_intlist(-1, false, None);
+    let kernels = kernels as i64;
+    let m = product(x, t, None).view([runs * parts, batch / parts, -1]);
+    // The pairs of examples lie innermost, where sums over dims and over the batch are fastest.
+    let m = m.transpose(1, 2).contiguous().view([runs * parts, kernels, -1, batch / parts]);
+    let distance = (m.unsqueeze(-1) - m.unsqueeze(-2)).abs().sum_dim_intlist(2, false, None);
     let closeness = distance.neg().exp();
     let closeness = if mean { closeness.mean_dim(2, false, None) } else { closeness.sum_dim_intlist(2, false, None) };
+    let closeness = closeness.transpose(1, 2).reshape([runs, batch, kernels]);
     Tensor::cat(&[x, &closeness], 2)
 }

@@ -32,6 +32,9 @@ pub trait Noise {
 pub struct Mode<'a> {
     /// Whether it learns: batch statistics, dropout and noise on, running statistics and spectral vectors updated.
     pub train: bool,
+    /// Of how many batches the examples are, one after the other: what couples the examples of a batch (batch norm,
+    /// minibatch discrimination) keeps them apart. Real and fake examples go through a discriminator in one pass of two.
+    pub parts: i64,
     /// Where dropout and noise come from.
     pub noise: &'a mut dyn Noise,
 }
@@ -82,7 +85,7 @@ impl NetworkPlan {
                 (drawn.run, drawn.next) = (r, 0);
                 let params: Vec<Tensor> = params.iter().map(|slices| slices[r as usize].shallow_clone()).collect();
                 let labels = labels.map(|labels| labels.narrow(0, r, 1));
-                let mut mode = Mode { train: mode.train, noise: &mut drawn };
+                let mut mode = Mode { train: mode.train, parts: mode.parts, noise: &mut drawn };
                 self.together(&params, x, labels.as_ref(), &mut mode)
             })
             .collect();
@@ -100,7 +103,7 @@ impl NetworkPlan {
     fn together(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
         let (runs, batch) = (x.size()[0], x.size()[1]);
         let one_hot = labels.filter(|_| self.classes > 0).map(|labels| one_hot(labels, self.classes as i64));
-        let mut pass = Pass { params, one_hot: one_hot.as_ref(), runs, batch, mode };
+        let mut pass = Pass { params, one_hot: one_hot.as_ref(), role: self.role, runs, batch, mode };
         let (before, after) = self.steps.split_at(self.features_at.unwrap_or(0));
         let at_last = pass.through(before, x);
         let out = pass.through(after, &at_last);
@@ -132,6 +135,7 @@ fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
 struct Pass<'a, 'm, 'n> {
     params: &'a [Tensor],
     one_hot: Option<&'a Tensor>,
+    role: Role,
     runs: i64,
     batch: i64,
     mode: &'m mut Mode<'n>,
@@ -162,8 +166,18 @@ impl Pass<'_, '_, '_> {
             Step::Downsample(factor) => image::downsample(x, *factor),
             Step::GlobalPool(PoolKind::Mean) => x.mean_dim([3, 4].as_slice(), false, None),
             Step::GlobalPool(PoolKind::Sum) => x.sum_dim_intlist([3, 4].as_slice(), false, None),
-            Step::Activation(activation) => activate(x, *activation),
+            Step::Activation(activation) => activate(x, *activation, self.role),
             Step::Maxout { linear, pieces } => dense::maxout(&self.linear(linear, x), *pieces),
+            Step::BatchNorm(batch_norm) if self.mode.train && self.mode.parts > 1 => {
+                // Maps are folded: their batch comes first.
+                let batch_at = if batch_norm.folded { 0 } else { 1 };
+                let parts: Vec<Tensor> = x
+                    .chunk(self.mode.parts, batch_at)
+                    .iter()
+                    .map(|part| norm::batch_norm(batch_norm, part, params, true))
+                    .collect();
+                Tensor::cat(&parts, batch_at)
+            }
             Step::BatchNorm(batch_norm) => norm::batch_norm(batch_norm, x, params, self.mode.train),
             Step::GroupNorm { groups, gain, bias, folded } => {
                 norm::group_norm(x, *groups, optional(gain), optional(bias), *folded, self.runs)
@@ -178,7 +192,7 @@ impl Pass<'_, '_, '_> {
                 x + self.mode.noise.normal(&x.size()[1..]) * *std
             }
             Step::Dropout(_) | Step::GaussianNoise(_) => x.shallow_clone(),
-            Step::Minibatch { weight, kernels, mean } => dense::minibatch(x, &params[*weight], *kernels, *mean),
+            Step::Minibatch { weight, kernels, mean } => dense::minibatch(x, &params[*weight], *kernels, *mean, self.mode.parts),
             Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
             Step::Label { steps, shape } => {
                 let label = self.labels().shallow_clone();
@@ -283,12 +297,15 @@ mod tests {
         let first = said(plan, &params, &x, labels.as_ref(), seeds, true);
         let output = said(plan, &params, &(&x * 0.9), labels.as_ref(), seeds, true);
         keep("gradient through two passes", &gradient(&(&first.out * &output.out).sum(Kind::Float), &flat, true));
-        let slope = gradient(&output.out.sum(Kind::Float), &x, true);
-        let norms = ((&slope * &slope).flatten(2, -1).sum_dim_intlist(-1, false, None) + 1e-12).sqrt();
-        keep("norms of slopes", &norms);
-        let penalty = (&norms - 1.0) * (&norms - 1.0);
-        let loss = penalty.sum(Kind::Float) + (first.out * output.out).sum(Kind::Float);
-        keep("gradient of two passes and a penalty", &gradient(&loss, &flat, false));
+        // Nothing differentiates a generator twice.
+        if plan.role == Role::Discriminator {
+            let slope = gradient(&output.out.sum(Kind::Float), &x, true);
+            let norms = ((&slope * &slope).flatten(2, -1).sum_dim_intlist(-1, false, None) + 1e-12).sqrt();
+            keep("norms of slopes", &norms);
+            let penalty = (&norms - 1.0) * (&norms - 1.0);
+            let loss = penalty.sum(Kind::Float) + (first.out * output.out).sum(Kind::Float);
+            keep("gradient of two passes and a penalty", &gradient(&loss, &flat, false));
+        }
 
         keep("evaluation", &said(plan, &params, &x, labels.as_ref(), seeds, false).out);
         rows
@@ -415,7 +432,7 @@ mod tests {
         let with = |grouped: bool, train: bool| {
             let Pack { flat, params } = pack(&plan, &SEEDS);
             let mut noise = trial::Seeded::new(&SEEDS);
-            let mut mode = Mode { train, noise: &mut noise };
+            let mut mode = Mode { train, parts: 1, noise: &mut noise };
             let output = if grouped {
                 plan.together(&params, &x, Some(&labels), &mut mode)
             } else {

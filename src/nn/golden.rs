@@ -205,9 +205,12 @@ fn activations_and_their_first_and_second_derivatives_are_those_of_pytorch() {
             [9.35762e-14, 0.0947302, 0.0575568, 0.0, -0.0306075, -0.0799625, 0.0],
         ),
     ];
-    for (toml, value, first, second) in cases {
-        let plan = planned(&format!("{{ layers = [{toml}] }}"), &generator(7, &[7])).expect(toml);
-        let x = tensor(&same, &[1, 1, 7]).set_requires_grad(true);
+    let roles = [generator(1, &[1]), discriminator(&[1])];
+    for ((toml, value, first, second), wiring) in
+        cases.into_iter().flat_map(|case| roles.iter().map(move |role| (case, role)))
+    {
+        let plan = planned(&format!("{{ layers = [{toml}] }}"), wiring).expect(toml);
+        let x = tensor(&same, &[1, 7, 1]).set_requires_grad(true);
         let y = said(&plan, &[], &x, None, &[0], true).out;
         assert_near(&y, &value);
         let slope = &Tensor::run_backward(&[y.sum(Kind::Float)], &[&x], true, true)[0];

@@ -1,61 +1,8 @@
 //! What a TOML says of a network: a preset or a list of layers, and how weights begin.
 
-use crate::base::{NonNegative, Positive, Probability};
+use crate::base::{NonNegative, Positive, Probability, bare_number};
 use schemars::{JsonSchema, Schema, json_schema};
-use serde::de::value::{MapAccessDeserializer, MapDeserializer};
-use serde::de::{Error, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// Lets a table whose one number says it all be written as that number: `{ linear = 8 }` for `{ linear = { out = 8 } }`.
-/// The type derives serde's traits with `remote = "Self"`, which makes them plain functions for the table's shape; what
-/// is written back is always the whole table.
-macro_rules! bare_number {
-    ($spec:ident, $field:ident, $expected:literal) => {
-        impl Serialize for $spec {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                Self::serialize(self, serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $spec {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct NumberOrTable;
-
-                impl NumberOrTable {
-                    fn number<'de, N: IntoDeserializer<'de, E>, E: Error>(number: N) -> Result<$spec, E> {
-                        $spec::deserialize(MapDeserializer::new(std::iter::once((stringify!($field), number))))
-                    }
-                }
-
-                impl<'de> Visitor<'de> for NumberOrTable {
-                    type Value = $spec;
-
-                    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        out.write_str($expected)
-                    }
-
-                    fn visit_i64<E: Error>(self, number: i64) -> Result<$spec, E> {
-                        Self::number(number)
-                    }
-
-                    fn visit_u64<E: Error>(self, number: u64) -> Result<$spec, E> {
-                        Self::number(number)
-                    }
-
-                    fn visit_f64<E: Error>(self, number: f64) -> Result<$spec, E> {
-                        Self::number(number)
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<$spec, A::Error> {
-                        $spec::deserialize(MapAccessDeserializer::new(table))
-                    }
-                }
-
-                deserializer.deserialize_any(NumberOrTable)
-            }
-        }
-    };
-}
+use serde::{Deserialize, Serialize};
 
 bare_number!(GainSpec, gain, "a gain above 0, or a table with `gain`");
 bare_number!(StdSpec, std, "a standard deviation of 0 or more, or a table with `std`");

@@ -126,7 +126,7 @@ pub(super) fn said(
     seeds: &[u64],
     train: bool,
 ) -> Output {
-    plan.forward(params, x, labels, &mut Mode { train, noise: &mut Seeded::new(seeds) })
+    plan.forward(params, x, labels, &mut Mode { train, parts: 1, noise: &mut Seeded::new(seeds) })
 }
 
 /// The numbers of a tensor in row-major order.

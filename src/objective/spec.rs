@@ -21,6 +21,10 @@ pub struct GanSpec {
     /// How the players learn of the label.
     #[serde(default)]
     pub condition: ConditionKind,
+    /// Reports in `metrics.csv` as `d/slope` the mean slope on fakes of what the discriminator answers: D = σ(d) where
+    /// that is a probability, else d. It tells a saturated discriminator.
+    #[serde(default)]
+    pub report_slope: bool,
     /// Averaged weights of the generator, used for samples and evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaSpec>,
@@ -30,8 +34,8 @@ pub struct GanSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum LatentSpec {
-    /// N(0, 1) in each dimension.
-    Normal(DimSpec),
+    /// N(mean, std²) in each dimension.
+    Normal(NormalLatent),
     /// U(low, high) in each dimension.
     Uniform(UniformLatent),
     /// One dimension: evenly spaced points on [low, high] over the batch, each moved by U(0, jitter), times `scale`.
@@ -47,12 +51,18 @@ impl LatentSpec {
         }
     }
 }
-/// A number of dimensions.
+/// A Gaussian latent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct DimSpec {
-    /// The count.
+pub struct NormalLatent {
+    /// The count of dimensions.
     pub dim: u32,
+    /// The mean.
+    #[serde(default)]
+    pub mean: f64,
+    /// The standard deviation.
+    #[serde(default = "UniformLatent::high")]
+    pub std: f64,
 }
 /// A uniform latent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

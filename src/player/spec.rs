@@ -1,6 +1,6 @@
 //! What a TOML says of optimizers, learning-rate schedules and averaged weights.
 
-use crate::base::{NonNegative, Positive, Probability};
+use crate::base::{bare_number, NonNegative, Positive, Probability};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -140,11 +140,13 @@ pub enum MomentumSpec {
 }
 /// A momentum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MomentumValue {
     /// m.
     pub value: Probability,
 }
+bare_number!(MomentumValue, value, "a momentum from 0 to 1, or a table with `value`");
+
 /// A ramp.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -157,7 +159,7 @@ pub struct RampSpec {
     pub steps: u64,
 }
 
-/// How a learning rate changes over the player's updates; every arm multiplies the first learning rate.
+/// How a learning rate changes over the steps of a run; every arm multiplies the first learning rate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum LrSchedule {

@@ -1,5 +1,6 @@
 //! What a TOML says of the loop.
 
+use crate::base::bare_number;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ impl ScheduleSpec {
 
 /// Updates of the discriminator a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CriticSteps {
     /// In most steps.
     pub each: u32,
@@ -43,6 +44,8 @@ pub struct CriticSteps {
     #[serde(default)]
     pub many: u32,
 }
+bare_number!(CriticSteps, each, "a count of updates, or a table with `each`");
+
 impl CriticSteps {
     fn once() -> Self {
         Self { each: 1, first: 0, every: 0, many: 0 }
@@ -67,24 +70,4 @@ pub enum OrderKind {
     Alternating,
     /// Both from the same point and the same draws (the 2014 code).
     Simultaneous,
-}
-
-/// How the run is carried out; nothing here should change a result beyond rounding.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RunSpec {
-    /// The numbers that the networks compute with.
-    #[serde(default)]
-    pub precision: Precision,
-}
-
-/// The numbers that the networks compute with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 32-bit floats throughout.
-    #[default]
-    Float32,
-    /// 32-bit floats with TF32 products on devices that have them.
-    Tf32,
 }

@@ -1,0 +1,114 @@
+# The table of contents of this repository: `just` lists what there is.
+
+gantlet := "target/release/gantlet"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Fetch libtorch into .libtorch, unless LIBTORCH names one of your own or it is there already
+[group('start')]
+setup:
+    #!/usr/bin/env python3
+    import glob, os, platform, shutil, subprocess, sys, tempfile, zipfile
+
+    TORCH = "2.11.0"  # what tch 0.24 is made for; Cargo.toml pins it
+    HELPERS = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]  # libtorch_cpu.so needs these two
+    ROOT = os.path.realpath(".libtorch")  # a link to a folder that several clones share is followed
+    # Written last: a folder without it is one whose making was cut off.
+    STAMP = os.path.join(ROOT, "stamp")
+
+    if os.environ.get("LIBTORCH"):
+        print(f"setup: LIBTORCH is set: taking libtorch from {os.environ['LIBTORCH']}")
+        sys.exit(0)
+    driver = os.path.exists("/proc/driver/nvidia") or shutil.which("nvidia-smi") is not None
+    wanted = f"torch {TORCH} {'with' if driver else 'without'} CUDA"
+    have = open(STAMP).read() if os.path.exists(STAMP) else ""
+    # A folder with CUDA serves a machine without a driver just as well.
+    if have.startswith(f"torch {TORCH} ") and (have == wanted or "with CUDA" in have):
+        print(f"setup: {have} is in {os.path.relpath(ROOT)}")
+        sys.exit(0)
+
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in ("x86_64", "aarch64"):
+        sys.exit(f"setup: there is no known wheel for {sys.platform} on {machine}: "
+                 f"set LIBTORCH to the folder of a libtorch {TORCH}")
+    print(f"setup: fetching {wanted} into {os.path.relpath(ROOT)} (about {'4' if driver else '0.5'} GB) ...", flush=True)
+    # The wheel is taken for its libraries alone, so that the Python that fetches it need not be one it is made for.
+    # pip takes a platform by its exact name, and each wheel is named after the oldest glibc that it runs on.
+    platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in range(28, 16, -1)] + [f"manylinux2014_{machine}"]
+    fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--python-version", "3.12"]
+    fetch += [option for tag in platforms for option in ("--platform", tag)]
+    shutil.rmtree(ROOT, ignore_errors=True)
+    os.makedirs(ROOT)
+    with tempfile.TemporaryDirectory(dir=ROOT) as wheels:
+        what = [f"torch=={TORCH}"] if driver else ["--no-deps", f"torch=={TORCH}", *HELPERS]
+        if subprocess.run([*fetch, "--dest", wheels, *what]).returncode != 0:
+            sys.exit("setup: pip could not fetch the wheels; see its message above")
+        for wheel in sorted(glob.glob(os.path.join(wheels, "*.whl"))):
+            name = os.path.basename(wheel)
+            if not name.startswith(("torch-", "nvidia_")):
+                continue  # Python packages that torch needs only in Python
+            with zipfile.ZipFile(wheel) as archive:
+                for member in archive.namelist():
+                    library = os.path.basename(member)
+                    keep = member.startswith("nvidia/") or member.startswith(("torch/lib/", "torch/include/", "torch/share/"))
+                    cuda = library.startswith(("libtorch_cuda", "libtorch_nvshmem", "libc10_cuda", "libcaffe2_nvrtc"))
+                    # What nothing links without a device is most of the size.
+                    if keep and (driver or not cuda or library.startswith("libc10_cuda")):
+                        archive.extract(member, ROOT)
+    with open(STAMP, "w") as stamp:
+        stamp.write(wanted)
+    print(f"setup: {wanted} is in {os.path.relpath(ROOT)}")
+
+# Build both programs
+[group('start')]
+build: setup
+    cargo build --release --locked
+
+# Set up, build, run a small experiment on embedded data, and show what came out
+[group('start')]
+demo: build
+    {{ gantlet }} run experiments/demo.toml
+    {{ gantlet }} compare runs/demo
+    -{{ gantlet }} verify experiments/demo.toml
+    {{ gantlet }} report runs/demo --out runs/demo.html
+    @echo "pictures: runs/demo/*/samples/*.png   page: runs/demo.html"
+
+# Run an experiment: just run experiments/….toml
+[group('start')]
+run FILE *OPTIONS: build
+    {{ gantlet }} run {{ FILE }} {{ OPTIONS }}
+
+# Pass all tests
+[group('check')]
+test: setup
+    cargo test --release --locked
+
+# All that must be clean: format, lints, documentation, tests
+[group('check')]
+check: setup
+    cargo fmt --check
+    cargo clippy --release --locked --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    cargo test --release --locked
+
+# The slow tests too: kills and resumes, long packs
+[group('check')]
+soak: setup
+    cargo test --release --locked -- --include-ignored
+
+# Accept what the snapshot tests now show; look at the difference before you commit it
+[group('check')]
+bless: setup
+    INSTA_UPDATE=always TRYCMD=overwrite cargo test --release --locked
+
+# Time this against eager PyTorch on this machine, interleaved
+[group('measure')]
+bench *OPTIONS: build
+    python3 benches/run.py {{ OPTIONS }}
+
+# Print the JSON Schema of an experiment's TOML
+[group('write')]
+schema: build
+    {{ gantlet }} schema

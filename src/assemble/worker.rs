@@ -1,0 +1,446 @@
+//! What `gantlet-worker` does: one request on standard input, events on standard output. (torch)
+//!
+//! A worker that is told to stop (SIGTERM, SIGINT, or a parent that is gone) saves and leaves; told twice, it leaves.
+
+use super::{build, device};
+use crate::data::{DataRoots, DataSpec, Source};
+use crate::eval::MetricSpec;
+use crate::experiment::Experiment;
+use crate::objective::{AlgorithmSpec, Generate, Request};
+use crate::record::event::{
+    self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
+};
+use crate::record::{Checkpoint, RecordError, RunDir, RunState, State, Versions, checkpoint};
+use crate::rng::Purpose;
+use crate::train::session::{Seat, Session, Settings};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why a request cannot be done, with the exit code that says of which kind it is.
+#[derive(Debug)]
+struct Refusal {
+    exit: WorkerExit,
+    message: String,
+    help: Option<String>,
+}
+
+impl Refusal {
+    fn new(exit: WorkerExit, message: impl ToString) -> Self {
+        Self { exit, message: message.to_string(), help: None }
+    }
+}
+
+impl From<RecordError> for Refusal {
+    fn from(error: RecordError) -> Self {
+        Self::new(WorkerExit::Unexpected, error)
+    }
+}
+
+/// Reads the request, does it, and gives the process's exit code.
+pub fn main() -> i32 {
+    device::prepare();
+    let mut input = std::io::BufReader::new(std::io::stdin());
+    let request = match event::read_request(&mut input) {
+        Ok(request) => request,
+        Err(error) => {
+            emit(&Event::Refused { message: error.to_string(), help: None });
+            eprintln_line(&format!("gantlet-worker: {error}"));
+            return WorkerExit::Request as i32;
+        }
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    watch(&stop, input);
+    let result = match request {
+        WorkerRequest::Train(job) => train(&job, &stop),
+        WorkerRequest::Sample(request) => sample(&request),
+        WorkerRequest::Eval(request) => evaluate(&request),
+        WorkerRequest::Export(request) => export(&request),
+        WorkerRequest::Doctor => {
+            doctor();
+            Ok(())
+        }
+    };
+    let exit = match result {
+        Ok(()) if stop.load(Ordering::Relaxed) => WorkerExit::Interrupted,
+        Ok(()) => WorkerExit::Done,
+        Err(refusal) => {
+            emit(&Event::Refused { message: refusal.message, help: refusal.help });
+            refusal.exit
+        }
+    };
+    emit(&Event::Bye);
+    exit as i32
+}
+
+/// Sets the flag at a signal or when the parent is gone; a second signal ends the process.
+fn watch(stop: &Arc<AtomicBool>, mut input: std::io::BufReader<std::io::Stdin>) {
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        let second = WorkerExit::Interrupted as i32;
+        // The order matters: the second signal finds the flag that the first one set.
+        for registered in [
+            signal_hook::flag::register_conditional_shutdown(signal, second, stop.clone()),
+            signal_hook::flag::register(signal, stop.clone()),
+        ] {
+            if let Err(error) = registered {
+                eprintln_line(&format!("gantlet-worker: cannot watch for signal {signal}: {error}"));
+            }
+        }
+    }
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        // The parent keeps the pipe open as long as it lives.
+        let mut rest = [0u8; 64];
+        while input.read(&mut rest).is_ok_and(|n| n > 0) {}
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+fn emit(event: &Event) {
+    // A broken pipe means that the parent is gone, which the watcher of standard input sees too.
+    let _gone = event::write_event(&mut std::io::stdout().lock(), event);
+}
+
+#[expect(clippy::print_stderr, reason = "a worker's own words go to standard error, which the parent keeps")]
+fn eprintln_line(text: &str) {
+    eprintln!("{text}");
+}
+
+fn versions() -> Versions {
+    Versions {
+        libtorch: Some(crate::train::LIBTORCH.to_owned()),
+        tch: Some(crate::train::TCH.to_owned()),
+        ..Versions::of_this_program()
+    }
+}
+
+/// A run of a job with what its directory says.
+struct Opened {
+    seat: Seat,
+    cell: Experiment,
+    checkpoint: Option<Checkpoint>,
+}
+
+fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
+    let names = job.runs.iter().map(|p| RunDir::at(p.clone()).name()).collect();
+    emit(&Event::Started { version: PROTOCOL, versions: versions(), runs: names });
+    let device = device::open(&job.device, job.threads).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let mut opened = Vec::new();
+    for (place, path) in job.runs.iter().enumerate() {
+        match open(path, place) {
+            Ok(run) => opened.push(run),
+            Err(reason) => emit(&Event::State { run: place, state: State::Failed, step: 0, reason: Some(reason) }),
+        }
+    }
+    log_panics(opened.iter().map(|o| o.seat.dir.log()).collect());
+    // Runs that a kill left at different steps go on as packs of their own.
+    while let Some(first) = opened.first() {
+        let step = first.checkpoint.as_ref().map(|c| c.step);
+        let (group, rest): (Vec<_>, Vec<_>) = opened.into_iter().partition(|o| o.checkpoint.as_ref().map(|c| c.step) == step);
+        opened = rest;
+        train_group(group, job, device, stop);
+    }
+    Ok(())
+}
+
+/// Locks a run and reads where it stands.
+fn open(path: &Path, place: usize) -> Result<Opened, String> {
+    let dir = RunDir::open(path).map_err(|e| e.to_string())?;
+    let lock = dir.lock().map_err(|e| e.to_string())?;
+    let state = dir.stored_state().map_err(|e| e.to_string())?;
+    let cell = read_cell(&dir).map_err(|r| r.message)?;
+    let (checkpoint, warnings) = newest(&dir, &state);
+    for text in warnings {
+        log(&dir, &text);
+        emit(&Event::Warning { run: Some(place), text });
+    }
+    if let Some(checkpoint) = &checkpoint {
+        log(&dir, &format!("goes on after step {}", checkpoint.step));
+    }
+    Ok(Opened { seat: Seat { dir, lock, state, place }, cell, checkpoint })
+}
+
+/// The newest checkpoint that is whole and of this configuration, and what is wrong with newer ones.
+fn newest(dir: &RunDir, state: &RunState) -> (Option<Checkpoint>, Vec<String>) {
+    let (found, mut warnings) = checkpoint::latest_valid(&dir.checkpoints());
+    let found = found.filter(|c| {
+        let same = c.meta.get("id").is_none_or(|id| *id == state.id);
+        if !same {
+            warnings.push(format!("the checkpoint at step {} is of another configuration: begins anew", c.step));
+        }
+        same
+    });
+    if !warnings.is_empty() {
+        let from = found.as_ref().map_or("the beginning".to_owned(), |c| format!("the checkpoint at step {}", c.step));
+        warnings.push(format!("goes on from {from}"));
+    }
+    (found, warnings)
+}
+
+fn read_cell(dir: &RunDir) -> Result<Experiment, Refusal> {
+    let text = dir.config_text()?;
+    toml::from_str(&text).map_err(|e| {
+        Refusal::new(WorkerExit::Experiment, format!("{} cannot be read: {}", dir.config().display(), e.message()))
+    })
+}
+
+fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<AtomicBool>) {
+    let roots = DataRoots { folders: job.data_roots.clone() };
+    let places: Vec<(usize, RunDir, RunState)> =
+        group.iter().map(|o| (o.seat.place, RunDir::at(o.seat.dir.path.clone()), o.seat.state.clone())).collect();
+    let fail = |reason: &str| {
+        for (place, dir, state) in &places {
+            let mut state = state.clone();
+            state.state = State::Failed;
+            state.reason = Some(reason.to_owned());
+            let reason = match dir.write_state(&state) {
+                Ok(()) => reason.to_owned(),
+                Err(error) => format!("{reason} (and {error})"),
+            };
+            log(dir, &reason);
+            emit(&Event::State { run: *place, state: State::Failed, step: state.step, reason: Some(reason) });
+        }
+    };
+    let (mut seats, mut cells, mut checkpoints) = (Vec::new(), Vec::new(), Vec::new());
+    for run in group {
+        seats.push(run.seat);
+        cells.push(run.cell);
+        checkpoints.push(run.checkpoint);
+    }
+    let (sources, networks) = match sources(&cells, &roots).and_then(|s| Ok((networks(&cells[0], &*s[0])?, s))) {
+        Ok((networks, sources)) => (sources, networks),
+        Err(refusal) => return fail(&refusal.message),
+    };
+    let settings = Settings {
+        output: cells[0].output.clone(),
+        eval: cells[0].eval.clone(),
+        has_average: has_average(&cells[0]),
+        device: job.device.clone(),
+    };
+    match &cells[0].algorithm {
+        AlgorithmSpec::Gan(spec) => {
+            let mut pack = build::gan(&cells, spec, networks, sources, device);
+            for (run, checkpoint) in checkpoints.iter().enumerate() {
+                if let Some(checkpoint) = checkpoint
+                    && let Err(reason) = build::load(&mut pack, run, checkpoint)
+                {
+                    return fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
+                }
+            }
+            match Session::new(pack, seats, settings, stop.clone(), &mut |event| emit(&event)) {
+                Ok(session) => session.run(),
+                Err(error) => fail(&error.to_string()),
+            }
+        }
+    }
+}
+
+fn has_average(cell: &Experiment) -> bool {
+    match &cell.algorithm {
+        AlgorithmSpec::Gan(gan) => gan.ema.is_some(),
+    }
+}
+
+/// The source of every cell; equal ones are opened once.
+fn sources(cells: &[Experiment], roots: &DataRoots) -> Result<Vec<Arc<dyn Source>>, Refusal> {
+    let mut open: Vec<(&DataSpec, Arc<dyn Source>)> = Vec::new();
+    let mut all = Vec::new();
+    for cell in cells {
+        if let Some((_, source)) = open.iter().find(|(spec, _)| **spec == cell.data) {
+            all.push(source.clone());
+            continue;
+        }
+        let source: Arc<dyn Source> =
+            cell.data.open(roots).map_err(|e| Refusal::new(WorkerExit::Data, e))?.into();
+        open.push((&cell.data, source.clone()));
+        all.push(source);
+    }
+    Ok(all)
+}
+
+fn networks(cell: &Experiment, source: &dyn Source) -> Result<Vec<super::PlayerNetwork>, Refusal> {
+    super::networks(cell, source.info()).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
+        Refusal::new(WorkerExit::Experiment, all.join("; "))
+    })
+}
+
+/// A line in a run's `log.txt`.
+fn log(dir: &RunDir, text: &str) {
+    use std::io::Write as _;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(dir.log());
+    if let Err(error) = file.and_then(|mut f| writeln!(f, "{text}")) {
+        eprintln_line(&format!("{}: {error}: {text}", dir.log().display()));
+    }
+}
+
+/// Writes what a panic says into the logs of the runs that it ends.
+fn log_panics(logs: Vec<PathBuf>) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        for path in &logs {
+            if let Some(folder) = path.parent() {
+                log(&RunDir::at(folder), &format!("panic: {info}"));
+            }
+        }
+        before(info);
+    }));
+}
+
+/// One run at a checkpoint, ready to be asked.
+struct Asked {
+    dir: RunDir,
+    cell: Experiment,
+    pack: crate::train::Pack<crate::objective::Gan>,
+    step: u64,
+}
+
+fn ask(
+    run: &Path,
+    checkpoint: Option<u64>,
+    data_roots: &[PathBuf],
+    device_name: &str,
+    threads: usize,
+) -> Result<Asked, Refusal> {
+    let dir = RunDir::open(run)?;
+    let state = dir.stored_state()?;
+    let cell = read_cell(&dir)?;
+    let found = match checkpoint {
+        Some(step) => {
+            let path = checkpoint::path(&dir.checkpoints(), step);
+            if !path.exists() {
+                let there: Vec<String> = checkpoint::steps(&dir.checkpoints()).iter().map(u64::to_string).collect();
+                return Err(Refusal {
+                    exit: WorkerExit::Data,
+                    message: format!("{} has no checkpoint at step {step}", dir.path.display()),
+                    help: Some(format!("there are checkpoints at: {}", there.join(", "))),
+                });
+            }
+            checkpoint::load(&path).map_err(|e| Refusal::new(WorkerExit::Data, e))?
+        }
+        None => {
+            let (found, warnings) = newest(&dir, &state);
+            for text in warnings {
+                emit(&Event::Warning { run: None, text });
+            }
+            found.ok_or_else(|| {
+                Refusal::new(WorkerExit::Data, format!("{} has no checkpoint yet", dir.path.display()))
+            })?
+        }
+    };
+    let device = device::open(device_name, threads).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let cells = [cell];
+    let sources = sources(&cells, &DataRoots { folders: data_roots.to_vec() })?;
+    let networks = networks(&cells[0], &*sources[0])?;
+    let mut pack = match &cells[0].algorithm {
+        AlgorithmSpec::Gan(spec) => build::gan(&cells, spec, networks, sources, device),
+    };
+    build::load(&mut pack, 0, &found).map_err(|reason| {
+        Refusal::new(WorkerExit::Data, format!("the checkpoint at step {} does not fit: {reason}", found.step))
+    })?;
+    let [cell] = cells;
+    Ok(Asked { dir, cell, pack, step: found.step })
+}
+
+fn sample(request: &SampleRequest) -> Result<(), Refusal> {
+    let asked = ask(&request.run, request.checkpoint, &request.data_roots, &request.device, request.threads)?;
+    let averaged = has_average(&asked.cell) && request.weights != "raw";
+    let info = asked.pack.sources[0].info().clone();
+    if let Some(label) = request.label
+        && !(0..info.classes as i64).contains(&label)
+    {
+        return Err(Refusal::new(
+            WorkerExit::Request,
+            format!("the label {label} is not one of the {} classes", info.classes),
+        ));
+    }
+    let drawn = asked.pack.objective.generate(
+        &asked.pack.players,
+        &Request {
+            seeds: &[request.seed],
+            purpose: Purpose::Sample,
+            index: 0,
+            n: request.n,
+            label: request.label,
+            averaged,
+        },
+    );
+    super::samples::write(&request.out, &drawn[0], &info)
+        .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let weights = if averaged { "averaged" } else { "raw" };
+    let what = format!("{} samples, {weights} weights of step {}, seed {}", request.n, asked.step, request.seed);
+    emit(&Event::Wrote { path: request.out.clone(), what });
+    Ok(())
+}
+
+fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
+    let dir = RunDir::open(&request.run)?;
+    let _lock = dir.lock()?;
+    let steps = match request.checkpoint {
+        Some(step) => vec![step],
+        None => checkpoint::steps(&dir.checkpoints()),
+    };
+    if steps.is_empty() {
+        return Err(Refusal::new(WorkerExit::Data, format!("{} has no checkpoint yet", dir.path.display())));
+    }
+    for step in steps {
+        let mut asked = ask(&request.run, Some(step), &request.data_roots, &request.device, request.threads)?;
+        if !request.metrics.is_empty() {
+            asked.cell.eval.metrics = request.metrics.iter().map(|name| metric(name)).collect::<Result<_, _>>()?;
+            let info = asked.pack.sources[0].info();
+            for metric in &asked.cell.eval.metrics {
+                metric.needs(info).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
+            }
+        }
+        let rows = crate::train::session::measure(&asked.pack, &asked.cell.eval, has_average(&asked.cell));
+        let known = crate::record::read_eval(&asked.dir.eval()).unwrap_or_default();
+        let mut log = crate::record::EvalLog::open(&asked.dir.eval(), crate::eval::PROTOCOL_COLUMNS, u64::MAX)?;
+        for (metric, value, protocol) in &rows[0] {
+            // What was measured before stays; the same measurement is not written twice.
+            let same = known.iter().any(|row| {
+                row.step == step && row.metric == *metric && row.protocol.iter().map(|(_, v)| v).eq(protocol)
+            });
+            if !same {
+                log.append(step, metric, *value, protocol)?;
+            }
+            let names = crate::eval::PROTOCOL_COLUMNS.iter().map(|c| (*c).to_owned());
+            let protocol = names.zip(protocol.iter().cloned()).collect();
+            emit(&Event::Number { step, metric: metric.clone(), value: *value, protocol });
+        }
+        log.flush()?;
+    }
+    Ok(())
+}
+
+/// A metric with its defaults, by its name in a TOML.
+fn metric(name: &str) -> Result<MetricSpec, Refusal> {
+    // A plain name, or a table without content for those that have settings.
+    let value = serde_json::Value::String(name.to_owned());
+    let table = serde_json::json!({ name: {} });
+    serde_json::from_value(value).or_else(|_| serde_json::from_value(table)).map_err(|_| Refusal {
+        exit: WorkerExit::Experiment,
+        message: format!("there is no metric `{name}`"),
+        help: Some("`gantlet schema` lists them".to_owned()),
+    })
+}
+
+fn export(request: &ExportRequest) -> Result<(), Refusal> {
+    let roots: Vec<PathBuf> = vec![];
+    let asked = ask(&request.run, request.checkpoint, &roots, "cpu", 1)?;
+    super::samples::export(&request.out, &asked.pack.players[0], has_average(&asked.cell))
+        .map_err(|e| Refusal::new(WorkerExit::Request, e))?;
+    emit(&Event::Wrote { path: request.out.clone(), what: format!("the generator of step {}", asked.step) });
+    Ok(())
+}
+
+fn doctor() {
+    emit(&Event::Started { version: PROTOCOL, versions: versions(), runs: vec![] });
+    let mut facts = vec![
+        ("libtorch".to_owned(), crate::train::LIBTORCH.to_owned()),
+        ("tch".to_owned(), crate::train::TCH.to_owned()),
+        ("cpu threads".to_owned(), tch::get_num_threads().to_string()),
+    ];
+    facts.extend(device::facts());
+    emit(&Event::Doctor { facts });
+}

@@ -1,0 +1,343 @@
+//! The command line as types.
+
+use crate::schedule::DeviceChoice;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "gantlet",
+    version,
+    about = "Trains what a TOML file describes, measures it, and says whether its claims hold.",
+    after_help = "\
+Examples:
+  gantlet init first && gantlet run first.toml       a file to start from, and its runs
+  gantlet plan experiments/wgan/lines.toml           the grid, its networks and packs, before anything runs
+  gantlet run first.toml --set schedule.steps=200    one setting changed for all cells
+  gantlet compare runs/first --by loss.adversarial   a row a loss, over seeds
+  gantlet verify first.toml                          whether the claims hold
+
+Exit codes: 0 all well, 1 unexpected, 2 wrong command line, 3 wrong experiment, 4 data missing or corrupt,
+5 some runs failed, 6 a run diverged, 7 a claim does not hold, 130 interrupted.",
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run what is not done: start what is new, go on with what was interrupted
+    Run(RunArgs),
+    /// Show what would run: cells, packs, networks, steps, disk
+    Plan(PlanArgs),
+    /// Find every mistake of every cell, and run nothing
+    Check(CheckArgs),
+    /// List runs with their state and last numbers
+    Ls(LsArgs),
+    /// Show one run
+    Show(ShowArgs),
+    /// Show what differs between two runs, experiments or files
+    Diff(DiffArgs),
+    /// Compare configurations over their seeds
+    Compare(CompareArgs),
+    /// Say whether the claims hold
+    Verify(VerifyArgs),
+    /// Draw samples from a trained generator
+    Sample(SampleArgs),
+    /// Evaluate checkpoints again
+    Eval(EvalArgs),
+    /// Write one self-contained page: curves, tables, samples, claims
+    Report(ReportArgs),
+    /// Write a generator for others to load
+    Export(ExportArgs),
+    /// List, fetch, check and look at data sets
+    Data(DataArgs),
+    /// Write a commented experiment to start from
+    Init(InitArgs),
+    /// Print the JSON Schema of experiment files
+    Schema,
+    /// Tell which libtorch, devices and data are found
+    Doctor,
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sets {
+    /// Set a dotted key for all cells, as in `schedule.steps=200`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Out {
+    /// The folder of all experiments' runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Experiments, or the config.toml of a run
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub sets: Sets,
+    #[command(flatten)]
+    pub out: Out,
+    /// Where to compute: auto, cpu, cuda (all devices) or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Packs at once [default: one a core, or one a CUDA device]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    pub jobs: Option<u64>,
+    /// Threads of each pack [default: the cores shared out]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    pub threads: Option<u64>,
+    /// Try runs again that ended badly
+    #[arg(long, value_name = "STATE")]
+    pub retry: Vec<RetryArg>,
+    /// Stop when so many runs have ended badly
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    pub max_fail: Option<u64>,
+    /// Train each run on its own
+    #[arg(long)]
+    pub no_pack: bool,
+}
+
+fn at_least_one() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=1_000_000)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RetryArg {
+    Failed,
+    Diverged,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Experiments
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub sets: Sets,
+    #[command(flatten)]
+    pub out: Out,
+    /// Plan each run on its own
+    #[arg(long)]
+    pub no_pack: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Experiments
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub sets: Sets,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LsArgs {
+    /// An experiment's folder, or the folder of all experiments
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The run's directory, or the beginning of its name or id
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub out: Out,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// A run, an experiment's folder or a file
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// Another
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// Put the sample pictures side by side into a PNG
+    #[arg(long, value_name = "F.png")]
+    pub picture: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// Experiments' folders
+    #[arg(required = true, value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// A row a value of this setting
+    #[arg(long, value_name = "KEY")]
+    pub by: Vec<String>,
+    /// Only this metric
+    #[arg(long, value_name = "M")]
+    pub metric: Vec<String>,
+    /// Print JSON
+    #[arg(long, group = "format")]
+    pub json: bool,
+    /// Print CSV
+    #[arg(long, group = "format")]
+    pub csv: bool,
+    /// Print Markdown
+    #[arg(long, group = "format")]
+    pub md: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Experiments' folders or files
+    #[arg(required = true, value_name = "DIR|FILE")]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub out: Out,
+    /// Print JSON
+    #[arg(long, group = "format")]
+    pub json: bool,
+    /// Print Markdown
+    #[arg(long, group = "format")]
+    pub md: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// How many samples
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
+    pub n: u64,
+    /// Where they go: .png, .npy (float32, in data units) or .csv
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The step of the checkpoint [default: the newest]
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// The seed of the draw
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// The label that all samples have
+    #[arg(long, value_name = "L")]
+    pub label: Option<i64>,
+    /// Averaged weights where there are any, or the raw ones
+    #[arg(long, value_name = "WHICH", default_value = "auto", value_parser = ["auto", "raw"])]
+    pub weights: String,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// Runs' directories
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Only this metric [default: those of the configuration]
+    #[arg(long, value_name = "M")]
+    pub metric: Vec<String>,
+    /// The step of one checkpoint [default: all of them]
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// A run, an experiment's folder, or the folder of all experiments
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The page
+    #[arg(long, value_name = "F.html")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where it goes: .pt (TorchScript) or .safetensors (plain weights)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The step of the checkpoint [default: the newest]
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DataArgs {
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DataCommand {
+    /// List the known sets and whether they are here
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a set, with its checksums; what was cut off goes on
+    Get {
+        /// The set
+        name: String,
+        /// Take it from this address or folder
+        #[arg(long, value_name = "URL|DIR")]
+        from: Option<String>,
+        /// The data folder that it goes into [default: the first of GANTLET_DATA, else data]
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
+    /// Hold the files of sets against their sizes and checksums
+    Check {
+        /// Sets [default: all that are here]
+        names: Vec<String>,
+    },
+    /// Show what a set holds
+    Preview {
+        /// The set, or a kind of data with its defaults
+        name: String,
+        /// How many examples
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
+        n: u64,
+        /// Write them as a CSV (a row an example)
+        #[arg(long, value_name = "F.csv")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The experiment's name, or its file
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

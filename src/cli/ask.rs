@@ -1,0 +1,121 @@
+//! `sample`, `eval` and `export`: what is asked of a worker about one run.
+
+use super::args::{EvalArgs, ExportArgs, SampleArgs};
+use super::run::find_run;
+use super::{Exit, Failure, cores, data_roots, found_devices, print, say};
+use crate::record::event::{EvalRequest, Event, ExportRequest, SampleRequest, WorkerExit, WorkerRequest};
+use crate::schedule::DeviceChoice;
+use crate::schedule::process::{ask, worker_beside_this_program};
+use crate::ui::{table, words};
+use std::path::{Path, PathBuf};
+
+/// Asks, says its warnings, hands over the rest, and turns a refusal into a failure.
+pub(super) fn asked(threads: usize, request: &WorkerRequest, mut hear: impl FnMut(Event)) -> Result<(), Failure> {
+    let program = worker_beside_this_program()?;
+    let mut refused = None;
+    let (exit, ending) = ask(&program, threads, request, |event| match event {
+        Event::Warning { text, .. } => say(&format!("warning: {text}")),
+        Event::Refused { message, help } => refused = Some((message, help)),
+        other => hear(other),
+    })?;
+    match (exit, refused) {
+        (Some(WorkerExit::Done), None) => Ok(()),
+        (exit, Some((message, help))) => {
+            let failure = Failure::new(exit.map_or(Exit::Unexpected, Exit::from), message);
+            Err(match help {
+                Some(help) => failure.help(help),
+                None => failure,
+            })
+        }
+        (exit, None) => {
+            let failure = Failure::new(exit.map_or(Exit::Unexpected, Exit::from), ending.in_words());
+            let words = ending.log_tail.trim();
+            Err(if words.is_empty() { failure } else { failure.help(format!("its last words: {words}")) })
+        }
+    }
+}
+
+fn device(choice: DeviceChoice) -> Result<String, Failure> {
+    let devices = found_devices().devices(choice)?;
+    Ok(devices.first().map_or_else(|| "cpu".to_owned(), ToString::to_string))
+}
+
+/// Fails early where the ending of a file says nothing to the worker.
+fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    if ending.as_deref().is_some_and(|ending| endings.contains(&ending)) {
+        return Ok(());
+    }
+    let message = format!("the ending of {} says no format: it is one of .{}", path.display(), endings.join(", ."));
+    Err(Failure::new(Exit::Usage, message))
+}
+
+fn wrote(event: Event) -> Option<String> {
+    match event {
+        Event::Wrote { path, what } => Some(format!("{}: {what}\n", path.display())),
+        _ => None,
+    }
+}
+
+/// `gantlet sample`.
+pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
+    known_ending(&args.out, &["png", "npy", "csv"])?;
+    let run = find_run(&args.run, Path::new("runs"))?;
+    let request = SampleRequest {
+        run: run.path,
+        n: usize::try_from(args.n).unwrap_or(usize::MAX),
+        out: args.out.clone(),
+        checkpoint: args.checkpoint,
+        seed: args.seed,
+        label: args.label,
+        weights: args.weights.clone(),
+        data_roots: data_roots(None).folders,
+        device: device(args.device)?,
+        threads: cores(),
+    };
+    let mut text = String::new();
+    asked(cores(), &WorkerRequest::Sample(request), |event| text.extend(wrote(event)))?;
+    print(&text)?;
+    Ok(Exit::Well)
+}
+
+/// `gantlet export`.
+pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
+    known_ending(&args.out, &["pt", "safetensors"])?;
+    let run = find_run(&args.run, Path::new("runs"))?;
+    let request = ExportRequest {
+        run: run.path,
+        out: args.out.clone(),
+        checkpoint: args.checkpoint,
+        data_roots: data_roots(None).folders,
+    };
+    let mut text = String::new();
+    asked(cores(), &WorkerRequest::Export(request), |event| text.extend(wrote(event)))?;
+    print(&text)?;
+    Ok(Exit::Well)
+}
+
+/// `gantlet eval`.
+pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
+    let runs: Vec<PathBuf> =
+        args.runs.iter().map(|run| Ok(find_run(run, Path::new("runs"))?.path)).collect::<Result<_, Failure>>()?;
+    for run in runs {
+        let request = EvalRequest {
+            run: run.clone(),
+            checkpoint: args.checkpoint,
+            metrics: args.metric.clone(),
+            data_roots: data_roots(None).folders,
+            device: device(args.device)?,
+            threads: cores(),
+        };
+        let mut rows = Vec::new();
+        asked(cores(), &WorkerRequest::Eval(request), |event| {
+            if let Event::Number { step, metric, value, .. } = event {
+                let value = value.map_or_else(|| "–".to_owned(), words::number);
+                rows.push(vec![words::count(step), metric, value]);
+            }
+        })?;
+        print(&format!("{}\n\n{}\n", run.display(), table::text(&["step", "metric", "value"], &rows)))?;
+    }
+    Ok(Exit::Well)
+}

@@ -1,0 +1,421 @@
+//! `plan` and `check`, and the reading of experiments that `run` shares with them.
+
+use super::args::{CheckArgs, PlanArgs};
+use super::{Exit, FORMAT, Failure, data_roots, print, print_json};
+use crate::assemble;
+use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
+use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable, Problem};
+use crate::experiment::{Experiment, Plan, pack_key};
+use crate::record::{RunDir, RunState, State};
+use crate::schedule::survey::dir_of;
+use crate::schedule::{Decision, Entry, limit_for, plan_packs};
+use crate::ui::{table, words};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A plan with its cells as the scheduler sees them.
+pub(super) struct Planned {
+    pub plan: Plan,
+    pub entries: Vec<Entry>,
+    /// What is missing of its data.
+    pub missing: Option<DataError>,
+}
+
+/// Reads experiments and checks every cell of them as deep as goes without a tensor.
+pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, Failure> {
+    let sources = Sources { roots: files.iter().map(|file| data_roots(Some(file))).collect(), ..Sources::default() };
+    let plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
+    let missing = sources.missing.into_inner();
+    if let Some(error) = missing.iter().find(|(_, error)| error.is_spec_mistake()) {
+        return Err(Failure::new(Exit::Experiment, &error.1));
+    }
+    let mut missing: Vec<Option<(DataSpec, DataError)>> = missing.into_iter().map(Some).collect();
+    let mut planned = Vec::new();
+    for plan in plans {
+        let original = original(&plan);
+        let roots = data_roots(Some(&plan.file)).folders;
+        let entries = plan.cells.iter().map(|cell| entry(cell, &roots, original.as_ref())).collect();
+        let mine = |place: &mut Option<(DataSpec, DataError)>| {
+            place.take_if(|(spec, _)| plan.cells.iter().any(|cell| cell.experiment.data == *spec))
+        };
+        let missing = missing.iter_mut().find_map(mine).map(|(_, error)| error);
+        planned.push(Planned { plan, entries, missing });
+    }
+    Ok(planned)
+}
+
+/// The run whose `config.toml` this plan was read from, if it was: it keeps its name and what it varied in.
+fn original(plan: &Plan) -> Option<RunState> {
+    let ([cell], true) = (plan.cells.as_slice(), plan.file.file_name()? == "config.toml") else { return None };
+    let state = RunDir::at(plan.file.parent()?).stored_state().ok()?;
+    (state.id == cell.id && state.experiment == plan.name).then_some(state)
+}
+
+fn entry(cell: &crate::experiment::Cell, roots: &[PathBuf], original: Option<&RunState>) -> Entry {
+    let experiment = &cell.experiment;
+    let (run, varies) =
+        original.map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
+    let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
+    Entry {
+        state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
+        config: cell.document(),
+        pack_key: pack_key(experiment),
+        pack_limit: limit_for(parameters),
+        data_roots: roots.to_vec(),
+    }
+}
+
+/// The data that cells name, each looked at once.
+#[derive(Default)]
+struct Sources {
+    roots: Vec<DataRoots>,
+    known: RefCell<Vec<(DataSpec, Option<DataInfo>)>>,
+    missing: RefCell<Vec<(DataSpec, DataError)>>,
+}
+
+impl Sources {
+    /// What a plan shows of a cell, or what is wrong with it. Data that are missing are no mistake of the cell.
+    fn look(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
+        let info = match self.info(&cell.data) {
+            Ok(Some(info)) => info,
+            Ok(None) => return Ok(CellFacts { data_note: "data are missing".to_owned(), ..CellFacts::default() }),
+            Err(message) => return Err(vec![Problem::at("data", message)]),
+        };
+        let mut problems: Vec<Problem> = cell
+            .eval
+            .problems(&info)
+            .into_iter()
+            .map(|(place, message)| Problem::at(format!("eval.metrics.{place}"), message))
+            .collect();
+        let networks = assemble::networks(cell, &info).unwrap_or_else(|found| {
+            problems.extend(found.into_iter().map(|p| Problem { path: p.path, message: p.message, help: p.help }));
+            Vec::new()
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let networks = networks
+            .iter()
+            .map(|network| NetworkTable {
+                name: network.player.to_owned(),
+                rows: network.plan.rows.iter().map(row).collect(),
+                total: network.plan.learned() as u64,
+            })
+            .collect();
+        let metrics = cell.eval.metrics.iter().flat_map(|m| m.names()).map(|name| name.name.to_owned()).collect();
+        Ok(CellFacts { networks, data_note: note(&info), metrics })
+    }
+
+    fn info(&self, spec: &DataSpec) -> Result<Option<DataInfo>, String> {
+        if let Some((_, info)) = self.known.borrow().iter().find(|(known, _)| known == spec) {
+            return Ok(info.clone());
+        }
+        let mut error = None;
+        let mut found = None;
+        for roots in &self.roots {
+            match spec.info(roots) {
+                Ok(info) => {
+                    found = Some(info);
+                    break;
+                }
+                Err(DataError::Spec(message)) => return Err(message),
+                Err(other) => error = error.or(Some(other)),
+            }
+        }
+        if let (None, Some(error)) = (&found, error) {
+            self.missing.borrow_mut().push((spec.clone(), error));
+        }
+        self.known.borrow_mut().push((spec.clone(), found.clone()));
+        Ok(found)
+    }
+}
+
+fn row(row: &crate::nn::plan::Row) -> NetworkRow {
+    NetworkRow {
+        name: row.name.clone(),
+        kind: row.kind.to_owned(),
+        shape: row.shape.clone(),
+        params: row.params as u64,
+    }
+}
+
+/// The data in a few words.
+fn note(info: &DataInfo) -> String {
+    let mut text = match info.len {
+        Some(n) => format!("{} examples of {}", words::count(n), table::shape(&info.shape)),
+        None => format!("drawn on the fly, {}", table::shape(&info.shape)),
+    };
+    if info.classes > 0 {
+        text.push_str(&format!(", {} classes", info.classes));
+    }
+    text
+}
+
+/// `gantlet check`.
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let planned = read(&args.files, &args.sets.sets)?;
+    for Planned { plan, missing, .. } in &planned {
+        let networks = plan.cells.first().map_or(0, |cell| cell.facts.networks.len());
+        let deep = if missing.is_some() { "the shapes are not checked without the data" } else { "shapes fit" };
+        print(&format!(
+            "{}: {} and {} are good{}\n",
+            plan.file.display(),
+            words::plural(plan.cells.len(), "cell"),
+            words::plural(plan.claims.len(), "claim"),
+            if networks > 0 || missing.is_some() { format!(", {deep}") } else { String::new() },
+        ))?;
+    }
+    data_missing(&planned).map_or(Ok(Exit::Well), Err)
+}
+
+/// What is missing of the data of some plans, each once.
+pub(super) fn data_missing(planned: &[Planned]) -> Option<Failure> {
+    let mut all: Vec<String> = Vec::new();
+    for error in planned.iter().filter_map(|planned| planned.missing.as_ref()) {
+        let text = error.to_string();
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    (!all.is_empty()).then(|| Failure::all(Exit::Data, &all))
+}
+
+/// Where an entry stands, for a look that changes nothing; what cannot be read is `None`.
+fn stands(entry: &Entry, out: &Path) -> Option<State> {
+    let dir = dir_of(entry, out);
+    if !dir.exists() {
+        return None;
+    }
+    dir.state().ok().map(|state| state.state)
+}
+
+/// `gantlet plan`.
+pub(super) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
+    let planned = read(&args.files, &args.sets.sets)?;
+    let mut all = Vec::new();
+    for planned in &planned {
+        let view = View::new(planned, &args.out.out, args.no_pack);
+        if args.json {
+            all.push(view.json());
+        } else {
+            print(&view.text())?;
+        }
+    }
+    if args.json {
+        print_json(&json!({ "version": FORMAT, "experiments": all }))?;
+    }
+    data_missing(&planned).map_or(Ok(Exit::Well), Err)
+}
+
+/// What `plan` shows of one experiment.
+struct View<'a> {
+    planned: &'a Planned,
+    states: Vec<Option<State>>,
+    packs: Vec<usize>,
+}
+
+/// The most configurations that a table shows.
+const MOST_ROWS: usize = 40;
+
+impl<'a> View<'a> {
+    fn new(planned: &'a Planned, out: &Path, no_pack: bool) -> Self {
+        let states: Vec<Option<State>> = planned.entries.iter().map(|entry| stands(entry, out)).collect();
+        let decisions: Vec<Decision> = states
+            .iter()
+            .map(|state| match state {
+                None => Decision::Start,
+                Some(State::Done) => Decision::Done,
+                Some(state @ (State::Failed | State::Diverged)) => Decision::Leave(*state),
+                Some(State::Running) => Decision::Held(String::new()),
+                Some(State::Queued | State::Interrupted) => Decision::Resume { step: 0, threads: None },
+            })
+            .collect();
+        let packs = plan_packs(&planned.entries, &decisions, no_pack, 1).iter().map(|pack| pack.runs.len()).collect();
+        Self { planned, states, packs }
+    }
+
+    /// States of some cells in words: `3 new, 12 done`.
+    fn counts(&self, cells: &[usize]) -> String {
+        let mut counts: BTreeMap<Option<State>, usize> = BTreeMap::new();
+        for &cell in cells {
+            *counts.entry(self.states[cell]).or_default() += 1;
+        }
+        let name = |state: &Option<State>| state.map_or("new", State::word);
+        counts.iter().map(|(state, n)| format!("{n} {}", name(state))).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The cells of each configuration, by what varies.
+    fn configurations(&self) -> Vec<(&[(String, String)], Vec<usize>)> {
+        let mut groups: Vec<(&[(String, String)], Vec<usize>)> = Vec::new();
+        for (index, cell) in self.planned.plan.cells.iter().enumerate() {
+            // Seeds run fastest, so that a configuration's cells stand together.
+            match groups.last_mut() {
+                Some((varies, cells)) if *varies == cell.varies.as_slice() => cells.push(index),
+                _ => groups.push((&cell.varies, vec![index])),
+            }
+        }
+        groups
+    }
+
+    /// Each set of networks once, with the first configuration that has it and the number of cells.
+    fn networks(&self) -> Vec<(&[NetworkTable], usize, usize)> {
+        let mut all: Vec<(&[NetworkTable], usize, usize)> = Vec::new();
+        for (index, cell) in self.planned.plan.cells.iter().enumerate() {
+            let networks = cell.facts.networks.as_slice();
+            match all.iter_mut().find(|(known, ..)| *known == networks) {
+                Some((.., n)) => *n += 1,
+                None if !networks.is_empty() => all.push((networks, index, 1)),
+                None => {}
+            }
+        }
+        all
+    }
+
+    fn steps(&self) -> u64 {
+        self.planned.entries.iter().map(|entry| entry.state.steps).sum()
+    }
+
+    /// Bytes that the runs will take, roughly: checkpoints with moments, rows, pictures.
+    fn disk(&self) -> u64 {
+        let cells = &self.planned.plan.cells;
+        cells.iter().map(|cell| disk_of(&cell.experiment, &cell.facts)).sum()
+    }
+
+    fn text(&self) -> String {
+        let plan = &self.planned.plan;
+        let all: Vec<usize> = (0..plan.cells.len()).collect();
+        let configurations = self.configurations();
+        let mut facts = vec![
+            (
+                "runs",
+                format!(
+                    "{} ({} of {}): {}",
+                    words::count(plan.cells.len() as u64),
+                    words::plural(configurations.len(), "configuration"),
+                    words::plural(plan.cells.len() / configurations.len().max(1), "seed"),
+                    self.counts(&all)
+                ),
+            ),
+            ("packs", self.packs_in_words()),
+        ];
+        if let Some(cell) = plan.cells.first() {
+            facts.push(("data", cell.facts.data_note.clone()));
+        }
+        facts.push(("steps", format!("{} in all", words::count(self.steps()))));
+        facts.push(("disk", format!("about {}", words::bytes(self.disk()))));
+        facts.push(("claims", plan.claims.len().to_string()));
+        let mut text = format!("{}  ({})\n\n{}", plan.name, plan.file.display(), table::pairs(&facts));
+        if !plan.grid_keys.is_empty() {
+            let mut header: Vec<&str> = plan.grid_keys.iter().map(String::as_str).collect();
+            header.extend(["seeds", "state"]);
+            let rows: Vec<Vec<String>> = configurations
+                .iter()
+                .take(MOST_ROWS)
+                .map(|(varies, cells)| {
+                    let value = |key: &String| {
+                        varies.iter().find(|(k, _)| k == key).map_or_else(String::new, |(_, value)| value.clone())
+                    };
+                    let mut row: Vec<String> = plan.grid_keys.iter().map(value).collect();
+                    row.push(cells.len().to_string());
+                    row.push(self.counts(cells));
+                    row
+                })
+                .collect();
+            text.push_str(&format!("\n{}", table::text(&header, &rows)));
+            if configurations.len() > MOST_ROWS {
+                text.push_str(&format!("… and {} more\n", configurations.len() - MOST_ROWS));
+            }
+        }
+        let networks = self.networks();
+        for (tables, first, n) in networks.iter().take(4) {
+            if networks.len() > 1 {
+                let varies = &plan.cells[*first].varies;
+                let which: Vec<String> = varies.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                text.push_str(&format!("\nnetworks of {}, first {}:\n", words::plural(*n, "run"), which.join(", ")));
+            }
+            for network in *tables {
+                text.push_str(&format!("\n{}", table::network(network)));
+            }
+        }
+        if networks.len() > 4 {
+            text.push_str(&format!("\n… and {} more kinds of networks (--json has all)\n", networks.len() - 4));
+        }
+        text + "\n"
+    }
+
+    fn packs_in_words(&self) -> String {
+        let Some(largest) = self.packs.iter().max() else { return "none: nothing is left to do".to_owned() };
+        match (self.packs.len(), self.packs.iter().min()) {
+            (1, _) => format!("1 of {}", words::plural(*largest, "run")),
+            (n, Some(least)) if least == largest => format!("{n} of {} each", words::plural(*largest, "run")),
+            (n, least) => format!("{n} of {} to {largest} runs", least.unwrap_or(largest)),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let plan = &self.planned.plan;
+        let cells: Vec<Value> = plan
+            .cells
+            .iter()
+            .zip(&self.planned.entries)
+            .zip(&self.states)
+            .map(|((cell, entry), state)| {
+                let varies: serde_json::Map<String, Value> =
+                    entry.state.varies.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
+                json!({
+                    "run": entry.state.run,
+                    "id": cell.id,
+                    "seed": cell.experiment.seed,
+                    "varies": varies,
+                    "state": state.map_or("new", State::word),
+                    "steps": entry.state.steps,
+                    "parameters": cell.facts.networks.iter().map(|network| network.total).sum::<u64>(),
+                })
+            })
+            .collect();
+        let networks: Vec<Value> = self
+            .networks()
+            .iter()
+            .map(|(tables, first, n)| {
+                let tables: Vec<Value> = tables.iter().map(network_json).collect();
+                json!({ "runs": n, "first": self.planned.entries[*first].state.run, "networks": tables })
+            })
+            .collect();
+        json!({
+            "name": plan.name,
+            "file": plan.file,
+            "grid": plan.grid_keys,
+            "claims": plan.claims.len(),
+            "cells": cells,
+            "packs": self.packs,
+            "networks": networks,
+            "data": plan.cells.first().map(|cell| &cell.facts.data_note),
+            "metrics": plan.cells.first().map(|cell| &cell.facts.metrics),
+            "steps": self.steps(),
+            "disk_bytes": self.disk(),
+        })
+    }
+}
+
+fn network_json(network: &NetworkTable) -> Value {
+    let rows: Vec<Value> = network
+        .rows
+        .iter()
+        .map(|row| json!({ "name": row.name, "layer": row.kind, "shape": row.shape, "parameters": row.params }))
+        .collect();
+    json!({ "player": network.name, "layers": rows, "parameters": network.total })
+}
+
+fn disk_of(cell: &Experiment, facts: &CellFacts) -> u64 {
+    let (steps, output) = (cell.schedule.steps, &cell.output);
+    let times = |every: u64| steps.checked_div(every).unwrap_or(0).max(1);
+    let parameters: u64 = facts.networks.iter().map(|network| network.total).sum();
+    // Weights and two moments, four bytes each; averages come to as much again for the generator.
+    let checkpoint = parameters * 4 * 3 + 4096;
+    let kept = u64::from(output.keep.max(1)).min(times(output.checkpoint_every));
+    let frames = output.animation.as_ref().map_or(0, |animation| times(animation.every));
+    let pictures = times(output.samples_every) + 1;
+    checkpoint * kept + times(output.metrics_every) * 60 + (pictures + frames / 4) * 60_000
+}

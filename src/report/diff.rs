@@ -1,0 +1,417 @@
+//! Two runs, two experiments or two TOML files: which settings differ, and which results.
+
+use super::group::{Configuration, configurations, metric_names, protocol};
+use super::load::{DESCRIPTIVE, LoadError, Run, load, lookup, read_toml, settings as settings_of, text, varying};
+use super::stats::{Summary, difference, short, short_interval};
+use super::{FORMAT, text_table};
+use crate::base::file::FileError;
+use crate::eval::{Direction, direction};
+use crate::experiment::{Cell, Plan};
+use crate::record::State;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// One of the two.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// What it is called.
+    pub label: String,
+    /// Its configurations: one for a run, one a cell for an experiment.
+    pub settings: Vec<toml::Table>,
+    /// The document as written, where there is one: what it is silent about is a default.
+    pub written: Option<toml::Table>,
+    /// Its runs.
+    pub runs: Vec<Run>,
+    /// Its seeds, in order.
+    pub seeds: BTreeSet<u64>,
+    /// What a reader must know of how it was read.
+    pub notes: Vec<String>,
+}
+
+impl Side {
+    /// A run directory, an experiment's folder or a TOML file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_file() {
+            return Self::read_file(path, name(path));
+        }
+        let runs = load(&[path.to_owned()])?;
+        let settings = configurations(&runs).iter().map(|c| c.settings.clone()).collect();
+        let absolute = path.canonicalize().map_err(FileError::at("cannot find", path))?;
+        let label = match (&runs[..], absolute.parent()) {
+            ([run], Some(above)) if run.path == absolute => format!("{}/{}", name(above), run.name),
+            _ => name(&absolute),
+        };
+        let written = read_toml(&path.join("experiment.toml")).ok();
+        let seeds = runs.iter().filter_map(|r| r.seed).collect();
+        Ok(Self { label, settings, written, runs, seeds, notes: Vec::new() })
+    }
+
+    fn read_file(path: &Path, label: String) -> Result<Self, LoadError> {
+        let runs = Vec::new();
+        let parse = |text: &str| toml::from_str::<toml::Table>(text).expect("a plan writes TOML");
+        match Plan::load(&[path.to_owned()], &[], None) {
+            Ok(plans) => {
+                let plan = plans.into_iter().next().expect("a file is a plan");
+                let seeds = plan.cells.iter().map(|cell| cell.experiment.seed).collect();
+                let mut points: Vec<&Cell> = plan.cells.iter().collect();
+                // Seeds are fastest, so that the cells of a point stand together.
+                points.dedup_by(|a, b| a.varies == b.varies);
+                let settings = points.into_iter().map(|cell| settings_of(parse(&cell.document())).0).collect();
+                Ok(Self { label, settings, written: Some(parse(&plan.document_text)), runs, seeds, notes: Vec::new() })
+            }
+            Err(_) => {
+                let document = read_toml(path)?;
+                let notes = vec![format!(
+                    "{label} is not a valid experiment (`gantlet check` says why), so it is compared as it is written"
+                )];
+                let settings = vec![settings_of(document.clone()).0];
+                Ok(Self { label, settings, written: Some(document), runs, seeds: BTreeSet::new(), notes })
+            }
+        }
+    }
+
+    /// The values of a setting, each once.
+    fn values(&self, key: &str) -> Vec<String> {
+        let values: BTreeSet<String> = self.settings.iter().filter_map(|s| lookup(s, key)).map(text).collect();
+        values.into_iter().collect()
+    }
+
+    /// Whether the document says nothing of a setting, so that what holds is a default.
+    fn silent(&self, key: &str) -> bool {
+        self.written.as_ref().is_some_and(|document| {
+            let gridded = document.get("grid").is_some_and(|grid| names(grid, key));
+            lookup(document, key).is_none() && !gridded
+        })
+    }
+
+    /// The newest sample picture of its first run that has one.
+    pub fn picture(&self) -> Option<PathBuf> {
+        self.runs.iter().find_map(Run::picture)
+    }
+}
+
+/// Whether a grid sets a key, or something above or below it.
+fn names(grid: &toml::Value, key: &str) -> bool {
+    match grid {
+        toml::Value::Array(items) => items.iter().any(|item| names(item, key)),
+        toml::Value::Table(table) => table.iter().any(|(name, inner)| {
+            let (long, short) = if name.len() > key.len() { (name.as_str(), key) } else { (key, name.as_str()) };
+            long == short || long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.')) || names(inner, key)
+        }),
+        _ => false,
+    }
+}
+
+/// What differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Diff {
+    /// The version of this format.
+    pub version: u32,
+    /// What the two are called.
+    pub sides: [String; 2],
+    /// Settings that differ.
+    pub settings: Vec<Setting>,
+    /// Last numbers, side by side.
+    pub results: Vec<Outcome>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
+/// A setting that differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// The dotted key.
+    pub key: String,
+    /// The values on each side: several where the side's grid has several, none where it has no such setting.
+    pub values: [Vec<String>; 2],
+    /// Whether each side is silent about it, so that its value is a default.
+    pub default: [bool; 2],
+}
+
+/// The last numbers of a metric on both sides.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Which configuration, where a side has several: the settings that tell them apart.
+    pub configuration: String,
+    /// The metric.
+    pub metric: String,
+    /// Over the runs that are done; `None` where a side has none.
+    pub sides: [Option<Summary>; 2],
+    /// The second mean less the first.
+    pub difference: Option<f64>,
+    /// Its 95 % interval (Welch's).
+    pub interval: Option<[f64; 2]>,
+    /// In words: whether the second is better, worse, or not told apart.
+    pub verdict: String,
+}
+
+/// Tells two sides apart.
+pub fn diff(a: &Side, b: &Side) -> Diff {
+    let faults = a.runs.iter().chain(&b.runs).flat_map(|r| &r.faults);
+    let mut notes: Vec<String> = a.notes.iter().chain(&b.notes).chain(faults).cloned().collect();
+    Diff {
+        version: FORMAT,
+        sides: [a.label.clone(), b.label.clone()],
+        settings: settings(a, b),
+        results: results(a, b, &mut notes),
+        notes,
+    }
+}
+
+fn settings(a: &Side, b: &Side) -> Vec<Setting> {
+    let all: Vec<&toml::Table> = a.settings.iter().chain(&b.settings).collect();
+    let setting = |key: String| Setting {
+        values: [a.values(&key), b.values(&key)],
+        default: [a.silent(&key), b.silent(&key)],
+        key,
+    };
+    let told = |key: &str| key == "name" || DESCRIPTIVE.contains(&key);
+    let mut found: Vec<Setting> = varying(&all)
+        .into_iter()
+        .filter(|v| !told(&v.key))
+        .map(|v| setting(v.key))
+        .filter(|s| s.values[0] != s.values[1])
+        .collect();
+    if a.seeds != b.seeds && !a.seeds.is_empty() && !b.seeds.is_empty() {
+        let values = [&a.seeds, &b.seeds].map(|seeds| vec![seeds_text(seeds)]);
+        found.push(Setting { key: "seed".to_owned(), values, default: [false; 2] });
+    }
+    found
+}
+
+/// Seeds in words: `0, 4, 7`, or `0 to 15`.
+fn seeds_text(seeds: &BTreeSet<u64>) -> String {
+    match (seeds.first(), seeds.last()) {
+        (Some(first), Some(last)) if seeds.len() > 2 && last - first == seeds.len() as u64 - 1 => {
+            format!("{first} to {last}")
+        }
+        _ => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The configurations of both sides that belong together, in words: those that agree in what varies within a side.
+fn results(a: &Side, b: &Side, notes: &mut Vec<String>) -> Vec<Outcome> {
+    let (first, second) = (configurations(&a.runs), configurations(&b.runs));
+    let within: BTreeSet<String> = [&first, &second]
+        .into_iter()
+        .flat_map(|side| super::group::differences(side))
+        .map(|v| v.key)
+        .filter(|key| key != "name")
+        .collect();
+    let label = |c: &Configuration<'_>| -> Vec<Option<String>> { within.iter().map(|key| c.value(key)).collect() };
+    let mut labels: Vec<Vec<Option<String>>> = Vec::new();
+    for c in first.iter().chain(&second) {
+        if !labels.contains(&label(c)) {
+            labels.push(label(c));
+        }
+    }
+    let metrics: Vec<String> = metric_names(a.runs.iter().chain(&b.runs))
+        .into_iter()
+        .filter(|metric| match protocol(metric, a.runs.iter().chain(&b.runs)) {
+            Ok(_) => true,
+            Err(reason) => {
+                notes.push(reason);
+                false
+            }
+        })
+        .collect();
+    let mut out = Vec::new();
+    for wanted in &labels {
+        let of = |side: &[Configuration<'_>], metric: &str| {
+            let runs = side.iter().filter(|c| label(c) == *wanted).flat_map(|c| c.runs.iter());
+            let done = runs.filter(|r| r.state == Some(State::Done));
+            let numbers: Option<Vec<f64>> = done.map(|r| r.last(metric).map(|(_, v)| v)).collect();
+            numbers.and_then(|numbers| Summary::of(&numbers))
+        };
+        let named = within.iter().zip(wanted).filter_map(|(key, v)| v.as_ref().map(|v| format!("{key} = {v}")));
+        let configuration = named.collect::<Vec<_>>().join(", ");
+        for metric in &metrics {
+            let sides = [of(&first, metric), of(&second, metric)];
+            out.push(outcome(configuration.clone(), metric, sides));
+        }
+    }
+    out
+}
+
+fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> Outcome {
+    let gap = match &sides {
+        [Some(a), Some(b)] => Some(difference(b, a, 1.0)),
+        _ => None,
+    };
+    let interval = gap.and_then(|(_, interval)| interval);
+    let word = |up: bool| match (direction(metric), up) {
+        (Direction::Lower, false) | (Direction::Higher, true) => "better",
+        (Direction::Lower, true) | (Direction::Higher, false) => "worse",
+        (_, true) => "higher",
+        (_, false) => "lower",
+    };
+    let verdict = match (gap, interval) {
+        (None, _) => "",
+        (Some((0.0, _)), None) => "equal",
+        (Some((gap, _)), None) => word(gap > 0.0),
+        (_, Some([low, high])) if low == 0.0 && high == 0.0 => "equal",
+        (_, Some([low, _])) if low > 0.0 => word(true),
+        (_, Some([_, high])) if high < 0.0 => word(false),
+        _ => "not told apart",
+    };
+    Outcome {
+        configuration,
+        metric: metric.to_owned(),
+        sides,
+        difference: gap.map(|(mean, _)| mean),
+        interval,
+        verdict: verdict.to_owned(),
+    }
+}
+
+impl Diff {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let [a, b] = &self.sides;
+        let mut out = String::new();
+        if self.settings.is_empty() {
+            out += "no setting differs\n";
+        } else {
+            let value = |s: &Setting, side: usize| match (&s.values[side][..], s.default[side]) {
+                ([], true) => "(default)".to_owned(),
+                ([], false) => "-".to_owned(),
+                (values, silent) => values.join(" | ") + if silent { " (default)" } else { "" },
+            };
+            let header = ["setting", a, b].map(str::to_owned);
+            let rows: Vec<Vec<String>> =
+                self.settings.iter().map(|s| vec![s.key.clone(), value(s, 0), value(s, 1)]).collect();
+            out += &text_table(&header, &rows);
+        }
+        if !self.results.is_empty() {
+            let summary = |s: &Option<Summary>| {
+                s.map_or_else(
+                    || "-".to_owned(),
+                    |s| {
+                        let interval = s.interval.map(|i| format!(" {}", short_interval(i))).unwrap_or_default();
+                        format!("{}{interval} (n = {})", short(s.mean), s.n)
+                    },
+                )
+            };
+            let mut header = ["metric", a, b, "difference", ""].map(str::to_owned).to_vec();
+            let several = self.results.iter().any(|r| !r.configuration.is_empty());
+            if several {
+                header.insert(0, "configuration".to_owned());
+            }
+            let row = |r: &Outcome| {
+                let gap = r.difference.map(|d| {
+                    let interval = r.interval.map(|i| format!(" {}", short_interval(i))).unwrap_or_default();
+                    format!("{}{interval}", short(d))
+                });
+                let head =
+                    if several { vec![r.configuration.clone(), r.metric.clone()] } else { vec![r.metric.clone()] };
+                let rest = [summary(&r.sides[0]), summary(&r.sides[1]), gap.unwrap_or_default(), r.verdict.clone()];
+                head.into_iter().chain(rest).collect()
+            };
+            out += "\n";
+            out += &text_table(&header, &self.results.iter().map(row).collect::<Vec<Vec<String>>>());
+        }
+        out + &self.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>()
+    }
+
+    /// For programs.
+    pub fn json(&self) -> String {
+        super::json(self)
+    }
+}
+
+/// Why two pictures cannot be put side by side.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A picture that does not decode.
+    #[error("cannot read {} as a picture: {source}", path.display())]
+    Image {
+        /// The picture.
+        path: PathBuf,
+        /// What was wrong.
+        source: image::ImageError,
+    },
+}
+
+/// The sample pictures of both sides as one PNG, the first on the left; `None` where a side has none.
+///
+/// # Errors
+/// If one of them does not decode.
+pub fn picture(a: &Side, b: &Side) -> Result<Option<Vec<u8>>, PictureError> {
+    let (Some(left), Some(right)) = (a.picture(), b.picture()) else { return Ok(None) };
+    let open = |path: &Path| {
+        image::load_from_memory(&crate::base::file::read(path)?)
+            .map(|picture| picture.to_rgb8())
+            .map_err(|source| PictureError::Image { path: path.to_owned(), source })
+    };
+    let both = crate::picture::beside(&open(&left)?, &open(&right)?, (&a.label, &b.label));
+    Ok(Some(crate::picture::encode_png(&both)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Runs, Sketch};
+    use super::*;
+
+    #[test]
+    fn two_experiments_differ_in_settings_and_results() {
+        let runs = Runs::new();
+        for (experiment, lr, offset) in [("one", 0.1, 0.0), ("two", 0.2, 5.0)] {
+            for loss in ["hinge", "vanilla"] {
+                let settings = format!("loss.adversarial = '{loss}'\noptimizer.lr = {lr}\nsame = 1");
+                for (seed, value) in (0..).zip([1.0, 2.0, 3.0]) {
+                    let evals: &[(&str, &[f64])] = &[("w1", &[value + offset]), ("mean", &[value])];
+                    runs.add(Sketch { experiment, settings: &settings, seed, evals, ..Sketch::default() });
+                }
+            }
+        }
+        runs.write("one/experiment.toml", "name = 'one'\nsame = 1\n[grid]\n'loss.adversarial' = ['hinge', 'vanilla']");
+        let side = |name: &str| Side::read(&runs.path().join(name)).expect("reads");
+        let diff = diff(&side("one"), &side("two"));
+        assert_eq!(diff.settings.len(), 1, "{:?}", diff.settings);
+        assert_eq!((diff.settings[0].key.as_str(), diff.settings[0].default), ("optimizer.lr", [true, false]));
+        insta::assert_snapshot!(diff.text());
+    }
+
+    #[test]
+    fn two_files_differ_where_one_is_silent() {
+        let runs = Runs::new();
+        runs.write("a.toml", "name = 'a'\n[schedule]\nsteps = 5\n[optimizer.generator.adam]\nlr = 1e-3");
+        runs.write("b.toml", "name = 'b'\n[schedule]\nsteps = 5\nbatch = 4\n[optimizer.generator.sgd]\nlr = 0.1");
+        let side = |name: &str| Side::read(&runs.path().join(name)).expect("reads");
+        insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text());
+        assert_eq!(diff(&side("a.toml"), &side("a.toml")).text(), "no setting differs\n");
+    }
+
+    #[test]
+    fn two_runs_show_their_seeds_and_pictures_side_by_side() {
+        let runs = Runs::new();
+        let png = |width, height| {
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            image::RgbImage::new(width, height).write_to(&mut bytes, image::ImageFormat::Png).expect("encodes");
+            bytes.into_inner()
+        };
+        let add = |seed| runs.add(Sketch { settings: "x = 1", seed, evals: &[("w1", &[1.0])], ..Sketch::default() });
+        let (a, b) = (add(3), add(4));
+        let side = |path: &Path| Side::read(path).expect("reads");
+        assert!(picture(&side(&a), &side(&b)).expect("reads").is_none(), "without pictures there is none");
+        let name = |path: &Path| path.strip_prefix(runs.path()).expect("lies below").display().to_string();
+        runs.write(&format!("{}/samples/9.png", name(&a)), png(2, 2));
+        runs.write(&format!("{}/samples/10.png", name(&a)), png(10, 5));
+        runs.write(&format!("{}/samples/real.png", name(&a)), png(1, 1));
+        runs.write(&format!("{}/samples/10.png", name(&b)), png(20, 8));
+        let both = picture(&side(&a), &side(&b)).expect("reads").expect("both have one");
+        let both = image::load_from_memory(&both).expect("is a picture");
+        assert!(both.width() >= 10 + 20 && both.height() >= 8, "the newest pictures are those of step 10");
+        let diff = diff(&side(&a), &side(&b));
+        assert_eq!(diff.settings[0].values, [["3"], ["4"]]);
+        assert_eq!(diff.results[0].verdict, "equal");
+    }
+}

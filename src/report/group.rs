@@ -1,0 +1,127 @@
+//! Runs put together: configurations (equal but for the seed), their counts by state, and the rule that numbers measured
+//! in different ways are never put into one.
+
+use super::load::{Run, Varying, lookup, state_word, text, varying};
+use crate::record::State;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Runs that differ in nothing but their seed.
+#[derive(Clone, Debug)]
+pub struct Configuration<'a> {
+    /// Their settings.
+    pub settings: &'a toml::Table,
+    /// Their point in the grid: axes with their values or labels as written.
+    pub point: Vec<(&'a str, &'a str)>,
+    /// The runs, by seed.
+    pub runs: Vec<&'a Run>,
+}
+
+impl Configuration<'_> {
+    /// The value of an axis of the grid, or of a setting, as text.
+    pub fn value(&self, key: &str) -> Option<String> {
+        let axis = self.point.iter().find(|(axis, _)| *axis == key).map(|(_, value)| (*value).to_owned());
+        axis.or_else(|| lookup(self.settings, key).map(text))
+    }
+}
+
+/// The configurations among some runs, in order of first appearance. Runs whose configuration could not be read have
+/// none.
+pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Configuration<'a>> {
+    let mut all: Vec<Configuration<'a>> = Vec::new();
+    let mut at: BTreeMap<String, usize> = BTreeMap::new();
+    for run in runs.into_iter().filter(|r| !r.settings.is_empty()) {
+        let index = *at.entry(run.settings.to_string()).or_insert_with(|| {
+            all.push(Configuration { settings: &run.settings, point: run.point(), runs: Vec::new() });
+            all.len() - 1
+        });
+        all[index].runs.push(run);
+    }
+    for configuration in &mut all {
+        configuration.runs.sort_by_key(|r| r.seed);
+    }
+    all
+}
+
+/// What differs between configurations: the axes of their grid where these tell all of them apart, else their settings.
+pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
+    let one_grid =
+        configurations.iter().flat_map(|c| &c.runs).all(|r| r.experiment == configurations[0].runs[0].experiment);
+    let points: BTreeSet<_> = configurations.iter().map(|c| &c.point).collect();
+    if !one_grid || points.len() < configurations.len() {
+        return varying(&configurations.iter().map(|c| c.settings).collect::<Vec<_>>());
+    }
+    let mut axes: Vec<&str> = Vec::new();
+    for (axis, _) in configurations.iter().flat_map(|c| &c.point) {
+        if !axes.contains(axis) {
+            axes.push(axis);
+        }
+    }
+    axes.into_iter()
+        .map(|axis| Varying { key: axis.to_owned(), values: configurations.iter().map(|c| c.value(axis)).collect() })
+        .filter(|v| v.values.windows(2).any(|pair| pair[0] != pair[1]))
+        .collect()
+}
+
+/// How many runs there are in each state.
+pub fn count(runs: &[&Run]) -> BTreeMap<Option<State>, usize> {
+    let mut counts = BTreeMap::new();
+    for run in runs {
+        *counts.entry(run.state).or_default() += 1;
+    }
+    counts
+}
+
+/// Counts as people read them: `16 done`, `14 done, 2 diverged`.
+pub fn count_text(counts: &BTreeMap<Option<State>, usize>) -> String {
+    counts.iter().map(|(state, n)| format!("{n} {}", state_word(*state))).collect::<Vec<_>>().join(", ")
+}
+
+/// The names of all metrics of `eval.csv` among some runs.
+pub fn metric_names<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<String> {
+    runs.into_iter().flat_map(|r| r.evals.keys()).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
+/// How a metric was measured in all of these runs, or why its numbers cannot stand together.
+///
+/// # Errors
+/// A sentence that names the columns that differ, each with its values.
+pub fn protocol<'a>(metric: &str, runs: impl IntoIterator<Item = &'a Run>) -> Result<BTreeMap<String, String>, String> {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    // A reading without a number says in its protocol why there is none; it is not put together with anything.
+    let numbers = runs.into_iter().filter_map(|r| r.evals.get(metric)).flatten();
+    let protocols: Vec<_> = numbers.filter(|r| r.value.is_some_and(|v| !v.is_nan())).map(|r| &r.protocol).collect();
+    for (column, value) in protocols.iter().flat_map(|p| p.iter()) {
+        values.entry(column).or_default().insert(value);
+    }
+    for (column, seen) in &mut values {
+        // A column that only some rows fill in differs as well.
+        if protocols.iter().any(|p| !p.contains_key(*column)) {
+            seen.insert("nothing");
+        }
+    }
+    let differing: Vec<String> = values
+        .iter()
+        .filter(|(_, seen)| seen.len() > 1)
+        .map(|(column, seen)| format!("{column} ({})", seen.iter().copied().collect::<Vec<_>>().join(", ")))
+        .collect();
+    if differing.is_empty() {
+        let one = |(c, seen): (&str, BTreeSet<&str>)| (c.to_owned(), seen.into_iter().collect::<String>());
+        Ok(values.into_iter().map(one).collect())
+    } else {
+        Err(format!(
+            "`{metric}` was not measured in the same way throughout, so its numbers are not put together; these differ: {}",
+            differing.join(", ")
+        ))
+    }
+}
+
+/// The nearest of some names, as a hint: ` (did you mean …?)`, or nothing.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(name, k), k))
+        .filter(|(distance, k)| *distance <= k.len().max(name.len()) / 2)
+        .min()
+        .map(|(_, k)| format!(" (did you mean `{k}`?)"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,479 @@
+//! Reads what runs left: every run below some folders, each with its settings, state and numbers.
+//!
+//! Reading doubts: a file that is missing or does not parse is named in [`Run::faults`], and no number is made up for it.
+
+use crate::base::file::{self, FileError};
+use crate::eval::{Direction, direction};
+use crate::experiment::Cell;
+use crate::experiment::grid::fits;
+use crate::record::run::find_runs;
+use crate::record::{EvalRow, RecordError, RunDir, RunState, State, Table, read_eval, read_metrics};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Keys of a configuration that describe and decide nothing.
+pub const DESCRIPTIVE: [&str; 2] = ["paper", "about"];
+
+/// What cannot be reported on.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A folder that cannot be looked through.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// There is no run.
+    #[error("no run below {}: give a run directory, an experiment's folder, or the folder of all experiments", .0.display())]
+    NoRuns(PathBuf),
+    /// There is nothing at all.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// A document that does not parse.
+    #[error("{} is not TOML: {message}", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        message: String,
+    },
+}
+
+/// The word for a state, or for there being none to read.
+pub fn state_word(state: Option<State>) -> &'static str {
+    state.map_or("unreadable", State::word)
+}
+
+/// A number of `eval.csv`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The step after which it was measured.
+    pub step: u64,
+    /// The number, which may be infinite or not a number; `None` where it could not be measured.
+    pub value: Option<f64>,
+    /// How it was measured, without the seed: column and content, empty ones left out.
+    pub protocol: BTreeMap<String, String>,
+}
+
+/// A run as its directory tells it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its directory.
+    pub path: PathBuf,
+    /// The directory's name.
+    pub name: String,
+    /// The experiment's folder name.
+    pub experiment: String,
+    /// `config.toml` without the seed and what only describes; empty where it could not be read.
+    pub settings: toml::Table,
+    /// The seed.
+    pub seed: Option<u64>,
+    /// Where it stands; `None` where `run.json` could not be read.
+    pub state: Option<State>,
+    /// What `run.json` says.
+    pub facts: Option<RunState>,
+    /// The scalars of `metrics.csv`: a name, and its steps with their numbers.
+    pub scalars: BTreeMap<String, Vec<(u64, f64)>>,
+    /// The metrics of `eval.csv`, each in order of steps.
+    pub evals: BTreeMap<String, Vec<Reading>>,
+    /// Files that are missing or corrupt, in words.
+    pub faults: Vec<String>,
+}
+
+impl Run {
+    /// Reads a run's directory.
+    pub fn read(path: &Path) -> Self {
+        // A path such as `.` has no name of its own.
+        let dir = RunDir::at(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        let mut faults = Vec::new();
+        let config = or_fault(&mut faults, read_toml(&dir.config())).unwrap_or_default();
+        let (settings, seed) = settings(config);
+        let facts = or_fault(&mut faults, dir.state());
+        let scalars = or_fault(&mut faults, read_metrics(&dir.metrics())).map(scalars).unwrap_or_default();
+        let evals = or_fault(&mut faults, read_eval(&dir.eval())).map(evals).unwrap_or_default();
+        let experiment = dir.path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+        Self {
+            name: dir.name(),
+            experiment: experiment.unwrap_or_default(),
+            seed: seed.or_else(|| facts.as_ref().map(|f| f.seed)),
+            state: facts.as_ref().map(|f| f.state),
+            path: dir.path,
+            settings,
+            facts,
+            scalars,
+            evals,
+            faults,
+        }
+    }
+
+    /// A cell of a plan that has no directory yet.
+    pub fn not_begun(cell: &Cell, folder: &Path) -> Self {
+        let (settings, seed) = settings(toml::from_str(&cell.document()).expect("a cell is written as TOML"));
+        let experiment = &cell.experiment;
+        let (steps, varies) = (experiment.schedule.steps, cell.varies.clone());
+        let facts = RunState::queued(&experiment.name, &cell.run, &cell.id, experiment.seed, steps, varies);
+        Self {
+            path: folder.join(&cell.run),
+            name: cell.run.clone(),
+            experiment: experiment.name.clone(),
+            settings,
+            seed,
+            state: Some(facts.state),
+            facts: Some(facts),
+            scalars: BTreeMap::new(),
+            evals: BTreeMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Its point in the grid: axes with their values or labels as written, without the seed.
+    pub fn point(&self) -> Vec<(&str, &str)> {
+        let varies = self.facts.iter().flat_map(|f| &f.varies);
+        varies.map(|(axis, value)| (axis.as_str(), value.as_str())).filter(|(axis, _)| *axis != "seed").collect()
+    }
+
+    /// Whether it is what a selection asks for: an axis of the grid by its value or label, or a setting.
+    pub fn is(&self, key: &str, wanted: &serde_json::Value) -> bool {
+        if key == "seed" {
+            return self.seed.is_some() && wanted.as_u64() == self.seed;
+        }
+        let labelled = self.point().iter().any(|(axis, value)| *axis == key && wanted.as_str() == Some(value));
+        labelled || matches(&self.settings, key, wanted)
+    }
+
+    /// All numbers of a metric of `eval.csv`, or of a scalar of `metrics.csv`, in order of steps.
+    pub fn series(&self, metric: &str) -> Vec<(u64, f64)> {
+        match self.evals.get(metric) {
+            Some(readings) => readings.iter().filter_map(|r| Some((r.step, r.value?))).collect(),
+            None => self.scalars.get(metric).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The last number of a metric, with its step. A metric that could not be measured the last time has none.
+    pub fn last(&self, metric: &str) -> Option<(u64, f64)> {
+        match self.evals.get(metric) {
+            Some(readings) => readings.last().and_then(|r| Some((r.step, r.value?))),
+            None => self.scalars.get(metric).and_then(|s| s.last()).copied(),
+        }
+    }
+
+    /// The best number of a metric, with its step: the first of them where several are equal. Numbers that are not
+    /// finite are never the best, and a metric without a direction has none.
+    pub fn best(&self, metric: &str) -> Option<(u64, f64)> {
+        let direction = direction(metric);
+        let finite = self.series(metric).into_iter().filter(|(_, v)| v.is_finite() && direction != Direction::Neither);
+        finite.reduce(|best, next| if direction.better(next.1, best.1) { next } else { best })
+    }
+
+    /// The newest sample picture, if there is one.
+    pub fn picture(&self) -> Option<PathBuf> {
+        let entries = std::fs::read_dir(self.path.join("samples")).ok()?;
+        let step = |p: &Path| p.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok());
+        let png = |p: &PathBuf| p.extension().is_some_and(|e| e == "png");
+        let pictures = entries.flatten().map(|e| e.path()).filter(png);
+        pictures.filter_map(|p| step(&p).map(|s| (s, p))).max().map(|(_, p)| p)
+    }
+
+    /// The picture of the data, if there is one.
+    pub fn real_picture(&self) -> Option<PathBuf> {
+        Some(self.path.join("samples/real.png")).filter(|p| p.is_file())
+    }
+}
+
+/// Reads all runs at or below these paths, in order of path, none twice.
+///
+/// # Errors
+/// If a path does not exist, cannot be listed, or has no run.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        if !path.exists() {
+            return Err(LoadError::Missing(path.clone()));
+        }
+        let runs = find_runs(path)?;
+        if runs.is_empty() {
+            return Err(LoadError::NoRuns(path.clone()));
+        }
+        found.extend(runs.into_iter().map(|run| run.path.canonicalize().unwrap_or(run.path)));
+    }
+    Ok(found.iter().map(|path| Run::read(path)).collect())
+}
+
+/// A TOML document as a table.
+///
+/// # Errors
+/// If it cannot be read or does not parse.
+pub fn read_toml(path: &Path) -> Result<toml::Table, LoadError> {
+    let text = file::read_text(path)?;
+    toml::from_str(&text).map_err(|e| LoadError::Toml { path: path.to_owned(), message: e.message().to_owned() })
+}
+
+/// The value, or nothing and a fault.
+fn or_fault<T, E: std::fmt::Display>(faults: &mut Vec<String>, result: Result<T, E>) -> Option<T> {
+    result.map_err(|e| faults.push(e.to_string())).ok()
+}
+
+/// A configuration without what decides nothing, and its seed.
+pub fn settings(mut config: toml::Table) -> (toml::Table, Option<u64>) {
+    let seed = config.remove("seed").and_then(|s| s.as_integer()).and_then(|s| u64::try_from(s).ok());
+    config.retain(|key, _| !DESCRIPTIVE.contains(&key));
+    (config, seed)
+}
+
+/// The columns of `metrics.csv`, without their empty fields.
+fn scalars(table: Table) -> BTreeMap<String, Vec<(u64, f64)>> {
+    let mut scalars = BTreeMap::new();
+    for (i, column) in table.columns.into_iter().enumerate() {
+        let values = table.rows.iter().filter_map(|(step, row)| Some((*step, (*row.get(i)?)?)));
+        scalars.insert(column, values.collect());
+    }
+    scalars
+}
+
+/// The metrics of `eval.csv`. A number measured again (same step, same protocol) replaces the one before.
+fn evals(rows: Vec<EvalRow>) -> BTreeMap<String, Vec<Reading>> {
+    let mut evals: BTreeMap<String, Vec<Reading>> = BTreeMap::new();
+    for row in rows {
+        let protocol =
+            row.protocol.into_iter().filter(|(column, value)| column != "seed" && !value.is_empty()).collect();
+        let reading = Reading { step: row.step, value: row.value, protocol };
+        let readings = evals.entry(row.metric).or_default();
+        match readings.iter_mut().find(|r| r.step == reading.step && r.protocol == reading.protocol) {
+            Some(old) => *old = reading,
+            None => readings.push(reading),
+        }
+    }
+    for readings in evals.values_mut() {
+        readings.sort_by_key(|r| r.step);
+    }
+    evals
+}
+
+/// The tag of `{ tag = {} }`.
+fn bare_tag(value: &toml::Value) -> Option<&str> {
+    let table = value.as_table().filter(|t| t.len() == 1)?;
+    let (tag, content) = table.iter().next()?;
+    content.as_table().filter(|t| t.is_empty()).map(|_| tag.as_str())
+}
+
+/// A value as people read it: strings without quotes, a tag in front of its content, the rest as TOML.
+pub fn text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Table(table) if table.len() == 1 => {
+            let (tag, content) = table.iter().next().expect("its length is 1");
+            if bare_tag(value).is_some() { tag.clone() } else { format!("{tag} {content}") }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What a document has at a dotted key.
+pub fn lookup<'a>(document: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
+    let mut parts = key.split('.');
+    let mut at = document.get(parts.next()?)?;
+    for part in parts {
+        at = at.as_table()?.get(part)?;
+    }
+    Some(at)
+}
+
+/// Whether a configuration has, at a dotted key, what a selection asks for: an equal number, text or list; a tag by its
+/// bare name; of a table, everything that is asked for.
+fn matches(settings: &toml::Table, key: &str, wanted: &serde_json::Value) -> bool {
+    lookup(settings, key).and_then(|have| serde_json::to_value(have).ok()).is_some_and(|have| fits(wanted, &have))
+}
+
+/// A setting that is not the same in all of some documents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Varying {
+    /// The dotted key.
+    pub key: String,
+    /// Its value in each document, as text; `None` where the document is silent.
+    pub values: Vec<Option<String>>,
+}
+
+/// What differs between documents, at the deepest key that all of them have. Where documents choose different tags
+/// (`{ adam = … }` and `{ sgd = … }`) the choice is one setting, its content part of the text.
+pub fn varying(documents: &[&toml::Table]) -> Vec<Varying> {
+    fn walk(prefix: &str, values: &[Option<&toml::Value>], out: &mut Vec<Varying>) {
+        if values.windows(2).all(|pair| pair[0] == pair[1]) {
+            return;
+        }
+        let tables: Option<Vec<&toml::Table>> = values.iter().map(|v| v.and_then(toml::Value::as_table)).collect();
+        let tags = |tables: &[&toml::Table]| {
+            tables.iter().all(|t| t.len() == 1) && !tables.windows(2).all(|pair| pair[0].keys().eq(pair[1].keys()))
+        };
+        match tables {
+            Some(tables) if !tags(&tables) => {
+                let keys: BTreeSet<&String> = tables.iter().flat_map(|t| t.keys()).collect();
+                for key in keys {
+                    let inner: Vec<_> = tables.iter().map(|t| t.get(key)).collect();
+                    walk(&if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") }, &inner, out);
+                }
+            }
+            _ => out.push(Varying { key: prefix.to_owned(), values: values.iter().map(|v| v.map(text)).collect() }),
+        }
+    }
+    let wrapped: Vec<toml::Value> = documents.iter().map(|d| toml::Value::Table((*d).clone())).collect();
+    let mut out = Vec::new();
+    walk("", &wrapped.iter().map(Some).collect::<Vec<_>>(), &mut out);
+    out
+}
+
+/// Long texts, each cut down to where they differ: what all have in front and behind becomes an ellipsis.
+pub fn distinct(texts: &[String]) -> Vec<String> {
+    const LONG: usize = 40;
+    if texts.iter().all(|t| t.chars().count() <= LONG) {
+        return texts.to_vec();
+    }
+    let chars: Vec<Vec<char>> = texts.iter().map(|t| t.chars().collect()).collect();
+    let shortest = chars.iter().map(Vec::len).min().unwrap_or(0);
+    let agree = |at: &dyn Fn(&Vec<char>) -> char| chars.iter().all(|c| at(c) == at(&chars[0]));
+    let mut front = (0..shortest).take_while(|&i| agree(&|c| c[i])).count();
+    // A cut falls between words.
+    while front > 0 && !matches!(chars[0][front - 1], ' ' | '{' | '[' | '/') {
+        front -= 1;
+    }
+    let mut back = (0..shortest - front).take_while(|&i| agree(&|c| c[c.len() - 1 - i])).count();
+    let between = |at: usize| {
+        let words = |c: char| !matches!(c, ' ' | '{' | '[' | '}' | ']' | ',');
+        let first = &chars[0];
+        !(words(first[at]) && at > 0 && words(first[at - 1]))
+    };
+    while back > 0 && !between(chars[0].len() - back) {
+        back -= 1;
+    }
+    let cut = |c: &Vec<char>| {
+        let middle: String = c[front..c.len() - back].iter().collect();
+        let middle = middle.trim().trim_end_matches(',');
+        let middle = if middle.is_empty() { "(without)" } else { middle };
+        let dots = |n: usize| if n > 0 { "…" } else { "" };
+        let whole = format!("{}{middle}{}", dots(front), dots(back));
+        if whole.chars().count() <= 2 * LONG {
+            whole
+        } else {
+            whole.chars().take(2 * LONG - 1).chain(['…']).collect()
+        }
+    };
+    chars.iter().map(cut).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn table(text: &str) -> toml::Table {
+        toml::from_str(text).expect("the test's own TOML parses")
+    }
+
+    #[test]
+    fn what_varies_is_named_at_the_deepest_common_key() {
+        let documents = [
+            "[loss]\nadversarial = 'hinge'\n[optimizer.generator.adam]\nlr = 1e-3\n[data.ring]\nmodes = 8\n[schedule]\nsteps = 5",
+            "[loss.adversarial.wasserstein]\nclip = 0.01\n[optimizer.generator.sgd]\nlr = 0.1\n[data.ring]\nmodes = 9\n[schedule]\nsteps = 5",
+            "[loss.adversarial.vanilla]\n[optimizer.generator.adam]\nlr = 1e-3\n[data.ring]\nmodes = 9\n[schedule]\nsteps = 5\norder = 'x'",
+        ]
+        .map(table);
+        let rows: Vec<String> = varying(&documents.iter().collect::<Vec<_>>())
+            .into_iter()
+            .map(|v| {
+                let texts: Vec<_> = v.values.into_iter().map(|t| t.unwrap_or_else(|| "-".to_owned())).collect();
+                format!("{}: {}", v.key, texts.join(" | "))
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                "data.ring.modes: 8 | 9 | 9",
+                "loss.adversarial: hinge | wasserstein { clip = 0.01 } | vanilla",
+                "optimizer.generator: adam { lr = 0.001 } | sgd { lr = 0.1 } | adam { lr = 0.001 }",
+                "schedule.order: - | - | x",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_selection_matches_tags_numbers_and_parts_of_tables() {
+        let config = table(
+            "[loss.adversarial.wasserstein]\nclip = 0.01\n[data]\nkind = 'ring'\n[schedule]\nsteps = 5\nlist = [1, 2.0]\nordered = true",
+        );
+        let yes = [
+            ("loss.adversarial", json!("wasserstein")),
+            ("loss.adversarial.wasserstein.clip", json!(0.01)),
+            ("loss", json!({ "adversarial": { "wasserstein": {} } })),
+            ("data.kind", json!("ring")),
+            ("data.kind", json!({ "ring": {} })),
+            ("schedule.steps", json!(5.0)),
+            ("schedule.list", json!([1, 2])),
+            ("schedule.ordered", json!(true)),
+        ];
+        let no = [
+            ("loss.adversarial", json!("hinge")),
+            ("loss.adversarial.wasserstein.clip", json!(0.02)),
+            ("loss.penalty", json!("r1")),
+            ("schedule.steps", json!("5")),
+            ("schedule.steps.more", json!(5)),
+            ("schedule.list", json!([1])),
+        ];
+        for (key, value) in yes {
+            assert!(matches(&config, key, &value), "{key} {value}");
+        }
+        for (key, value) in no {
+            assert!(!matches(&config, key, &value), "{key} {value}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_to_where_they_differ() {
+        let texts = [
+            "[{ linear = 8 }, \"relu\", { minibatch-discrimination = { kernels = 5 } }, { linear = 1 }]".to_owned(),
+            "[{ linear = 8 }, \"relu\", { linear = 1 }]".to_owned(),
+        ];
+        assert_eq!(distinct(&texts), ["…minibatch-discrimination = { kernels = 5 } }, {…", "…(without)…"]);
+    }
+
+    #[test]
+    fn files_that_do_not_parse_are_named_and_give_no_number() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = folder.path().join("exp/a");
+        let write = |name: &str, text: &str| file::write_atomic(&run.join(name), text.as_bytes()).expect("writes");
+        write("config.toml", "name = 'exp'\nseed = 1\n");
+        write("run.json", "{ \"state\": \"do");
+        write("metrics.csv", "step,d/loss,g/loss\n10,0.5,\n20,oops,0.25\n");
+        write(
+            "eval.csv",
+            "step,metric,value,n,seed\n10,w1,0.5,100,1\n10,w2,1,100,1\n20,w2,,100,1\n20,w1,0.4,100,1\n20,w1,0.3,100,1\n",
+        );
+        let runs = load(&[folder.path().to_owned()]).expect("there is a run");
+        let [run] = &runs[..] else { panic!("one run") };
+        assert_eq!((run.state, run.seed, run.experiment.as_str()), (None, Some(1), "exp"));
+        assert_eq!(run.last("d/loss"), None);
+        assert_eq!((run.last("w1"), run.series("w1")), (Some((20, 0.3)), vec![(10, 0.5), (20, 0.3)]));
+        assert_eq!(run.last("w2"), None, "what could not be measured at last has no last number");
+        let named: Vec<bool> =
+            ["run.json", "metrics.csv"].iter().zip(&run.faults).map(|(f, t)| t.contains(f)).collect();
+        assert_eq!(named, [true, true], "{:?}", run.faults);
+        assert_eq!(run.evals["w1"][0].protocol, BTreeMap::from([("n".to_owned(), "100".to_owned())]));
+    }
+
+    #[test]
+    fn a_folder_without_runs_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(matches!(load(&[folder.path().to_owned()]), Err(LoadError::NoRuns(_))));
+        assert!(matches!(load(&[folder.path().join("none")]), Err(LoadError::Missing(_))));
+    }
+
+    #[test]
+    fn the_best_number_follows_the_direction() {
+        let mut run = Run::read(Path::new("nowhere"));
+        let numbers = vec![(1, 2.0), (2, f64::NAN), (3, 1.0), (4, 1.0), (5, 3.0)];
+        for metric in ["w1", "modes/quality", "mean"] {
+            run.scalars.insert(metric.to_owned(), numbers.clone());
+        }
+        assert_eq!(run.best("w1"), Some((3, 1.0)), "lower is better");
+        assert_eq!(run.best("modes/quality"), Some((5, 3.0)), "higher is better");
+        assert_eq!((run.best("mean"), run.best("none")), (None, None));
+    }
+}

@@ -1,0 +1,974 @@
+//! Says of each claim of an experiment whether its runs hold it.
+//!
+//! A claim is asked of every selected configuration on its own (seeds are put together, configurations never are) and
+//! holds where it holds for each of them.
+//!
+//! - *Mean*: holds where the whole 95 % Student interval lies within the bounds, fails where all of it lies beyond one,
+//!   and is undecided between. A single seed has no interval: its number decides, and the reason says so.
+//! - *Every* and *share* count seeds. A diverged seed counts against them; a seed that has no result yet can still go
+//!   either way, so such a claim may be decided before all runs are done.
+//! - A *diverged* seed leaves a mean undecided: it has no number, and a mean over the rest would be a mean over those that
+//!   went well. State such a claim over a share of the seeds.
+//! - *Better than*: means by Welch's interval of the difference; seeds in pairs of equal seed. The other selection's
+//!   configuration is the one that agrees in everything that neither selection names. Any number is better than none:
+//!   against a diverged seed the other one wins.
+//! - A *failed* run died for reasons that are no result; it counts as not done.
+
+use super::group::{Configuration, configurations, did_you_mean, differences, metric_names, protocol};
+use super::load::{LoadError, Run, distinct, load, read_toml, state_word};
+use super::stats::{Summary, difference, short, short_interval};
+use super::{FORMAT, markdown_table};
+use crate::eval::{Direction, direction};
+use crate::experiment::spec::{BetterThan, ClaimAt, ClaimOver};
+use crate::experiment::{Cell, Claim, Plan};
+use crate::record::State;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What the runs say of a claim; the worse ones are the greater ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The runs bear it out.
+    Holds,
+    /// They do not say.
+    Undecided,
+    /// They contradict it.
+    Fails,
+}
+
+impl Verdict {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Undecided => "undecided",
+            Self::Fails => "fails",
+        }
+    }
+
+    fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Fails }
+    }
+}
+
+/// A claim asked of one configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// What tells the configuration from the others of the claim; empty where it is the only one.
+    pub configuration: String,
+    /// The numbers of the seeds that are done.
+    pub number: Option<Summary>,
+    /// The numbers of the selection that it is held against.
+    pub against: Option<Summary>,
+    /// How many runs there are.
+    pub runs: usize,
+    /// Seeds that satisfy the claim on their own.
+    pub satisfied: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Answer {
+    /// The statement.
+    pub says: String,
+    /// The metric.
+    pub metric: String,
+    /// What is asked of it, in words.
+    pub asked: String,
+    /// How seeds are put together, in words.
+    pub over: String,
+    /// The verdict over all configurations.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// The paper's number.
+    pub paper: Option<f64>,
+    /// One a configuration.
+    pub parts: Vec<Part>,
+}
+
+/// The answers to all claims of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answers {
+    /// The experiment's name.
+    pub experiment: String,
+    /// One a claim.
+    pub claims: Vec<Answer>,
+    /// What could not be read.
+    pub notes: Vec<String>,
+}
+
+/// What was verified.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verification {
+    /// The version of this format.
+    pub version: u32,
+    /// One an experiment.
+    pub experiments: Vec<Answers>,
+}
+
+/// What cannot be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Nothing to read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A document whose claims do not parse.
+    #[error("cannot read the claims of {}: {message}", path.display())]
+    Claims {
+        /// The document.
+        path: PathBuf,
+        /// What was wrong.
+        message: String,
+    },
+    /// A folder that is no experiment's.
+    #[error("{} has no experiment.toml: give an experiment's folder or its TOML file", .0.display())]
+    NoExperiment(PathBuf),
+}
+
+impl Verification {
+    /// Whether every claim holds.
+    pub fn all_hold(&self) -> bool {
+        self.experiments.iter().flat_map(|e| &e.claims).all(|c| c.verdict == Verdict::Holds)
+    }
+
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut lines = Vec::new();
+        for (i, experiment) in self.experiments.iter().enumerate() {
+            if i > 0 {
+                lines.push(String::new());
+            }
+            let holding = experiment.claims.iter().filter(|c| c.verdict == Verdict::Holds).count();
+            lines.push(match experiment.claims.len() {
+                0 => format!("{}: makes no claims", experiment.experiment),
+                n => format!("{}: {holding} of {n} claims hold", experiment.experiment),
+            });
+            for claim in &experiment.claims {
+                lines.push(String::new());
+                lines.push(format!("{:<10} {}", claim.verdict.word().to_uppercase(), claim.says));
+                for part in &claim.parts {
+                    lines.push(format!("           {}", part_text(claim, part)));
+                }
+                let paper = claim.paper.map(|p| format!("; the paper has {}", short(p))).unwrap_or_default();
+                lines.push(format!("           asked: {} {}, {}{paper}", claim.metric, claim.asked, claim.over));
+                lines.push(format!("           {}", claim.reason));
+            }
+            lines.extend(experiment.notes.iter().map(|note| format!("note: {note}")));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    /// A table a README can hold.
+    pub fn markdown(&self) -> String {
+        let header = ["experiment", "claim", "reached", "asked", "paper", "verdict"].map(str::to_owned);
+        let mut rows = Vec::new();
+        for experiment in &self.experiments {
+            for claim in &experiment.claims {
+                let reached: Vec<String> = claim.parts.iter().map(|part| reached(claim, part)).collect();
+                rows.push(vec![
+                    experiment.experiment.clone(),
+                    claim.says.clone(),
+                    reached.join("; "),
+                    format!("{} {}, {}", claim.metric, claim.asked, claim.over),
+                    claim.paper.map(short).unwrap_or_default(),
+                    claim.verdict.word().to_owned(),
+                ]);
+            }
+        }
+        markdown_table(&header, &rows)
+    }
+
+    /// For programs.
+    pub fn json(&self) -> String {
+        super::json(self)
+    }
+}
+
+pub(super) fn part_text(claim: &Answer, part: &Part) -> String {
+    let label = if part.configuration.is_empty() { String::new() } else { format!("{}: ", part.configuration) };
+    let mark = if claim.parts.len() > 1 { format!(" ({})", part.verdict.word()) } else { String::new() };
+    let against = part.against.map(|s| format!(" against {}", summary_text(&s))).unwrap_or_default();
+    format!("{label}{} {}{against}{mark}", claim.metric, reached_number(claim, part))
+}
+
+fn reached(claim: &Answer, part: &Part) -> String {
+    let label = if part.configuration.is_empty() { String::new() } else { format!("{}: ", part.configuration) };
+    let against = part.against.map(|s| format!(" against {}", summary_text(&s))).unwrap_or_default();
+    format!("{label}{}{against}", reached_number(claim, part))
+}
+
+fn reached_number(claim: &Answer, part: &Part) -> String {
+    let number = part.number.map_or_else(|| "without a number".to_owned(), |s| summary_text(&s));
+    if claim.over.starts_with("mean") {
+        number
+    } else {
+        format!("{number}, {} of {} seeds satisfy", part.satisfied, part.runs)
+    }
+}
+
+fn summary_text(summary: &Summary) -> String {
+    let interval = summary.interval.map(|i| format!(" {}", short_interval(i))).unwrap_or_default();
+    format!("{}{interval} (n = {})", short(summary.mean), summary.n)
+}
+
+/// An experiment whose claims are to be answered.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its name.
+    pub experiment: String,
+    /// What it claims.
+    pub claims: Vec<Claim>,
+    /// Its runs; those that have not begun too.
+    pub runs: Vec<Run>,
+    /// What a reader must know of how they were found.
+    pub notes: Vec<String>,
+}
+
+/// Reads claims and runs of experiments: each path is an experiment's folder, or a TOML file whose runs lie in
+/// `out/<name>`. The runs are those that the document asks for; others in the folder are left out, and said.
+///
+/// # Errors
+/// If a path has no claims to read.
+pub fn subjects(paths: &[PathBuf], out: &Path) -> Result<Vec<Subject>, VerifyError> {
+    paths.iter().map(|path| subject(path, out)).collect()
+}
+
+fn subject(path: &Path, out: &Path) -> Result<Subject, VerifyError> {
+    if !path.exists() {
+        return Err(LoadError::Missing(path.to_owned()).into());
+    }
+    let file = if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() };
+    if !file.is_file() {
+        return Err(VerifyError::NoExperiment(path.to_owned()));
+    }
+    let runs_in = |folder: &Path| if folder.is_dir() { load(&[folder.to_owned()]) } else { Ok(Vec::new()) };
+    let found = |folder: &Path| match runs_in(folder) {
+        Err(LoadError::NoRuns(_)) => Ok(Vec::new()),
+        other => other,
+    };
+    match Plan::load(std::slice::from_ref(&file), &[], None) {
+        Ok(plans) => {
+            let plan = plans.into_iter().next().expect("a file is a plan");
+            let folder = if path.is_dir() { path.to_owned() } else { out.join(&plan.name) };
+            let (runs, notes) = asked_for(&plan, found(&folder)?, &folder);
+            Ok(Subject { experiment: plan.name, claims: plan.claims, runs, notes })
+        }
+        Err(diagnostics) if path.is_file() => Err(VerifyError::Claims { path: file, message: diagnostics.to_string() }),
+        // A folder that another version left: its claims and runs as they lie there.
+        Err(_) => {
+            let document = read_toml(&file)?;
+            let claims = claims(&document).map_err(|message| VerifyError::Claims { path: file, message })?;
+            let experiment = document.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+            let note = "experiment.toml is not one that this version runs, so every run of the folder counts";
+            Ok(Subject { experiment, claims, runs: found(path)?, notes: vec![note.to_owned()] })
+        }
+    }
+}
+
+/// The runs of a plan, begun or not, and a note of those in the folder that are not among them.
+fn asked_for(plan: &Plan, found: Vec<Run>, folder: &Path) -> (Vec<Run>, Vec<String>) {
+    let mut by_name: BTreeMap<String, Run> = found.into_iter().map(|run| (run.name.clone(), run)).collect();
+    let take = |cell: &Cell| by_name.remove(&cell.run).unwrap_or_else(|| Run::not_begun(cell, folder));
+    let runs = plan.cells.iter().map(take).collect();
+    let others = match by_name.len() {
+        0 => Vec::new(),
+        1 => vec![format!("left out a run in {} that the experiment does not ask for", folder.display())],
+        n => vec![format!("left out {n} runs in {} that the experiment does not ask for", folder.display())],
+    };
+    (runs, others)
+}
+
+/// The claims of a document.
+fn claims(document: &toml::Table) -> Result<Vec<Claim>, String> {
+    let Some(claims) = document.get("claims") else { return Ok(Vec::new()) };
+    claims.clone().try_into().map_err(|e: toml::de::Error| e.message().to_owned())
+}
+
+/// Answers the claims of some experiments.
+pub fn verify(subjects: &[Subject]) -> Verification {
+    let answers = |subject: &Subject| Answers {
+        experiment: subject.experiment.clone(),
+        claims: subject.claims.iter().map(|claim| answer(claim, &subject.runs)).collect(),
+        notes: subject.notes.iter().chain(subject.runs.iter().flat_map(|r| &r.faults)).cloned().collect(),
+    };
+    Verification { version: FORMAT, experiments: subjects.iter().map(answers).collect() }
+}
+
+/// Which cells: dotted keys with their values.
+type Selection = BTreeMap<String, serde_json::Value>;
+
+fn select<'a>(runs: &'a [Run], selection: &Selection) -> Vec<&'a Run> {
+    let selected = |run: &&Run| selection.iter().all(|(key, wanted)| run.is(key, wanted));
+    runs.iter().filter(selected).collect()
+}
+
+fn selection_text(selection: &Selection) -> String {
+    if selection.is_empty() {
+        return "all runs".to_owned();
+    }
+    let value = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+    selection.iter().map(|(k, v)| format!("{k} = {}", value(v))).collect::<Vec<_>>().join(", ")
+}
+
+fn answer(claim: &Claim, runs: &[Run]) -> Answer {
+    let mut answer = Answer {
+        says: claim.says.clone(),
+        metric: claim.metric.clone(),
+        asked: asked(claim),
+        over: over(claim),
+        verdict: Verdict::Undecided,
+        reason: String::new(),
+        paper: claim.paper,
+        parts: Vec::new(),
+    };
+    match parts(claim, runs) {
+        Err(reason) => answer.reason = reason,
+        Ok(parts) => {
+            answer.verdict = parts.iter().map(|p| p.verdict).max().unwrap_or(Verdict::Undecided);
+            answer.reason = reason(&parts, answer.verdict);
+            answer.parts = parts;
+        }
+    }
+    answer
+}
+
+/// The reasons of the parts that decide.
+fn reason(parts: &[Part], verdict: Verdict) -> String {
+    let deciding: Vec<&Part> = parts.iter().filter(|p| p.verdict == verdict).collect();
+    if let [only] = parts {
+        return only.reason.clone();
+    }
+    if verdict == Verdict::Holds {
+        return format!("holds for each of {} configurations", parts.len());
+    }
+    let named: Vec<String> = deciding.iter().take(3).map(|p| format!("{}: {}", p.configuration, p.reason)).collect();
+    let more = if deciding.len() > 3 { format!("; and {} more", deciding.len() - 3) } else { String::new() };
+    named.join("; ") + &more
+}
+
+fn asked(claim: &Claim) -> String {
+    let mut words = Vec::new();
+    if let Some(bound) = claim.at_least {
+        words.push(format!("at least {}", short(bound)));
+    }
+    if let Some(bound) = claim.at_most {
+        words.push(format!("at most {}", short(bound)));
+    }
+    if let Some(other) = &claim.better_than {
+        let by = if other.by == 1.0 { String::new() } else { format!(" by a factor of {}", short(other.by)) };
+        words.push(format!("better than with {}{by}", selection_text(&other.select)));
+    }
+    words.join(" and ")
+}
+
+fn over(claim: &Claim) -> String {
+    let at = match claim.at {
+        ClaimAt::Last => "last",
+        ClaimAt::Best => "best",
+    };
+    match claim.over {
+        ClaimOver::Mean => format!("mean of the {at} numbers"),
+        ClaimOver::Every => format!("every seed's {at} number"),
+        ClaimOver::Share(spec) => format!("the {at} number of {} % of the seeds", short(spec.share * 100.0)),
+    }
+}
+
+fn parts(claim: &Claim, runs: &[Run]) -> Result<Vec<Part>, String> {
+    if runs.iter().all(|run| run.state == Some(State::Queued)) {
+        return Err("no run has begun".to_owned());
+    }
+    if claim.at_least.is_none() && claim.at_most.is_none() && claim.better_than.is_none() {
+        return Err("the claim states no bound".to_owned());
+    }
+    let selected = select(runs, &claim.select);
+    if selected.is_empty() {
+        return Err(format!("no run has {}", selection_text(&claim.select)));
+    }
+    let others = claim.better_than.as_ref().map(|other| select(runs, &other.select)).unwrap_or_default();
+    protocol(&claim.metric, selected.iter().chain(&others).copied())?;
+    if direction(&claim.metric) == Direction::Neither && (claim.better_than.is_some() || claim.at == ClaimAt::Best) {
+        return Err(format!("it is not known whether lower or higher is better for `{}`", claim.metric));
+    }
+    let others = configurations(others);
+    let configurations = configurations(selected);
+    let labels = labels(&configurations);
+    let part = |(configuration, label): (&Configuration<'_>, String)| {
+        let against = claim.better_than.as_ref().map(|b| (b, partner(configuration, &others, claim, b)));
+        judge(claim, configuration, label, against)
+    };
+    Ok(configurations.iter().zip(labels).map(part).collect())
+}
+
+/// What tells each of some configurations from the others, in words.
+pub(super) fn labels(configurations: &[Configuration<'_>]) -> Vec<String> {
+    let mut labels = vec![Vec::new(); configurations.len()];
+    for setting in differences(configurations) {
+        let texts: Vec<String> = setting.values.into_iter().map(|v| v.unwrap_or_else(|| "-".to_owned())).collect();
+        let name = setting.key.rsplit('.').next().unwrap_or(&setting.key).to_owned();
+        for (label, text) in labels.iter_mut().zip(distinct(&texts)) {
+            label.push(format!("{name} {text}"));
+        }
+    }
+    labels.into_iter().map(|parts| parts.join(", ")).collect()
+}
+
+/// The configuration that another one is held against.
+fn partner<'a, 'b>(
+    of: &Configuration<'_>,
+    others: &'b [Configuration<'a>],
+    claim: &Claim,
+    better_than: &BetterThan,
+) -> Result<&'b Configuration<'a>, String> {
+    let named: BTreeSet<&String> = claim.select.keys().chain(better_than.select.keys()).collect();
+    let apart = |key: &str| {
+        named.iter().any(|n| {
+            let (n, key) = (format!("{n}."), format!("{key}."));
+            key.starts_with(&n) || n.starts_with(&key)
+        })
+    };
+    // By the axes of the grid, or by the settings where the selections name settings that no axis is called by.
+    let agrees = |other: &&Configuration<'_>| {
+        let axes = of.point.iter().chain(&other.point);
+        let mut others = axes.filter(|(axis, _)| !apart(axis)).peekable();
+        let on_axes = others.peek().is_some() && others.all(|(axis, _)| of.value(axis) == other.value(axis));
+        on_axes || super::load::varying(&[of.settings, other.settings]).iter().all(|setting| apart(&setting.key))
+    };
+    let text = selection_text(&better_than.select);
+    match others {
+        [] => Err(format!("no run has {text}")),
+        // With one candidate there is no doubt whom it is held against, whatever else differs.
+        [only] => Ok(only),
+        several => {
+            let mut agreeing = several.iter().filter(agrees);
+            match (agreeing.next(), agreeing.next()) {
+                (Some(one), None) => Ok(one),
+                (None, _) => Err(format!("no run with {text} agrees in everything else")),
+                _ => Err(format!("{text} selects several configurations that agree in everything else")),
+            }
+        }
+    }
+}
+
+/// What a run has to say of a metric.
+enum Number {
+    Known(f64),
+    Diverged,
+    /// Not yet, or not at all: the reason.
+    Open(String),
+}
+
+fn number(run: &Run, claim: &Claim) -> Number {
+    match run.state {
+        Some(State::Diverged) => return Number::Diverged,
+        Some(State::Done) => {}
+        state => return Number::Open(state_word(state).to_owned()),
+    }
+    let found = match claim.at {
+        ClaimAt::Best => run.best(&claim.metric),
+        ClaimAt::Last => run.last(&claim.metric),
+    };
+    match found {
+        Some((_, value)) => Number::Known(value),
+        None if run.faults.is_empty() => {
+            let known = metric_names([run]);
+            let names = known.iter().map(String::as_str).chain(run.scalars.keys().map(String::as_str));
+            Number::Open(format!("without `{}`{}", claim.metric, did_you_mean(&claim.metric, names)))
+        }
+        None => Number::Open("unreadable".to_owned()),
+    }
+}
+
+/// The runs of a configuration by what they have to say.
+struct Tally {
+    known: Vec<(u64, f64)>,
+    diverged: Vec<u64>,
+    open: BTreeMap<String, usize>,
+    total: usize,
+}
+
+impl Tally {
+    fn of(configuration: &Configuration<'_>, claim: &Claim) -> Self {
+        let total = configuration.runs.len();
+        let mut tally = Self { known: Vec::new(), diverged: Vec::new(), open: BTreeMap::new(), total };
+        for run in &configuration.runs {
+            let seed = run.seed.unwrap_or(0);
+            match number(run, claim) {
+                Number::Known(value) => tally.known.push((seed, value)),
+                Number::Diverged => tally.diverged.push(seed),
+                Number::Open(why) => *tally.open.entry(why).or_default() += 1,
+            }
+        }
+        tally
+    }
+
+    fn summary(&self) -> Option<Summary> {
+        Summary::of(&self.known.iter().map(|(_, v)| *v).collect::<Vec<_>>())
+    }
+
+    /// The same runs by what is held against others.
+    fn measure(&self, direction: Direction) -> Self {
+        let known = self.known.iter().map(|&(seed, value)| (seed, distance(direction, value))).collect();
+        Self { known, diverged: self.diverged.clone(), open: self.open.clone(), total: self.total }
+    }
+
+    /// How many seeds can still go either way.
+    fn open(&self) -> usize {
+        self.open.values().sum()
+    }
+
+    fn open_text(&self) -> String {
+        let why: Vec<String> = self.open.iter().map(|(why, n)| format!("{n} {why}")).collect();
+        format!("{} of {} runs {} not done ({})", self.open(), self.total, are(self.open()), why.join(", "))
+    }
+
+    /// The mean over all seeds, or why there is none.
+    fn mean(&self) -> Result<Summary, String> {
+        if !self.diverged.is_empty() {
+            let n = self.diverged.len();
+            return Err(format!("{n} of {} runs diverged, so that there is no mean over all seeds", self.total));
+        }
+        if self.open() > 0 {
+            return Err(self.open_text());
+        }
+        self.summary().ok_or_else(|| "a number is not finite".to_owned())
+    }
+}
+
+fn are(n: usize) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+type Against<'a, 'b> = (&'b BetterThan, Result<&'b Configuration<'a>, String>);
+
+fn judge(claim: &Claim, configuration: &Configuration<'_>, label: String, against: Option<Against<'_, '_>>) -> Part {
+    let tally = Tally::of(configuration, claim);
+    let other = match &against {
+        Some((better_than, Ok(other))) => Some((*better_than, Tally::of(other, claim))),
+        _ => None,
+    };
+    let outcomes = outcomes(claim, &tally, other.as_ref());
+    let satisfied = outcomes.iter().filter(|o| **o == Outcome::Satisfied).count();
+    let (verdict, reason) = match (&against, claim.over) {
+        (Some((_, Err(reason))), _) => (Verdict::Undecided, reason.clone()),
+        (_, ClaimOver::Mean) => judge_mean(claim, &tally, other.as_ref()),
+        (_, ClaimOver::Every) => judge_count(&outcomes, &tally, tally.total),
+        (_, ClaimOver::Share(spec)) => {
+            // A share of 0.8 asks for 8 of 10 seeds, whatever 0.8 is in binary.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of runs")]
+            let needed = (spec.share * tally.total as f64 - 1e-9).ceil().max(0.0) as usize;
+            judge_count(&outcomes, &tally, needed)
+        }
+    };
+    Part {
+        configuration: label,
+        number: tally.summary(),
+        against: other.and_then(|(_, tally)| tally.summary()),
+        runs: tally.total,
+        satisfied,
+        verdict,
+        reason,
+    }
+}
+
+/// The verdict over means: the worst over the bounds that the claim states.
+fn judge_mean(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) -> (Verdict, String) {
+    let mean = match tally.mean() {
+        Ok(mean) => mean,
+        Err(reason) => return (Verdict::Undecided, reason),
+    };
+    let mut all = Vec::new();
+    for (bound, sign) in [(claim.at_most, 1.0), (claim.at_least, -1.0)] {
+        let Some(bound) = bound else { continue };
+        all.push(match mean.interval {
+            None => (
+                Verdict::of(sign * mean.mean <= sign * bound),
+                format!("one seed: decided by the number itself, {}", short(mean.mean)),
+            ),
+            Some([low, high]) => {
+                // Mirrored for a lower bound, so that above is always wrong.
+                let (best, worst) = if sign > 0.0 { (low, high) } else { (-high, -low) };
+                let text = short_interval([low, high]);
+                let (is, beyond) = if sign > 0.0 { ("at most", "above") } else { ("at least", "below") };
+                if worst <= sign * bound {
+                    (Verdict::Holds, format!("the whole interval {text} is {is} {}", short(bound)))
+                } else if best > sign * bound {
+                    (Verdict::Fails, format!("the whole interval {text} is {beyond} {}", short(bound)))
+                } else {
+                    (Verdict::Undecided, format!("the interval {text} straddles {}", short(bound)))
+                }
+            }
+        });
+    }
+    if let Some((better_than, other)) = other {
+        let direction = direction(&claim.metric);
+        let means = tally.measure(direction).mean().and_then(|mean| Ok((mean, other.measure(direction).mean()?)));
+        all.push(match means {
+            Err(reason) => (Verdict::Undecided, format!("of those it is held against, {reason}")),
+            Ok((mean, other)) => judge_difference(&mean, &other, direction == Direction::Higher, better_than.by),
+        });
+    }
+    let worst = all.iter().map(|(v, _)| *v).max().unwrap_or(Verdict::Undecided);
+    let reasons: Vec<String> = all.into_iter().filter(|(v, _)| *v == worst).map(|(_, reason)| reason).collect();
+    (worst, reasons.join(", and "))
+}
+
+/// Whether a mean is better than another by a factor. The gain is positive where it is.
+fn judge_difference(mean: &Summary, other: &Summary, higher: bool, by: f64) -> (Verdict, String) {
+    // Lower is better: by · mean < other, so that the gain is other − by · mean. Higher: mean − by · other.
+    let factor = if by == 1.0 { String::new() } else { format!("{} times ", short(by)) };
+    let ((gain, interval), what) = if higher {
+        (difference(mean, other, by), format!("this less {factor}the other"))
+    } else {
+        (difference(other, mean, by), format!("the other less {factor}this"))
+    };
+    match interval {
+        None => (
+            Verdict::of(gain > 0.0),
+            format!("one seed on a side: decided by the means themselves, {what} is {}", short(gain)),
+        ),
+        Some([low, high]) => {
+            let text = short_interval([low, high]);
+            if low > 0.0 {
+                (Verdict::Holds, format!("{what} is {text}, all of it above 0"))
+            } else if high <= 0.0 {
+                (Verdict::Fails, format!("{what} is {text}, none of it above 0"))
+            } else {
+                (Verdict::Undecided, format!("{what} is {text}, which straddles 0"))
+            }
+        }
+    }
+}
+
+/// What a seed says of a claim on its own.
+#[derive(Clone, Debug, PartialEq)]
+enum Outcome {
+    Satisfied,
+    /// In words.
+    Broken(String),
+    Open,
+}
+
+fn outcomes(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) -> Vec<Outcome> {
+    let mut all = vec![Outcome::Open; tally.open()];
+    all.extend(tally.diverged.iter().map(|seed| Outcome::Broken(format!("seed {seed} diverged"))));
+    for &(seed, value) in &tally.known {
+        // Comparisons with a number that is not one are false, so that such a number satisfies nothing.
+        let within =
+            claim.at_most.is_none_or(|bound| value <= bound) && claim.at_least.is_none_or(|bound| value >= bound);
+        let mut outcome =
+            if within { Outcome::Satisfied } else { Outcome::Broken(format!("seed {seed} has {}", short(value))) };
+        if let (Outcome::Satisfied, Some((better_than, other))) = (&outcome, other) {
+            let rival = other.known.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v);
+            outcome = match rival {
+                None if other.diverged.contains(&seed) => Outcome::Satisfied,
+                None => Outcome::Open,
+                Some(rival) if beats(direction(&claim.metric), value, rival, better_than.by) => Outcome::Satisfied,
+                Some(rival) => Outcome::Broken(format!("seed {seed} has {} against {}", short(value), short(rival))),
+            };
+        }
+        all.push(outcome);
+    }
+    all
+}
+
+/// Whether a number is better than another by a factor.
+fn beats(direction: Direction, value: f64, rival: f64, by: f64) -> bool {
+    let (value, rival) = (distance(direction, value), distance(direction, rival));
+    if direction == Direction::Higher { value > by * rival } else { by * value < rival }
+}
+
+/// What is held against what: the numbers themselves, or how far they are from where they should be.
+fn distance(direction: Direction, value: f64) -> f64 {
+    if let Direction::Target(target) = direction { (value - target).abs() } else { value }
+}
+
+/// The verdict over counts: so many seeds have to satisfy the claim.
+fn judge_count(outcomes: &[Outcome], tally: &Tally, needed: usize) -> (Verdict, String) {
+    let satisfied = outcomes.iter().filter(|o| **o == Outcome::Satisfied).count();
+    let open = outcomes.iter().filter(|o| **o == Outcome::Open).count();
+    let broken: Vec<&str> =
+        outcomes.iter().filter_map(|o| if let Outcome::Broken(why) = o { Some(why.as_str()) } else { None }).collect();
+    let count = format!("{satisfied} of {} seeds satisfy it, {needed} {} needed", tally.total, are(needed));
+    if satisfied >= needed {
+        (Verdict::Holds, count)
+    } else if satisfied + open < needed {
+        let more = if broken.len() > 4 { format!(" and {} more", broken.len() - 4) } else { String::new() };
+        (Verdict::Fails, format!("{count}: {}{more}", broken[..broken.len().min(4)].join(", ")))
+    } else if tally.open() > 0 {
+        (Verdict::Undecided, format!("{count}; {}", tally.open_text()))
+    } else {
+        (Verdict::Undecided, format!("{count}; {open} have no partner of the same seed that is done"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Runs, Sketch};
+    use super::*;
+    use serde_json::json;
+
+    fn claim(fields: serde_json::Value) -> Claim {
+        let mut whole = json!({ "says": "it works", "metric": "w1" });
+        whole.as_object_mut().expect("a table").extend(fields.as_object().expect("a table").clone());
+        serde_json::from_value(whole).expect("the test's own claim parses")
+    }
+
+    /// The verdict and reason of a claim over these last numbers, one a seed, and runs in other states.
+    fn ask(fields: serde_json::Value, numbers: &[f64], others: &[&str]) -> (Verdict, String) {
+        let runs = Runs::new();
+        for (seed, value) in (0..).zip(numbers) {
+            runs.add(Sketch { seed, evals: &[("w1", &[9.0, *value])], ..Sketch::default() });
+        }
+        for (seed, state) in (100..).zip(others) {
+            runs.add(Sketch { seed, state, evals: &[("w1", &[9.0])], ..Sketch::default() });
+        }
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let answer = answer(&claim(fields), &runs);
+        (answer.verdict, answer.reason)
+    }
+
+    /// Mean 0.0786667 and interval [0.0735398, 0.0837935]: see `stats`.
+    const SIX: [f64; 6] = [0.075, 0.080, 0.073, 0.086, 0.076, 0.082];
+
+    #[test]
+    fn a_mean_is_decided_by_its_whole_interval() {
+        let cases = [
+            (json!({ "at-most": 0.084 }), Verdict::Holds, "the whole interval [0.07354, 0.08379] is at most 0.084"),
+            (json!({ "at-most": 0.08 }), Verdict::Undecided, "the interval [0.07354, 0.08379] straddles 0.08"),
+            (json!({ "at-most": 0.07 }), Verdict::Fails, "the whole interval [0.07354, 0.08379] is above 0.07"),
+            (json!({ "at-least": 0.07 }), Verdict::Holds, "the whole interval [0.07354, 0.08379] is at least 0.07"),
+            (json!({ "at-least": 0.08 }), Verdict::Undecided, "the interval [0.07354, 0.08379] straddles 0.08"),
+            (json!({ "at-least": 0.09 }), Verdict::Fails, "the whole interval [0.07354, 0.08379] is below 0.09"),
+            (
+                json!({ "at-least": 0.07, "at-most": 0.08 }),
+                Verdict::Undecided,
+                "the interval [0.07354, 0.08379] straddles 0.08",
+            ),
+        ];
+        for (fields, verdict, reason) in cases {
+            assert_eq!(ask(fields, &SIX, &[]), (verdict, reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_single_seed_is_decided_by_its_number() {
+        let (verdict, reason) = ask(json!({ "at-most": 0.25 }), &[0.2], &[]);
+        assert_eq!((verdict, reason.as_str()), (Verdict::Holds, "one seed: decided by the number itself, 0.2"));
+        assert_eq!(ask(json!({ "at-most": 0.25 }), &[0.3], &[]).0, Verdict::Fails);
+    }
+
+    #[test]
+    fn a_mean_waits_for_every_run_and_has_none_over_a_diverged_seed() {
+        let (verdict, reason) = ask(json!({ "at-most": 1 }), &SIX, &["interrupted", "queued"]);
+        assert_eq!(
+            (verdict, reason.as_str()),
+            (Verdict::Undecided, "2 of 8 runs are not done (1 interrupted, 1 queued)")
+        );
+        let (verdict, reason) = ask(json!({ "at-most": 1 }), &SIX, &["diverged"]);
+        assert_eq!(
+            (verdict, reason.as_str()),
+            (Verdict::Undecided, "1 of 7 runs diverged, so that there is no mean over all seeds")
+        );
+        assert_eq!(ask(json!({ "at-most": 1 }), &[0.1, f64::NAN], &[]).1, "a number is not finite");
+    }
+
+    #[test]
+    fn every_seed_is_asked_and_a_diverged_one_has_failed() {
+        let every = |bound: f64| json!({ "at-most": bound, "over": "every" });
+        assert_eq!(ask(every(0.09), &SIX, &[]), (Verdict::Holds, "6 of 6 seeds satisfy it, 6 are needed".to_owned()));
+        assert_eq!(
+            ask(every(0.085), &SIX, &["queued"]),
+            (Verdict::Fails, "5 of 7 seeds satisfy it, 7 are needed: seed 3 has 0.086".to_owned())
+        );
+        assert_eq!(
+            ask(every(0.09), &SIX, &["diverged"]),
+            (Verdict::Fails, "6 of 7 seeds satisfy it, 7 are needed: seed 100 diverged".to_owned())
+        );
+        assert_eq!(
+            ask(every(0.09), &SIX, &["failed"]),
+            (
+                Verdict::Undecided,
+                "6 of 7 seeds satisfy it, 7 are needed; 1 of 7 runs is not done (1 failed)".to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn a_share_may_be_decided_before_all_runs_are_done() {
+        let share = |share: f64| json!({ "at-most": 0.081, "over": { "share": share } });
+        // Four of the six are at most 0.081.
+        assert_eq!(ask(share(0.5), &SIX, &["queued", "diverged"]).0, Verdict::Holds);
+        assert_eq!(ask(share(0.6), &SIX, &["queued"]).0, Verdict::Undecided);
+        assert_eq!(ask(share(0.75), &SIX, &["queued"]).0, Verdict::Fails);
+        // 0.8 of ten seeds are eight of them, although ten times the 0.8 of binary floats is a little more.
+        let ten: Vec<f64> = (0..10).map(|i| if i < 8 { 0.05 } else { 1.0 }).collect();
+        assert_eq!(ask(share(0.8), &ten, &[]).0, Verdict::Holds);
+    }
+
+    #[test]
+    fn nothing_to_ask_is_undecided_with_the_reason() {
+        let reason = |fields| ask(fields, &[0.1], &[]);
+        assert_eq!(
+            reason(json!({ "at-most": 1, "where": { "loss.adversarial": "hinge" } })),
+            (Verdict::Undecided, "no run has loss.adversarial = hinge".to_owned())
+        );
+        assert_eq!(
+            reason(json!({ "at-most": 1, "metric": "wl" })),
+            (Verdict::Undecided, "1 of 1 runs is not done (1 without `wl` (did you mean `w1`?))".to_owned())
+        );
+        assert_eq!(reason(json!({})), (Verdict::Undecided, "the claim states no bound".to_owned()));
+        assert_eq!(reason(json!({ "at-most": 2, "metric": "d/loss" })).0, Verdict::Holds, "a scalar of metrics.csv");
+    }
+
+    /// Two losses on two data sets, two seeds each: hinge is better by 1 on the first and by 2 on the second.
+    fn two_by_two() -> Vec<Run> {
+        let runs = Runs::new();
+        for (data, gap) in [("a", 1.0), ("b", 2.0)] {
+            for (loss, offset) in [("hinge", 0.0), ("vanilla", gap)] {
+                let settings = format!("loss.adversarial = '{loss}'\ndata.set = '{data}'");
+                for (seed, value) in (0..).zip([1.0, 1.001]) {
+                    let evals: &[(&str, &[f64])] = &[("w1", &[value + offset])];
+                    runs.add(Sketch { settings: &settings, seed, evals, ..Sketch::default() });
+                }
+            }
+        }
+        load(&[runs.path().to_owned()]).expect("there are runs")
+    }
+
+    #[test]
+    fn better_than_holds_configurations_against_their_like() {
+        let runs = two_by_two();
+        let fields = |by: f64, over: &str| {
+            json!({
+                "where": { "loss.adversarial": "hinge" }, "over": over,
+                "better-than": { "where": { "loss.adversarial": "vanilla" }, "by": by },
+            })
+        };
+        for over in ["mean", "every"] {
+            let answer_by = |by| answer(&claim(fields(by, over)), &runs);
+            assert_eq!(answer_by(1.5).verdict, Verdict::Holds, "{over}");
+            assert_eq!(answer_by(2.5).verdict, Verdict::Fails, "{over}");
+            let mut parts: Vec<_> = answer_by(2.5).parts.into_iter().map(|p| (p.configuration, p.verdict)).collect();
+            parts.sort();
+            assert_eq!(parts, [("set a".to_owned(), Verdict::Fails), ("set b".to_owned(), Verdict::Holds)], "{over}");
+        }
+        // The mean of vanilla on a is 2.0005, twice that of hinge less 0.0005: the interval of the difference decides.
+        assert_eq!(answer(&claim(fields(2.0, "mean")), &runs).verdict, Verdict::Undecided);
+    }
+
+    #[test]
+    fn labels_of_the_grid_select_and_pair() {
+        let runs = Runs::new();
+        for (game, settings, value) in
+            [("plain", "a = 1\nb = 2", 1.0), ("eager", "a = 3\nb = 4", 3.0), ("third", "a = 5\nb = 4", 2.0)]
+        {
+            for (seed, jitter) in (0..).zip([0.0, 0.01]) {
+                let evals: &[(&str, &[f64])] = &[("w1", &[value + jitter])];
+                runs.add(Sketch { settings, game, seed, evals, ..Sketch::default() });
+            }
+        }
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let ask = |fields| answer(&claim(fields), &runs);
+        assert_eq!(ask(json!({ "at-most": 1.2, "where": { "game": "plain" } })).verdict, Verdict::Holds);
+        let pair = json!({ "where": { "game": "plain" }, "better-than": { "where": { "game": "eager" }, "by": 2 } });
+        assert_eq!(ask(pair).verdict, Verdict::Holds);
+        let all = ask(json!({ "at-most": 1.2, "over": "every" }));
+        let mut parts: Vec<_> = all.parts.into_iter().map(|p| (p.configuration, p.verdict)).collect();
+        parts.sort();
+        let fails = |label: &str| (label.to_owned(), Verdict::Fails);
+        assert_eq!(parts, [fails("game eager"), ("game plain".to_owned(), Verdict::Holds), fails("game third")]);
+    }
+
+    #[test]
+    fn numbers_of_another_protocol_decide_nothing() {
+        let runs = Runs::new();
+        for (seed, n) in [(0, 100), (1, 200)] {
+            runs.add(Sketch { seed, n, evals: &[("w1", &[0.1])], ..Sketch::default() });
+        }
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let answer = answer(&claim(json!({ "at-most": 1 })), &runs);
+        assert_eq!(answer.verdict, Verdict::Undecided);
+        assert!(answer.reason.ends_with("these differ: n (100, 200)"), "{}", answer.reason);
+    }
+
+    /// A whole experiment of three seeds.
+    const TOY: &str = r#"
+        name = "toy"
+        seeds = 3
+        architecture = { generator = { mlp = { hidden = [4] } }, discriminator = { mlp = { hidden = [4] } } }
+        loss = { adversarial = "non-saturating" }
+        optimizer = { generator = "adam", discriminator = "adam" }
+        schedule = { steps = 30, batch = 8 }
+        eval = { metrics = ["w1"] }
+        [data.gaussian]
+        [algorithm.gan.latent.normal]
+        dim = 1
+        [[claims]]
+        says = "The spread is right."
+        metric = "w1"
+        at-most = 0.1
+        paper = 0.08
+        [[claims]]
+        says = "No seed is lost."
+        metric = "w1"
+        at-most = 0.08
+        over = "every"
+        [[claims]]
+        says = "Most seeds are near."
+        metric = "w1"
+        at-most = 0.08
+        over = { share = 0.5 }
+        "#;
+
+    #[test]
+    fn a_file_finds_the_runs_that_it_asks_for() {
+        let runs = Runs::new();
+        runs.write("toy.toml", TOY);
+        let file = runs.path().join("toy.toml");
+        let ask = || verify(&subjects(std::slice::from_ref(&file), runs.path()).expect("reads"));
+        let reasons = |v: &Verification| v.experiments[0].claims.iter().map(|c| c.reason.clone()).collect::<Vec<_>>();
+        assert_eq!(reasons(&ask()), vec!["no run has begun"; 3]);
+
+        let plan = Plan::load(std::slice::from_ref(&file), &[], None).expect("a whole experiment").remove(0);
+        for (cell, value) in plan.cells.iter().zip([0.07, 0.075]) {
+            let seed = cell.experiment.seed;
+            let place = runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
+            std::fs::rename(place, runs.path().join("toy").join(&cell.run)).expect("renames");
+        }
+        // A run of an earlier version of the file, which would break the claim.
+        runs.add(Sketch { seed: 9, evals: &[("w1", &[7.0])], ..Sketch::default() });
+        assert_eq!(
+            reasons(&ask()),
+            [
+                "1 of 3 runs is not done (1 queued)",
+                "2 of 3 seeds satisfy it, 3 are needed; 1 of 3 runs is not done (1 queued)",
+                "2 of 3 seeds satisfy it, 2 are needed",
+            ]
+        );
+        assert!(ask().experiments[0].notes[0].starts_with("left out a run in "));
+    }
+
+    #[test]
+    fn an_answer_reads_well() {
+        let runs = Runs::new();
+        for (seed, value) in (0..).zip(SIX) {
+            runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
+        }
+        let document: toml::Table = toml::from_str(TOY).expect("is TOML");
+        let mut claims = claims(&document).expect("claims");
+        claims.push(claim(json!({ "at-most": 1, "where": { "loss.adversarial": "hinge" } })));
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let subject = Subject { experiment: "toy".to_owned(), claims, runs, notes: Vec::new() };
+        let verification = verify(&[subject]);
+        assert!(!verification.all_hold());
+        insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
+    }
+}

@@ -1,0 +1,223 @@
+//! What to do with each run, by what its directory says.
+
+use super::ScheduleError;
+use crate::record::{RecordError, RunDir, RunState, State, checkpoint};
+use std::path::{Path, PathBuf};
+
+/// A cell of a plan, as far as scheduling goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The run as it is written down first: names, id, seed, steps, what varies.
+    pub state: RunState,
+    /// The text of its `config.toml`.
+    pub config: String,
+    /// Runs with the same key can train together.
+    pub pack_key: String,
+    /// How many may.
+    pub pack_limit: usize,
+    /// Where its data files are looked for.
+    pub data_roots: Vec<PathBuf>,
+}
+
+/// Which runs that ended badly are to be tried again. They go on from their newest checkpoint, which comes to the same
+/// as beginning anew, sooner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// Those that failed.
+    pub failed: bool,
+    /// Those that diverged.
+    pub diverged: bool,
+}
+
+/// What becomes of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// It is new.
+    Start,
+    /// It was begun, or only written down.
+    Resume {
+        /// The step of its newest checkpoint; 0 where it has none.
+        step: u64,
+        /// The threads of its last sitting.
+        threads: Option<usize>,
+    },
+    /// Nothing: it is done.
+    Done,
+    /// Nothing: it ended badly, and trying again was not asked for.
+    Leave(State),
+    /// Nothing: another process has it.
+    Held(String),
+}
+
+impl Decision {
+    /// Whether the run has work left for this command.
+    pub fn is_work(&self) -> bool {
+        matches!(self, Self::Start | Self::Resume { .. })
+    }
+}
+
+/// Decides for each entry, by its directory under `out`. `id_of` resolves the text of a configuration to its id.
+///
+/// # Errors
+/// One for each directory that cannot be used.
+pub fn survey(
+    entries: &[Entry],
+    out: &Path,
+    retry: Retry,
+    id_of: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<Decision>, Vec<ScheduleError>> {
+    let mut decisions = Vec::with_capacity(entries.len());
+    let mut errors = Vec::new();
+    for entry in entries {
+        match decide(entry, &dir_of(entry, out), retry, id_of) {
+            Ok(decision) => decisions.push(decision),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(decisions) } else { Err(errors) }
+}
+
+/// The directory of an entry.
+pub fn dir_of(entry: &Entry, out: &Path) -> RunDir {
+    RunDir::at(out.join(&entry.state.experiment).join(&entry.state.run))
+}
+
+/// Makes the directories of what starts, and takes the bad ending back from what is tried again.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<(), RecordError> {
+    for (entry, decision) in entries.iter().zip(decisions) {
+        match decision {
+            Decision::Start => {
+                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config, &entry.state)?;
+            }
+            Decision::Resume { step, .. } => {
+                let dir = dir_of(entry, out);
+                let mut state = dir.stored_state()?;
+                if state.state.is_final() {
+                    state.state = if *step > 0 { State::Interrupted } else { State::Queued };
+                    state.reason = None;
+                    state.log_tail = None;
+                    dir.write_state(&state)?;
+                }
+            }
+            Decision::Done | Decision::Leave(_) | Decision::Held(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn decide(
+    entry: &Entry,
+    dir: &RunDir,
+    retry: Retry,
+    id_of: &dyn Fn(&str) -> Option<String>,
+) -> Result<Decision, ScheduleError> {
+    let state = match dir.state() {
+        Ok(state) => state,
+        Err(RecordError::NotARun { .. }) => return Ok(Decision::Start),
+        Err(error) => return Err(error.into()),
+    };
+    if state.id != entry.state.id {
+        return Err(ScheduleError::OtherRun {
+            path: dir.path.clone(),
+            found: state.id,
+            expected: entry.state.id.clone(),
+        });
+    }
+    match state.state {
+        State::Running => return Ok(Decision::Held(dir.holder().unwrap_or_else(|| "another process".to_owned()))),
+        State::Done => return Ok(Decision::Done),
+        State::Failed if !retry.failed => return Ok(Decision::Leave(State::Failed)),
+        State::Diverged if !retry.diverged => return Ok(Decision::Leave(State::Diverged)),
+        State::Queued | State::Interrupted | State::Failed | State::Diverged => {}
+    }
+    // Remarks and the like may differ without changing the run; what trains is what the file in the directory says.
+    let config = dir.config_text()?;
+    if config != entry.config && id_of(&config).as_deref() != Some(&entry.state.id) {
+        return Err(ScheduleError::ChangedConfig { path: dir.config() });
+    }
+    let step = checkpoint::steps(&dir.checkpoints()).last().copied().unwrap_or(0);
+    Ok(Decision::Resume { step, threads: state.threads.filter(|_| step > 0) })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::base::file;
+
+    pub(in crate::schedule) fn entry(run: &str, pack_key: &str) -> Entry {
+        Entry {
+            state: RunState::queued("toy", run, &format!("id-{run}"), 0, 100, Vec::new()),
+            config: format!("# {run}\n"),
+            pack_key: pack_key.to_owned(),
+            pack_limit: 64,
+            data_roots: Vec::new(),
+        }
+    }
+
+    pub(in crate::schedule) fn written(entry: &Entry, out: &Path, state: State) -> RunDir {
+        let mut first = entry.state.clone();
+        first.state = state;
+        RunDir::create(out, &first.experiment, &first.run, &entry.config, &first).unwrap()
+    }
+
+    fn no_id(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn each_state_leads_to_its_decision() {
+        let out = tempfile::tempdir().unwrap();
+        let states = [State::Queued, State::Running, State::Interrupted, State::Done, State::Failed, State::Diverged];
+        let mut entries = vec![entry("new", "k")];
+        for state in states {
+            entries.push(entry(state.word(), "k"));
+            written(&entries[entries.len() - 1], out.path(), state);
+        }
+        let resume = Decision::Resume { step: 0, threads: None };
+        let decisions = survey(&entries, out.path(), Retry::default(), &no_id).unwrap();
+        let expected = [
+            Decision::Start,
+            resume.clone(),
+            resume.clone(), // It says that it is running and nobody holds it.
+            resume.clone(),
+            Decision::Done,
+            Decision::Leave(State::Failed),
+            Decision::Leave(State::Diverged),
+        ];
+        assert_eq!(decisions, expected);
+        let retry = Retry { failed: true, diverged: false };
+        let decisions = survey(&entries, out.path(), retry, &no_id).unwrap();
+        assert_eq!(decisions[5], resume);
+        prepare(&entries, &decisions, out.path()).unwrap();
+        let state = |place: usize| dir_of(&entries[place], out.path()).stored_state().unwrap().state;
+        assert_eq!([0, 4, 5, 6].map(state), [State::Queued, State::Done, State::Queued, State::Diverged]);
+        let _lock = dir_of(&entries[2], out.path()).lock().unwrap();
+        let decisions = survey(&entries, out.path(), Retry::default(), &no_id).unwrap();
+        assert!(matches!(&decisions[2], Decision::Held(who) if who.starts_with("process ")), "{decisions:?}");
+    }
+
+    #[test]
+    fn directories_of_another_configuration_or_version_are_refused_all_at_once() {
+        let out = tempfile::tempdir().unwrap();
+        let entries = [entry("a", "k"), entry("b", "k"), entry("c", "k"), entry("d", "k")];
+        let mut other = entries[0].clone();
+        other.state.id = "other".to_owned();
+        written(&other, out.path(), State::Queued);
+        let newer = written(&entries[1], out.path(), State::Done);
+        file::write_atomic(&newer.json(), b"{\"version\": 99}").unwrap();
+        let changed = written(&entries[2], out.path(), State::Interrupted);
+        file::write_atomic(&changed.config(), b"# changed by hand").unwrap();
+        let errors = survey(&entries, out.path(), Retry::default(), &no_id).unwrap_err();
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(text.len(), 3);
+        assert!(text[0].contains("its id is other and not id-a"), "{text:?}");
+        assert!(text[1].contains("format version 99"), "{text:?}");
+        assert!(text[2].contains("config.toml was changed since the run began"), "{text:?}");
+        // A text that resolves to the same id is the same run.
+        let same = |_: &str| Some("id-c".to_owned());
+        assert!(survey(&entries[2..], out.path(), Retry::default(), &same).is_ok());
+    }
+}

@@ -1,0 +1,174 @@
+//! The runs of a pack and one step of them: drawing, freezing, differentiating, stepping, counting.
+
+use super::spec::{OrderKind, ScheduleSpec};
+use crate::base::host;
+use crate::data::Source;
+use crate::objective::{Batch, Cadence, Cx, Objective, RealDraw, Turn};
+use crate::player::{Named, Player};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tch::{Device, Tensor};
+
+/// The most repetitions of one turn in a step; they share the clock of the random streams with the steps.
+pub const MOST_REPEATS: u64 = 1 << 10;
+
+/// Runs that train together. Whatever has one entry a run is in one order.
+pub struct Pack<O> {
+    /// The mathematics.
+    pub objective: O,
+    /// The players, in the objective's order.
+    pub players: Vec<Player>,
+    /// Where each run's examples come from.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// The seed of each run.
+    pub seeds: Vec<u64>,
+    /// How long, and who moves how often.
+    pub schedule: ScheduleSpec,
+    /// Where tensors live.
+    pub device: Device,
+    /// Steps done.
+    pub step: u64,
+    /// Batches of real examples drawn.
+    pub draws: u64,
+}
+
+/// What a step leaves.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Scalars `[R]`, the last of each name in the step, where they were asked for.
+    pub scalars: Vec<(&'static str, Vec<f32>)>,
+    /// Runs with a loss that is not finite, and which loss.
+    pub diverged: Vec<(usize, String)>,
+}
+
+impl<O: Objective> Pack<O> {
+    /// One step of every run. Losses are looked at in every step on the CPU, where that costs nothing, and otherwise in
+    /// those that record, where the device is waited for anyway.
+    pub fn step(&mut self, recording: bool) -> Outcome {
+        let turns = self.objective.turns();
+        let together = self.schedule.order == OrderKind::Simultaneous;
+        let mut outcome = Outcome::default();
+        let mut scalars = Vec::new();
+        let mut last = None;
+        let mut waiting = Vec::new();
+        for (place, turn) in turns.iter().enumerate() {
+            let repeats = match turn.cadence {
+                Cadence::Critic => self.schedule.critic_steps.at(self.step),
+                Cadence::Generator => self.schedule.generator_steps,
+            };
+            for repeat in 0..u64::from(repeats) {
+                let batch = match (turn.real, last.take()) {
+                    (RealDraw::Last, Some(batch)) => batch,
+                    _ => self.draw(),
+                };
+                let clock = self.step * MOST_REPEATS + repeat;
+                // Players that move at the same time see the same draws.
+                let index = if together { 0 } else { place as u32 };
+                let loss = self.loss(turn, &batch, index, clock, recording, &mut scalars);
+                last = Some(batch);
+                if recording || self.device == Device::Cpu {
+                    let losses = host::numbers(&loss);
+                    let name = self.players[turn.moves].name();
+                    let bad = losses.iter().enumerate().filter(|(_, v)| !v.is_finite());
+                    for (run, value) in bad {
+                        if outcome.diverged.iter().all(|(r, _)| *r != run) {
+                            outcome.diverged.push((run, format!("the loss of the {name} is {value}")));
+                        }
+                    }
+                }
+                let gradients = self.players[turn.moves].gradients(&loss);
+                if together {
+                    waiting.push((turn.moves, gradients));
+                } else {
+                    self.players[turn.moves].update(&gradients, self.step, self.schedule.steps);
+                }
+            }
+        }
+        for (player, gradients) in waiting {
+            self.players[player].update(&gradients, self.step, self.schedule.steps);
+        }
+        self.step += 1;
+        for name in self.objective.scalars() {
+            if let Some((_, value)) = scalars.iter().rev().find(|(n, _)| *n == name) {
+                outcome.scalars.push((name, host::numbers(value)));
+            }
+        }
+        outcome
+    }
+
+    fn loss(
+        &mut self,
+        turn: &Turn<O::Phase>,
+        batch: &Batch,
+        index: u32,
+        clock: u64,
+        recording: bool,
+        scalars: &mut Vec<(&'static str, Tensor)>,
+    ) -> Tensor {
+        let mut cx = Cx {
+            players: &self.players,
+            moves: turn.moves,
+            seeds: &self.seeds,
+            turn: index,
+            clock,
+            device: self.device,
+            recording,
+            scalars,
+        };
+        self.objective.loss(turn.phase, batch, &mut cx)
+    }
+
+    /// The next batch of real examples of every run.
+    fn draw(&mut self) -> Batch {
+        let (runs, n) = (self.sources.len(), self.schedule.batch as usize);
+        let info = self.sources[0].info();
+        let row: usize = info.shape.iter().product();
+        let labeled = info.classes > 0;
+        let mut x = vec![0.0; runs * n * row];
+        let mut labels = vec![0i64; runs * n];
+        let places = x.chunks_exact_mut((n * row).max(1)).zip(labels.chunks_exact_mut(n.max(1)));
+        for ((x, labels), (source, &seed)) in places.zip(self.sources.iter().zip(&self.seeds)) {
+            source.draw(seed, self.draws, x, labels);
+        }
+        self.draws += 1;
+        let shape: Vec<i64> = [runs, n].iter().chain(&info.shape).map(|&d| d as i64).collect();
+        Batch {
+            x: host::tensor(&x, &shape, self.device),
+            labels: labeled
+                .then(|| Tensor::from_slice(&labels).view([runs as i64, n as i64]).to_device(self.device)),
+        }
+    }
+
+    /// Keeps the runs at these places and lets the others go, undisturbed.
+    pub fn keep(&mut self, runs: &[usize]) {
+        self.objective.keep(runs);
+        self.players.iter_mut().for_each(|p| p.keep(runs));
+        self.sources = runs.iter().map(|&r| self.sources[r].clone()).collect();
+        self.seeds = runs.iter().map(|&r| self.seeds[r]).collect();
+    }
+
+    /// All tensors that one run goes on from.
+    pub fn tensors(&self, run: usize) -> Vec<Named> {
+        self.players.iter().flat_map(|p| p.state(run)).collect()
+    }
+
+    /// The counters that a run goes on from; equal for all runs of a pack.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let own = [("step".to_owned(), self.step), ("draws".to_owned(), self.draws)];
+        let players = self.players.iter().map(|p| (format!("{}.updates", p.name()), p.updates));
+        own.into_iter().chain(players).collect()
+    }
+
+    /// Takes over the counters of a checkpoint.
+    ///
+    /// # Errors
+    /// A sentence that names the counter that is missing.
+    pub fn set_counters(&mut self, counters: &BTreeMap<String, u64>) -> Result<(), String> {
+        let get = |name: &str| counters.get(name).copied().ok_or_else(|| format!("it has no counter `{name}`"));
+        (self.step, self.draws) = (get("step")?, get("draws")?);
+        for player in &mut self.players {
+            player.updates = get(&format!("{}.updates", player.name()))?;
+        }
+        Ok(())
+    }
+}
