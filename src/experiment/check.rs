@@ -123,7 +123,6 @@ fn schedule(e: &Experiment, wrong: &mut Vec<Problem>) {
         &[
             ("schedule.steps", schedule.steps),
             ("schedule.batch", u64::from(schedule.batch)),
-            ("schedule.generator-steps", u64::from(schedule.generator_steps)),
             ("schedule.critic-steps", u64::from(critic.each)),
         ],
     );

@@ -351,8 +351,17 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         if self.settings.output.animation.is_some() {
             for desk in &self.seats {
                 let (frames, out) = (desk.seat.dir.frames(), desk.seat.dir.animation());
-                if let Err(error) = picture::assemble(&frames, &out, FRAME_MS) {
-                    failed.push((desk.seat.place, RecordError::Corrupt { path: frames, reason: error.to_string() }));
+                // A worker that was killed after this has already put them together.
+                if !frames.exists() {
+                    continue;
+                }
+                let made = picture::assemble(&frames, &out, FRAME_MS)
+                    .map_err(|e| RecordError::Corrupt { path: frames.clone(), reason: e.to_string() });
+                let made = made.and_then(|_| {
+                    std::fs::remove_dir_all(&frames).map_err(|e| FileError::at("cannot remove", &frames)(e).into())
+                });
+                if let Err(error) = made {
+                    failed.push((desk.seat.place, error));
                 }
             }
         }
