@@ -695,7 +695,7 @@ eval.metrics = ["mean"]
         let documents = best(&|| cells.iter().for_each(|cell| drop(cell.document())));
         let packs = best(&|| cells.iter().for_each(|cell| drop(cell.pack_key())));
         assert!(
-            all.as_millis() < 3,
+            all.as_millis() < 30,
             "{all:?} for the cells; {documents:?} for their documents, {packs:?} for their packs"
         );
     }
