@@ -12,13 +12,14 @@ use std::path::PathBuf;
     after_help = "\
 Examples:
   gantlet init first && gantlet run first.toml       a file to start from, and its runs
-  gantlet plan experiments/wgan/lines.toml           the grid, its networks and packs, before anything runs
+  gantlet plan first.toml                            grid, networks and packs, before anything runs
   gantlet run first.toml --set schedule.steps=200    one setting changed for all cells
   gantlet compare runs/first --by loss.adversarial   a row a loss, over seeds
   gantlet verify first.toml                          whether the claims hold
 
-Exit codes: 0 all well, 1 unexpected, 2 wrong command line, 3 wrong experiment, 4 data missing or corrupt,
-5 some runs failed, 6 a run diverged, 7 a claim does not hold, 130 interrupted.",
+Exit codes:
+  0 all well   1 unexpected   2 wrong command line   3 wrong experiment   4 data missing or corrupt
+  5 some runs failed   6 a run diverged   7 a claim does not hold   130 interrupted",
     disable_help_subcommand = true,
     max_term_width = 110
 )]

@@ -156,15 +156,11 @@ fn summary(
             text.push_str(&format!("  | {line}\n"));
         }
     }
-    let work = if trained == 0 {
-        "nothing was left to do".to_owned()
-    } else {
-        format!("{} trained", words::plural(trained, "run"))
-    };
+    let work = if trained == 0 { "nothing was left to do".to_owned() } else { format!("{trained} worked on") };
     let folders: BTreeSet<String> =
         entries.iter().map(|entry| out.join(&entry.state.experiment).display().to_string()).collect();
     let folders: Vec<String> = folders.into_iter().collect();
-    text.push_str(&format!("\n{} ({work} in {}), in {}\n", counts.join(", "), words::span(took), folders.join(", ")));
+    text.push_str(&format!("\n{} ({work}, {}) in {}\n", counts.join(", "), words::span(took), folders.join(", ")));
     if outcome.interrupted {
         text.push_str("interrupted: the same command goes on from here\n");
     }

@@ -382,21 +382,25 @@ fn key_step(path: &[Key], node: &Node) -> Step {
     Step { text: node.spelled(), sets: vec![(path.to_vec(), node.clone())], place: node.place, json: node.to_json() }
 }
 
-/// A value of a free name: `{ label = …, set = { … } }`; `None` where it looks like something else.
+/// A value of a free name: `{ label = …, set = { … } }`, or a label alone for the document as it is; `None` where it
+/// looks like something else.
 fn free_step(node: &Node) -> Result<Step, Option<Mistake>> {
-    let (Some(label), Some(set)) = (node.get("label"), node.get("set")) else { return Err(None) };
+    let Some(label) = node.get("label") else { return Err(None) };
     let Some(text) = label.str().filter(|text| !text.is_empty()) else {
         return Err(Some(Mistake::at(label.place, format!("expected a text in quotes, got {}", label.described()))));
-    };
-    let Some(table) = set.table() else {
-        return Err(Some(Mistake::at(set.place, format!("expected a table of keys to set, got {}", set.described()))));
     };
     if let Some((key, _)) = node.table().into_iter().flatten().find(|(k, _)| !["label", "set"].contains(&&*k.name)) {
         return Err(Some(Mistake::at(key.place, format!("unknown key `{}` beside `label` and `set`", key.name))));
     }
     let mut sets = Vec::new();
-    for (key, value) in table {
-        flatten(parts(key), value, &mut sets);
+    if let Some(set) = node.get("set") {
+        let Some(table) = set.table() else {
+            let message = format!("expected a table of keys to set, got {}", set.described());
+            return Err(Some(Mistake::at(set.place, message)));
+        };
+        for (key, value) in table {
+            flatten(parts(key), value, &mut sets);
+        }
     }
     Ok(Step { text: text.to_owned(), sets, place: node.place, json: Json::from(text) })
 }

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod schema;
 pub mod spec;
 pub mod starter;
+pub mod text;
 
 pub use check::{CellFacts, DeepCheck, NetworkRow, NetworkTable, Problem};
 pub use diagnostic::{Diagnostic, Diagnostics, Style};

@@ -4,6 +4,7 @@
 
 use super::diagnostic::{Mistake, Place, SourceId, listed, nearest};
 use super::schema::Grammar;
+use super::text::{inline_text, toml_text};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
@@ -210,11 +211,7 @@ impl Node {
     pub fn spelled(&self) -> String {
         match self.str() {
             Some(text) => text.to_owned(),
-            None => {
-                let mut text = String::new();
-                write_inline(&mut text, self);
-                text
-            }
+            None => inline_text(self),
         }
     }
 
@@ -233,81 +230,10 @@ impl Node {
         }
     }
 
-    /// Values that were never written anywhere; null stands for a key that is not there.
-    pub fn from_json(json: &serde_json::Value) -> Option<Self> {
-        use serde_json::Value as Json;
-        let value = match json {
-            Json::Null => return None,
-            Json::Bool(value) => Value::Boolean(*value),
-            Json::Number(number) => match number.as_i64() {
-                Some(value) => Value::Integer(value, value.to_string().into()),
-                None => {
-                    let value = number.as_f64().unwrap_or(f64::NAN);
-                    Value::Float(value, format!("{value:?}").into())
-                }
-            },
-            Json::String(text) => Value::String(text.as_str().into()),
-            Json::Array(items) => Value::Array(Arc::new(items.iter().filter_map(Self::from_json).collect())),
-            Json::Object(entries) => Value::Table(Arc::new(
-                entries
-                    .iter()
-                    .filter_map(|(name, json)| {
-                        Some((Key::new(name.as_str(), Place::default()), Self::from_json(json)?))
-                    })
-                    .collect(),
-            )),
-        };
-        Some(Self { value, place: Place::default() })
-    }
-
     /// The whole document as TOML text: plain keys first, then a section a table, lists of tables as `[[…]]` at the end.
     pub fn to_toml(&self) -> String {
-        let mut text = String::new();
-        let mut sections = Vec::new();
-        for (key, node) in self.table().into_iter().flatten() {
-            if node.table().is_some() || is_table_list(node) {
-                sections.push((key, node));
-            } else {
-                write_entry(&mut text, key, node);
-            }
-        }
-        // Lists of tables last: a section after them would belong to their last item.
-        sections.sort_by_key(|(_, node)| is_table_list(node));
-        for (key, node) in sections {
-            let mut name = String::new();
-            write_key(&mut name, &key.name);
-            match &node.value {
-                Value::Array(items) => {
-                    for item in items.iter() {
-                        text.push_str(&format!("\n[[{name}]]\n"));
-                        for (key, node) in item.table().into_iter().flatten() {
-                            write_entry(&mut text, key, node);
-                        }
-                    }
-                }
-                _ => {
-                    let mut node = node;
-                    // A choice: `[data.gaussian]`.
-                    if let Some([(tag, content)]) = node.table().map(Vec::as_slice)
-                        && content.table().is_some()
-                    {
-                        name.push('.');
-                        write_key(&mut name, &tag.name);
-                        node = content;
-                    }
-                    text.push_str(&format!("\n[{name}]\n"));
-                    for (key, node) in node.table().into_iter().flatten() {
-                        write_entry(&mut text, key, node);
-                    }
-                }
-            }
-        }
-        text
+        toml_text(self)
     }
-}
-
-fn is_table_list(node: &Node) -> bool {
-    node.array().is_some_and(|items| !items.is_empty() && items.iter().all(|item| item.table().is_some()))
 }
 
 fn syntax(error: &toml::de::Error, source: SourceId) -> Mistake {
@@ -525,115 +451,6 @@ fn no_such_kind(
     Err(Mistake::at(key.place, format!("`{place}` has no kind `{}`", key.name)).with_help(help))
 }
 
-fn write_key(text: &mut String, name: &str) {
-    if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        text.push_str(name);
-    } else {
-        write_text(text, name);
-    }
-}
-
-fn write_text(text: &mut String, value: &str) {
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\t' => text.push_str("\\t"),
-            '\r' => text.push_str("\\r"),
-            c if c.is_control() => text.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-}
-
-fn write_inline(text: &mut String, node: &Node) {
-    match &node.value {
-        Value::String(value) => write_text(text, value),
-        Value::Integer(_, spelled) | Value::Float(_, spelled) => text.push_str(spelled),
-        Value::Boolean(value) => text.push_str(if *value { "true" } else { "false" }),
-        Value::Array(items) => {
-            text.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    text.push_str(", ");
-                }
-                write_inline(text, item);
-            }
-            text.push(']');
-        }
-        Value::Table(table) if table.is_empty() => text.push_str("{}"),
-        Value::Table(table) => {
-            text.push_str("{ ");
-            for (i, (key, node)) in table.iter().enumerate() {
-                if i > 0 {
-                    text.push_str(", ");
-                }
-                write_key(text, &key.name);
-                text.push_str(" = ");
-                write_inline(text, node);
-            }
-            text.push_str(" }");
-        }
-    }
-}
-
-const WIDTH: usize = 110;
-
-fn write_entry(text: &mut String, key: &Key, node: &Node) {
-    let start = text.len();
-    write_key(text, &key.name);
-    text.push_str(" = ");
-    let head = text.len();
-    write_inline(text, node);
-    if text.len() - start > WIDTH {
-        text.truncate(head);
-        write_broken(text, node, 0);
-    }
-    text.push('\n');
-}
-
-/// A value over several lines: lists break, inline tables may not, but lists within them may.
-fn write_broken(text: &mut String, node: &Node, indent: usize) {
-    match &node.value {
-        Value::Array(items) => {
-            text.push_str("[\n");
-            for item in items.iter() {
-                text.push_str(&" ".repeat(indent + 4));
-                let start = text.len();
-                write_inline(text, item);
-                if text.len() - start + indent > WIDTH {
-                    text.truncate(start);
-                    write_broken(text, item, indent + 4);
-                }
-                text.push_str(",\n");
-            }
-            text.push_str(&" ".repeat(indent));
-            text.push(']');
-        }
-        Value::Table(table) if !table.is_empty() => {
-            text.push_str("{ ");
-            for (i, (key, node)) in table.iter().enumerate() {
-                if i > 0 {
-                    text.push_str(", ");
-                }
-                write_key(text, &key.name);
-                text.push_str(" = ");
-                let start = text.len();
-                write_inline(text, node);
-                if text.len() - start > WIDTH / 2 {
-                    text.truncate(start);
-                    write_broken(text, node, indent);
-                }
-            }
-            text.push_str(" }");
-        }
-        _ => write_inline(text, node),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -748,8 +565,10 @@ mod tests {
         #[test]
         fn what_is_printed_parses_to_the_same(entries in prop::collection::btree_map("[a-z.]{1,6}", values(), 0..5)) {
             let mut json = serde_json::Value::Object(entries.into_iter().collect());
-            let text = Node::from_json(&json).expect("a table").to_toml();
-            let mut back = Node::parse(&text, SourceId(0)).map_err(|m| TestCaseError::fail(format!("{}\n{text}", m.message)))?.to_json();
+            let text = toml_text(&json);
+            let node = Node::parse(&text, SourceId(0)).map_err(|m| TestCaseError::fail(format!("{}\n{text}", m.message)))?;
+            prop_assert_eq!(&node.to_toml(), &text);
+            let mut back = node.to_json();
             json.sort_all_objects();
             back.sort_all_objects();
             prop_assert_eq!(back, json, "{}", text);

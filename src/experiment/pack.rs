@@ -3,33 +3,45 @@
 use super::spec::Experiment;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 /// The numbers that only enter arithmetic, by dotted key; `*` is any one part, `**` at the end everything below.
 ///
 /// Only numbers are masked, wherever a pattern leads: never a switch, a kind, a size or whether a key is there.
-pub const MASKED: [&str; 26] = [
+pub const MASKED: &[&str] = &[
     "seed",
+    // Each run draws its own examples on the host.
     "data.gaussian.mean",
+    "data.gaussian.mean.*",
     "data.gaussian.std",
+    "data.gaussian.std.*",
+    "data.ring.radius",
+    "data.ring.std",
+    "data.ring.scale",
+    "data.grid.spacing",
+    "data.grid.std",
+    "data.grid.scale",
+    "data.mixture.centers.*.*",
+    "data.mixture.std",
+    "data.mixture.weights.*",
+    "data.swiss-roll.noise",
+    "data.swiss-roll.scale",
+    "data.two-moons.noise",
+    "data.parallel-lines.offset",
+    "data.uniform.low",
+    "data.uniform.high",
     "algorithm.gan.ema.decay",
     "loss.weight-clip",
     "loss.label-smoothing",
     "loss.feature-matching.weight",
     "loss.historical-averaging.weight",
-    "loss.auxiliary.real",
-    "loss.auxiliary.fake",
-    "loss.auxiliary.generator",
-    "loss.adversarial.least-squares.real",
-    "loss.adversarial.least-squares.fake",
-    "loss.adversarial.least-squares.target",
+    "loss.auxiliary.*",
     "loss.penalties.*.*.weight",
-    "loss.penalties.*.dragan.c",
     "optimizer.*.*.lr",
     "optimizer.*.*.betas.*",
     "optimizer.*.*.eps",
     "optimizer.*.*.alpha",
     "optimizer.*.*.weight-decay",
-    "optimizer.*.*.momentum",
     "optimizer.*.*.momentum.**",
     "optimizer.*.*.schedule.**",
     "optimizer.*.*.warm-up",
@@ -38,52 +50,43 @@ pub const MASKED: [&str; 26] = [
 
 /// The key of a cell's pack: cells with the same key may train together.
 pub fn pack_key(experiment: &Experiment) -> String {
-    let mut json = serde_json::to_value(experiment).expect("a spec is made of numbers, texts, lists and tables");
-    for key in ["name", "paper", "about"] {
-        json.as_object_mut().expect("a cell is a table").remove(key);
+    key_of(&serde_json::to_value(experiment).expect("a spec is made of numbers, texts, lists and tables"))
+}
+
+/// The pack's key of a resolved cell.
+pub(super) fn key_of(cell: &Value) -> String {
+    static PATTERNS: OnceLock<Vec<Vec<&str>>> = OnceLock::new();
+    let patterns = PATTERNS.get_or_init(|| MASKED.iter().map(|pattern| pattern.split('.').collect()).collect());
+    let patterns: Vec<&[&str]> = patterns.iter().map(Vec::as_slice).collect();
+    let mut text = String::with_capacity(2048);
+    for (name, value) in cell.as_object().into_iter().flatten() {
+        if !["name", "paper", "about"].contains(&name.as_str()) {
+            text.push_str(name);
+            text.push('=');
+            write(value, &mut text, &below(&patterns, name));
+            text.push('\n');
+        }
     }
-    mask(&mut json, &mut Vec::new());
-    let mut text = String::new();
-    canonical(&json, &mut text);
     blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
-fn mask(json: &mut Value, path: &mut Vec<String>) {
-    match json {
-        Value::Object(table) => {
-            for (name, inner) in table.iter_mut() {
-                path.push(name.clone());
-                mask(inner, path);
-                path.pop();
-            }
-        }
-        Value::Array(items) => {
-            for (i, inner) in items.iter_mut().enumerate() {
-                path.push(i.to_string());
-                mask(inner, path);
-                path.pop();
-            }
-        }
-        Value::Number(_) if MASKED.iter().any(|pattern| leads_to(pattern, path)) => *json = Value::from("number"),
-        _ => {}
-    }
-}
-
-fn leads_to(pattern: &str, path: &[String]) -> bool {
-    let mut parts = pattern.split('.');
-    for name in path {
-        match parts.next() {
-            Some("**") => return true,
-            Some("*") => {}
-            Some(part) if part == name => {}
-            _ => return false,
-        }
-    }
-    parts.next().is_none()
+/// What is left of the patterns that lead through a key.
+fn below<'a>(patterns: &[&'a [&'a str]], name: &str) -> Vec<&'a [&'a str]> {
+    let step = |pattern: &&'a [&'a str]| match pattern {
+        ["**", ..] => Some(*pattern),
+        [part, rest @ ..] if *part == "*" || *part == name => Some(rest),
+        _ => None,
+    };
+    patterns.iter().filter_map(step).collect()
 }
 
 /// A text that is the same for the same values: keys in order, keys without a value left out.
 pub(super) fn canonical(json: &Value, text: &mut String) {
+    write(json, text, &[]);
+}
+
+/// The canonical text, with numbers masked where a pattern ends.
+fn write(json: &Value, text: &mut String, patterns: &[&[&str]]) {
     match json {
         Value::Object(table) => {
             let mut entries: Vec<_> = table.iter().filter(|(_, value)| !value.is_null()).collect();
@@ -92,19 +95,21 @@ pub(super) fn canonical(json: &Value, text: &mut String) {
             for (name, value) in entries {
                 text.push_str(name);
                 text.push(':');
-                canonical(value, text);
+                write(value, text, &below(patterns, name));
                 text.push(',');
             }
             text.push('}');
         }
         Value::Array(items) => {
             text.push('[');
-            for item in items {
-                canonical(item, text);
+            for (i, item) in items.iter().enumerate() {
+                let inner = if patterns.is_empty() { Vec::new() } else { below(patterns, &i.to_string()) };
+                write(item, text, &inner);
                 text.push(',');
             }
             text.push(']');
         }
+        Value::Number(_) if patterns.iter().any(|pattern| matches!(pattern, [] | ["**"])) => text.push_str("number"),
         Value::String(value) => write!(text, "{value:?}").expect("a text takes everything"),
         other => write!(text, "{other}").expect("a text takes everything"),
     }
@@ -112,17 +117,14 @@ pub(super) fn canonical(json: &Value, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::plan;
+    use super::super::plan::tests::{TOY, plan};
     use super::*;
 
     /// The keys of the packs of a file's cells.
     fn keys(text: &str) -> Vec<String> {
-        plan(&format!("{}{text}", super::super::plan::tests::TOY))
-            .expect("a plan")
-            .cells
-            .iter()
-            .map(|c| pack_key(&c.experiment))
-            .collect()
+        let cells = plan(&format!("{TOY}{text}")).expect("a plan").cells;
+        assert!(cells.iter().all(|cell| cell.pack_key() == pack_key(&cell.experiment)));
+        cells.iter().map(super::super::Cell::pack_key).collect()
     }
 
     #[test]
@@ -134,6 +136,7 @@ mod tests {
             "\"loss.label-smoothing\" = [1.0, 0.9]",
             "\"loss.penalties\" = [[{ r1 = { weight = 1 } }], [{ r1 = { weight = 10 } }]]",
             "\"data.gaussian.mean\" = [1, 4]",
+            "\"data.ring.std\" = [0.1, 0.2]",
             "\"optimizer.discriminator.adam.schedule\" = [{ linear = { to = 0.1 } }, \"linear\"]",
         ] {
             let keys = keys(&format!("seeds = 2\n[grid]\n{axis}"));
@@ -147,6 +150,9 @@ mod tests {
         for axis in [
             "\"schedule.batch\" = [8, 16]",
             "\"schedule.steps\" = [8, 16]",
+            "\"data.ring.modes\" = [8, 16]",
+            "\"loss.adversarial.least-squares.real\" = [1.0, 0.9]",
+            "\"loss.penalties\" = [[{ dragan = { c = 1 } }], [\"dragan\"]]",
             "\"loss.adversarial\" = [\"vanilla\", \"hinge\"]",
             "\"architecture.generator.mlp.hidden\" = [[4], [8]]",
             "\"loss.penalties\" = [[], [{ r1 = { weight = 1 } }]]",

@@ -9,8 +9,8 @@ use super::{Device, ScheduleError};
 use crate::base::file::FileError;
 use crate::record::event::{Event, Job, WorkerExit};
 use crate::record::{RecordError, RunDir, RunState, State};
-use crate::ui::Watch;
 use crate::ui::progress::Progress;
+use crate::ui::{Watch, words};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -319,6 +319,11 @@ impl Engine<'_, '_> {
         }
         let refusal = active.refusal.take();
         let told_to_stop = self.stopping || exit == Some(WorkerExit::Interrupted);
+        let blocked = matches!(exit, Some(WorkerExit::Data | WorkerExit::Disk));
+        if !unfinished.is_empty() && !told_to_stop && !blocked && !active.pack.alone {
+            let runs = words::plural(unfinished.len(), "run");
+            self.watch.say(&format!("{}: {runs} of its pack go on, each alone", ending.in_words()));
+        }
         for (run, state) in unfinished {
             let written = if let Some(exit @ (WorkerExit::Data | WorkerExit::Disk)) = exit {
                 let (message, help) = refusal.clone().unwrap_or_else(|| (ending.in_words(), None));

@@ -1,0 +1,180 @@
+//! The command as its users see it: words, exit codes, and what it leaves.
+
+use assert_cmd::Command;
+use std::path::Path;
+use std::process::Output;
+
+/// A folder with an experiment in it.
+struct Workplace(tempfile::TempDir);
+
+/// An experiment that trains in an instant.
+const TOY: &str = r#"
+name  = "toy"
+seeds = 2
+
+[data.gaussian]
+mean = 4.0
+
+[algorithm.gan]
+latent = { uniform = { dim = 1 } }
+
+[architecture]
+generator     = { mlp = { hidden = [4] } }
+discriminator = { mlp = { hidden = [4] } }
+
+[loss]
+adversarial = "non-saturating"
+
+[optimizer]
+generator     = { adam = { lr = 1e-3 } }
+discriminator = { adam = { lr = 1e-3 } }
+
+[schedule]
+steps = 20
+batch = 8
+
+[eval]
+samples = 100
+metrics = ["w1"]
+
+[grid]
+"loss.adversarial" = ["non-saturating", "hinge"]
+
+[[claims]]
+says    = "A generator that hardly moved is far away."
+metric  = "w1"
+at-most = 0.001
+"#;
+
+impl Workplace {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        place.write("toy.toml", TOY);
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::cargo_bin("gantlet").unwrap();
+        command.current_dir(self.path()).env_remove("GANTLET_DATA").env("XDG_DATA_HOME", self.path().join("user"));
+        command.args(args).output().unwrap()
+    }
+
+    /// The exit code with both outputs, the folder's path taken out.
+    fn said(&self, args: &[&str]) -> (i32, String, String) {
+        let output = self.run(args);
+        let text = |bytes: &[u8]| {
+            String::from_utf8(bytes.to_vec()).unwrap().replace(&self.path().display().to_string(), "[here]")
+        };
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+}
+
+#[test]
+fn words_of_commands_that_need_no_run() {
+    trycmd::TestCases::new().case("tests/cli/*.trycmd").env("XDG_DATA_HOME", "/nonexistent");
+}
+
+#[test]
+fn the_command_does_not_load_libtorch() {
+    let mut command = Command::cargo_bin("gantlet").unwrap();
+    // The loader answers instead of the program: with the libraries that it would load.
+    let output = command.env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap();
+    let libraries = String::from_utf8(output.stdout).unwrap();
+    assert!(libraries.contains("libc.so"), "{libraries}");
+    assert!(!libraries.contains("torch"), "{libraries}");
+}
+
+#[test]
+fn a_grid_runs_once_is_continued_where_it_is_widened_and_answers_its_claims() {
+    let place = Workplace::new();
+    let (code, out, err) = place.said(&["run", "toy.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("4 done (4 worked on"), "{out}");
+    assert!(err.contains("start  adversarial-non-saturating.seed-0."), "{err}");
+    for file in ["toy/experiment.toml", "toy/grid.csv"] {
+        assert!(place.path().join("runs").join(file).is_file(), "{file}");
+    }
+    let (code, out, err) = place.said(&["run", "toy.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("4 done (nothing was left to do"), "{out}");
+    let (code, out, _) = place.said(&["run", "toy.toml", "--set", "seeds=3"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("6 done (2 worked on"), "{out}");
+    let (code, out, _) = place.said(&["verify", "toy.toml"]);
+    assert_eq!(code, 7, "{out}");
+    assert_eq!(place.said(&["compare", "runs/toy"]).0, 0);
+
+    let (code, out, _) = place.said(&["ls", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, listed["version"].as_u64(), listed["runs"].as_array().unwrap().len()), (0, Some(1), 6));
+    let path = listed["runs"][0]["path"].as_str().unwrap();
+    let (code, out, _) = place.said(&["show", path, "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, shown["run"]["state"].as_str(), shown["run"]["step"].as_u64()), (0, Some("done"), Some(20)));
+    assert!(shown["run"]["metrics"]["w1"]["last"]["value"].is_number(), "{out}");
+
+    // The configuration of a run is an experiment of that one run, here and elsewhere.
+    let config = format!("{path}/config.toml");
+    let (code, out, _) = place.said(&["run", &config]);
+    assert_eq!(code, 0);
+    assert!(out.contains("1 done (nothing was left to do"), "{out}");
+    let (code, out, err) = place.said(&["run", &config, "--out", "again"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let again = path.replacen("runs", "again", 1);
+    for file in ["config.toml", "metrics.csv", "eval.csv", "checkpoints/00000020.safetensors"] {
+        let read = |run: &str| std::fs::read(place.path().join(run).join(file)).unwrap();
+        assert!(read(path) == read(&again), "{file} differs when the run is repeated");
+    }
+}
+
+#[test]
+fn a_run_directory_that_was_tampered_with_is_refused_and_nothing_is_lost() {
+    let place = Workplace::new();
+    assert_eq!(place.said(&["run", "toy.toml"]).0, 0);
+    let (_, out, _) = place.said(&["ls", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let json = place.path().join(listed["runs"][0]["path"].as_str().unwrap()).join("run.json");
+    let text = std::fs::read_to_string(&json).unwrap();
+    std::fs::write(&json, text.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
+    let (code, _, err) = place.said(&["run", "toy.toml"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("format version 2, and this gantlet reads versions up to 1"), "{err}");
+    let id = listed["runs"][0]["id"].as_str().unwrap();
+    std::fs::write(&json, text.replacen(id, "0123", 1)).unwrap();
+    let (code, _, err) = place.said(&["run", "toy.toml"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("its id is 0123"), "{err}");
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_made_is_one_sentence() {
+    let place = Workplace::new();
+    place.write("file", "");
+    let (code, out, err) = place.said(&["run", "toy.toml", "--out", "file/runs"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.starts_with("error: cannot make the folder file/runs: ") && err.lines().count() == 1, "{err}");
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let place = Workplace::new();
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("gantlet"))
+        .current_dir(place.path())
+        .args(["plan", "toy.toml", "--set", "seeds=2000", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
