@@ -663,8 +663,11 @@ fn outcomes(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) 
         // Comparisons with a number that is not one are false, so that such a number satisfies nothing.
         let within =
             claim.at_most.is_none_or(|bound| value <= bound) && claim.at_least.is_none_or(|bound| value >= bound);
-        let mut outcome =
-            if within { Outcome::Satisfied } else { Outcome::Broken(format!("seed {seed} has {}", short(value))) };
+        let mut outcome = if within {
+            Outcome::Satisfied
+        } else {
+            Outcome::Broken(format!("seed {seed} has {}", beside(value, [claim.at_most, claim.at_least])))
+        };
         if let (Outcome::Satisfied, Some((better_than, other))) = (&outcome, other) {
             let rival = other.known.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v);
             outcome = match rival {
@@ -677,6 +680,12 @@ fn outcomes(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) 
         all.push(outcome);
     }
     all
+}
+
+/// A number as people read it, in full where it would read like a bound that it misses.
+fn beside(value: f64, bounds: [Option<f64>; 2]) -> String {
+    let same = bounds.into_iter().flatten().any(|bound| short(bound) == short(value));
+    if same { value.to_string() } else { short(value) }
 }
 
 /// Whether a number is better than another by a factor.
@@ -787,6 +796,11 @@ mod tests {
         assert_eq!(
             ask(every(0.085), &SIX, &["queued"]),
             (Verdict::Fails, "5 of 7 seeds satisfy it, 7 are needed: seed 3 has 0.086".to_owned())
+        );
+        assert_eq!(
+            ask(every(4.05), &[4.050_012], &[]).1,
+            "0 of 1 seeds satisfy it, 1 is needed: seed 0 has 4.050012",
+            "a number that misses a bound by little does not read like it"
         );
         assert_eq!(
             ask(every(0.09), &SIX, &["diverged"]),
