@@ -583,8 +583,7 @@ mod tests {
         for _ in 0..interrupts {
             tell.send(Message::Interrupt).unwrap();
         }
-        let work =
-            Work { entries: &entries, out: out.path(), packs, shares, devices, max_fail };
+        let work = Work { entries: &entries, out: out.path(), packs, shares, devices, max_fail };
         let mut heard = Heard::default();
         let outcome = drive(work, &mut mock, &hear, &mut heard);
         let jobs = jobs.lock().unwrap().clone();
