@@ -63,6 +63,23 @@ pub fn write_atomic_with(
     path: &Path,
     write: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
 ) -> Result<(), FileError> {
+    replace(path, true, write)
+}
+
+/// As [`write_atomic`], without waiting for the disk, which takes milliseconds: whole or not at all when a process dies,
+/// but perhaps empty when the machine does. For files that can be made again.
+///
+/// # Errors
+/// If the system refuses; the old file is then untouched.
+pub fn write_atomic_soon(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace(path, false, |file| file.write_all(bytes))
+}
+
+fn replace(
+    path: &Path,
+    wait_for_disk: bool,
+    write: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
+) -> Result<(), FileError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_dir(folder)?;
     let failed = || FileError::at("cannot write", path);
@@ -71,7 +88,9 @@ pub fn write_atomic_with(
         let mut buffered = std::io::BufWriter::new(file.as_file_mut());
         write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed())?;
     }
-    file.as_file().sync_data().map_err(failed())?;
+    if wait_for_disk {
+        file.as_file().sync_data().map_err(failed())?;
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

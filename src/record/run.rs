@@ -228,7 +228,7 @@ impl RunDir {
         state: &RunState,
     ) -> Result<Self, RecordError> {
         let dir = Self::at(out.join(experiment).join(run));
-        file::write_atomic(&dir.config(), config.as_bytes())?;
+        file::write_atomic_soon(&dir.config(), config.as_bytes())?;
         dir.write_state(state)?;
         Ok(dir)
     }
@@ -317,6 +317,8 @@ impl RunDir {
         }
         let path = self.json();
         let bytes = match std::fs::read(&path) {
+            // What a machine that lost its power may leave of a file just made.
+            Ok(bytes) if bytes.is_empty() => return Err(RecordError::NotARun { path: self.path.clone() }),
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
                 return Err(RecordError::NotARun { path: self.path.clone() });
@@ -355,7 +357,9 @@ impl RunDir {
     pub fn write_state(&self, state: &RunState) -> Result<(), RecordError> {
         let mut text = serde_json::to_string_pretty(state).expect("a state has only string keys");
         text.push('\n');
-        file::write_atomic(&self.json(), text.as_bytes())?;
+        // Grids have thousands of these, and each would wait for the disk. A state lost with the machine's power is an
+        // older one, or none: the run then goes on from its newest checkpoint.
+        file::write_atomic_soon(&self.json(), text.as_bytes())?;
         Ok(())
     }
 
@@ -526,6 +530,8 @@ mod tests {
         assert!(matches!(dir.state(), Err(RecordError::Version { found: 99, .. })));
         file::write_atomic(&dir.json(), b"{\"version\": 1, \"sta").unwrap();
         assert!(matches!(dir.state(), Err(RecordError::Corrupt { .. })));
+        file::write_atomic(&dir.json(), b"").unwrap();
+        assert!(matches!(dir.state(), Err(RecordError::NotARun { .. })));
         assert!(matches!(RunDir::open(out.path()), Err(RecordError::NotARun { .. })));
     }
 
