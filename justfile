@@ -90,7 +90,7 @@ test: setup
 check: setup
     cargo fmt --check
     cargo clippy --release --locked --all-targets -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
     cargo test --release --locked
 
 # The slow tests too: kills and resumes, long packs

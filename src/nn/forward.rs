@@ -192,6 +192,10 @@ impl Pass<'_, '_, '_> {
                 x + self.mode.noise.normal(&x.size()[1..]) * *std
             }
             Step::Dropout(_) | Step::GaussianNoise(_) => x.shallow_clone(),
+            Step::Parameter(index) => {
+                let value = params[*index].view([self.runs, 1, 1]).expand([self.runs, self.batch, 1], false);
+                Tensor::cat(&[&value, x], 2)
+            }
             Step::Minibatch { weight, kernels, mean } => dense::minibatch(x, &params[*weight], *kernels, *mean, self.mode.parts),
             Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
             Step::Label { steps, shape } => {

@@ -161,6 +161,8 @@ pub(super) enum Step {
     },
     Dropout(f64),
     GaussianNoise(f64),
+    /// Puts a learned number before the features.
+    Parameter(usize),
     Minibatch {
         weight: usize,
         kernels: usize,
@@ -501,6 +503,13 @@ impl Builder {
                 flow.reshape(shape);
             }
             LayerSpec::Flatten => flow.flatten(),
+            LayerSpec::Parameter(spec) => {
+                flow.flatten();
+                let init = ParamInit::Constant(spec.value);
+                let index = self.param(format!("{name}.value"), vec![1], init);
+                flow.steps.push(Step::Parameter(index));
+                flow.shape = vec![flow.shape[0].saturating_add(1)];
+            }
             LayerSpec::Relu => flow.steps.push(Step::Activation(ActivationSpec::Relu)),
             LayerSpec::LeakyRelu(spec) => flow.steps.push(Step::Activation(ActivationSpec::LeakyRelu(*spec))),
             LayerSpec::Elu => flow.steps.push(Step::Activation(ActivationSpec::Elu)),
@@ -794,9 +803,6 @@ fn at_least_one(path: String) -> Problem {
 
 /// Finds every number that may not be 0.
 fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
-    if layers.is_empty() && path == "layers" {
-        problems.push(Problem { path: path.to_owned(), message: "a network without layers".to_owned(), help: None });
-    }
     for (i, layer) in layers.iter().enumerate() {
         let here = format!("{path}.{i}.{}", layer.kind());
         let numbers: &[(&str, u32)] = match layer {
@@ -823,7 +829,11 @@ fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
 /// Whether a layer needs a map (or else a vector), where it is not indifferent.
 fn wants_map(layer: &LayerSpec) -> Option<bool> {
     match layer {
-        LayerSpec::Linear(_) | LayerSpec::Maxout(_) | LayerSpec::Flatten | LayerSpec::MinibatchDiscrimination(_) => {
+        LayerSpec::Linear(_)
+        | LayerSpec::Maxout(_)
+        | LayerSpec::Flatten
+        | LayerSpec::Parameter(_)
+        | LayerSpec::MinibatchDiscrimination(_) => {
             Some(false)
         }
         LayerSpec::Conv(_)
@@ -849,6 +859,7 @@ impl LayerSpec {
             Self::GlobalPool(_) => "global-pool",
             Self::Reshape(_) => "reshape",
             Self::Flatten => "flatten",
+            Self::Parameter(_) => "parameter",
             Self::Relu => "relu",
             Self::LeakyRelu(_) => "leaky-relu",
             Self::Elu => "elu",

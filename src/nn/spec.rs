@@ -11,6 +11,7 @@ bare_number!(SlopeSpec, slope, "a slope of 0 or more, or a table with `slope`");
 bare_number!(GroupsSpec, groups, "the count of groups, or a table with `groups`");
 bare_number!(LinearSpec, out, "the count of outputs, or a table with `out`");
 bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
+bare_number!(ParameterSpec, value, "the number that it begins at, or a table with `value`");
 bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
 
@@ -305,6 +306,8 @@ pub enum LayerSpec {
     Reshape(Vec<u32>),
     /// One dimension.
     Flatten,
+    /// Puts one learned number before the features, the same for every example: θ of a family of distributions.
+    Parameter(ParameterSpec),
     /// max(x, 0).
     Relu,
     /// x for x > 0, else slope·x.
@@ -428,6 +431,15 @@ pub struct GlobalPoolSpec {
     /// Mean or sum.
     #[serde(default)]
     pub by: PoolKind,
+}
+
+/// A learned number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "ParameterSpec", transform = or_number)]
+pub struct ParameterSpec {
+    /// Where it begins.
+    pub value: f64,
 }
 
 /// A maxout layer.

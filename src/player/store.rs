@@ -359,7 +359,9 @@ impl Player {
             .zip(&self.spec.plan.params)
             .map(|(slot, param)| {
                 let shape: Vec<i64> = std::iter::once(runs).chain(param.shape.iter().map(|&d| d as i64)).collect();
-                flat.narrow(1, slot.offset as i64, slot.len as i64).view(&shape[..]).detach()
+                // `data`, unlike `detach`, gives each view a version of its own: a statistic that moves during a
+                // forward pass does not make autograd doubt the weights beside it.
+                flat.narrow(1, slot.offset as i64, slot.len as i64).view(&shape[..]).data()
             })
             .collect()
     }
