@@ -22,7 +22,12 @@ pub fn gan(
 ) -> Pack<Gan> {
     let seeds: Vec<u64> = cells.iter().map(|c| c.seed).collect();
     let losses: Vec<_> = cells.iter().map(|c| c.loss.clone()).collect();
-    let gans: Vec<&GanSpec> = cells.iter().map(|c| match &c.algorithm { AlgorithmSpec::Gan(gan) => gan }).collect();
+    let gans: Vec<&GanSpec> = cells
+        .iter()
+        .map(|c| match &c.algorithm {
+            AlgorithmSpec::Gan(gan) => gan,
+        })
+        .collect();
     let info = sources[0].info().clone();
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
         let generator = network.player == "generator";
@@ -64,7 +69,11 @@ pub fn gan(
 ///
 /// # Errors
 /// A sentence that says what of the checkpoint does not fit the configuration.
-pub fn load<O: crate::objective::Objective>(pack: &mut Pack<O>, run: usize, checkpoint: &Checkpoint) -> Result<(), String> {
+pub fn load<O: crate::objective::Objective>(
+    pack: &mut Pack<O>,
+    run: usize,
+    checkpoint: &Checkpoint,
+) -> Result<(), String> {
     let state: BTreeMap<String, (Vec<usize>, Vec<f32>)> = checkpoint
         .tensors
         .iter()
@@ -76,6 +85,7 @@ pub fn load<O: crate::objective::Objective>(pack: &mut Pack<O>, run: usize, chec
     for player in &mut pack.players {
         player.load(run, &state)?;
     }
-    let counters = checkpoint.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?))).collect();
+    let counters =
+        checkpoint.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?))).collect();
     pack.set_counters(&counters)
 }

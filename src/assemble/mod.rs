@@ -84,10 +84,8 @@ fn gan_networks(cell: &Experiment, gan: &GanSpec, info: &DataInfo) -> Result<Vec
         };
         match network.plan(&wiring, &cell.architecture.init) {
             Ok(plan) => found.push(PlayerNetwork { player, plan }),
-            Err(inner) => problems.extend(inner.into_iter().map(|p| Problem {
-                path: format!("architecture.{player}.{}", p.path),
-                ..p
-            })),
+            Err(inner) => problems
+                .extend(inner.into_iter().map(|p| Problem { path: format!("architecture.{player}.{}", p.path), ..p })),
         }
     }
     let coupled = |player: &str| found.iter().any(|n: &PlayerNetwork| n.player == player && n.plan.batch_coupled);
@@ -95,10 +93,14 @@ fn gan_networks(cell: &Experiment, gan: &GanSpec, info: &DataInfo) -> Result<Vec
         problems.push(Problem {
             path: "loss.penalties".to_owned(),
             message: "a penalty on the slope needs a discriminator that looks at one example at a time".to_owned(),
-            help: Some("replace its batch norm by layer norm, or remove the penalty (arXiv:1704.00028, section 4)".to_owned()),
+            help: Some(
+                "replace its batch norm by layer norm, or remove the penalty (arXiv:1704.00028, section 4)".to_owned(),
+            ),
         });
     }
-    for (player, optimizer) in [("generator", &cell.optimizer.generator), ("discriminator", &cell.optimizer.discriminator)] {
+    for (player, optimizer) in
+        [("generator", &cell.optimizer.generator), ("discriminator", &cell.optimizer.discriminator)]
+    {
         if optimizer.is_none() {
             problems.push(Problem {
                 path: "optimizer".to_owned(),

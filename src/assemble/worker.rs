@@ -137,7 +137,8 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     // Runs that a kill left at different steps go on as packs of their own.
     while let Some(first) = opened.first() {
         let step = first.checkpoint.as_ref().map(|c| c.step);
-        let (group, rest): (Vec<_>, Vec<_>) = opened.into_iter().partition(|o| o.checkpoint.as_ref().map(|c| c.step) == step);
+        let (group, rest): (Vec<_>, Vec<_>) =
+            opened.into_iter().partition(|o| o.checkpoint.as_ref().map(|c| c.step) == step);
         opened = rest;
         train_group(group, job, device, stop);
     }
@@ -251,8 +252,7 @@ fn sources(cells: &[Experiment], roots: &DataRoots) -> Result<Vec<Arc<dyn Source
             all.push(source.clone());
             continue;
         }
-        let source: Arc<dyn Source> =
-            cell.data.open(roots).map_err(|e| Refusal::new(WorkerExit::Data, e))?.into();
+        let source: Arc<dyn Source> = cell.data.open(roots).map_err(|e| Refusal::new(WorkerExit::Data, e))?.into();
         open.push((&cell.data, source.clone()));
         all.push(source);
     }
@@ -366,8 +366,7 @@ fn sample(request: &SampleRequest) -> Result<(), Refusal> {
             averaged,
         },
     );
-    super::samples::write(&request.out, &drawn[0], &info)
-        .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    super::samples::write(&request.out, &drawn[0], &info).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
     let weights = if averaged { "averaged" } else { "raw" };
     let what = format!("{} samples, {weights} weights of step {}, seed {}", request.n, asked.step, request.seed);
     emit(&Event::Wrote { path: request.out.clone(), what });

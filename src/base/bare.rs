@@ -15,8 +15,13 @@ macro_rules! bare_number {
                 struct NumberOrTable;
 
                 impl NumberOrTable {
-                    fn number<'de, N: serde::de::IntoDeserializer<'de, E>, E: serde::de::Error>(number: N) -> Result<$spec, E> {
-                        $spec::deserialize(serde::de::value::MapDeserializer::new(std::iter::once((stringify!($field), number))))
+                    fn number<'de, N: serde::de::IntoDeserializer<'de, E>, E: serde::de::Error>(
+                        number: N,
+                    ) -> Result<$spec, E> {
+                        $spec::deserialize(serde::de::value::MapDeserializer::new(std::iter::once((
+                            stringify!($field),
+                            number,
+                        ))))
                     }
                 }
 

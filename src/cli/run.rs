@@ -236,8 +236,7 @@ fn verdict(decisions: &[Decision], outcome: &Outcome) -> Result<Exit, Failure> {
         });
     }
     let any = |wanted: State| {
-        outcome.states.values().any(|state| *state == wanted)
-            || decisions.iter().any(|decision| *decision == Decision::Leave(wanted))
+        outcome.states.values().any(|state| *state == wanted) || decisions.contains(&Decision::Leave(wanted))
     };
     Ok(if any(State::Failed) {
         Exit::Failed

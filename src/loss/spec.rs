@@ -1,6 +1,6 @@
 //! What a TOML says of the losses: games, penalties and what is added to them.
 
-use crate::base::{bare_number, NonNegative, Positive, Probability};
+use crate::base::{NonNegative, Positive, Probability, bare_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -196,7 +196,9 @@ impl Pass<'_, '_, '_> {
                 let value = params[*index].view([self.runs, 1, 1]).expand([self.runs, self.batch, 1], false);
                 Tensor::cat(&[&value, x], 2)
             }
-            Step::Minibatch { weight, kernels, mean } => dense::minibatch(x, &params[*weight], *kernels, *mean, self.mode.parts),
+            Step::Minibatch { weight, kernels, mean } => {
+                dense::minibatch(x, &params[*weight], *kernels, *mean, self.mode.parts)
+            }
             Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
             Step::Label { steps, shape } => {
                 let label = self.labels().shallow_clone();

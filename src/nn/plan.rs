@@ -833,9 +833,7 @@ fn wants_map(layer: &LayerSpec) -> Option<bool> {
         | LayerSpec::Maxout(_)
         | LayerSpec::Flatten
         | LayerSpec::Parameter(_)
-        | LayerSpec::MinibatchDiscrimination(_) => {
-            Some(false)
-        }
+        | LayerSpec::MinibatchDiscrimination(_) => Some(false),
         LayerSpec::Conv(_)
         | LayerSpec::ConvTranspose(_)
         | LayerSpec::Upsample(_)

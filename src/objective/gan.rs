@@ -70,7 +70,8 @@ impl Gan {
         };
         let first = &losses[0];
         let penalties = first.penalties.iter().enumerate();
-        let penalties = penalties.map(|(i, spec)| Penalty { spec: spec.clone(), weight: column(&|l| l.penalties[i].weight()) });
+        let penalties =
+            penalties.map(|(i, spec)| Penalty { spec: spec.clone(), weight: column(&|l| l.penalties[i].weight()) });
         let auxiliary = (spec.condition == super::ConditionKind::AuxiliaryClassifier).then(|| Auxiliary {
             real: column(&|l| l.auxiliary.real.get()),
             fake: losses.iter().any(|l| l.auxiliary.fake.get() > 0.0).then(|| column(&|l| l.auxiliary.fake.get())),
@@ -132,7 +133,8 @@ impl Gan {
         let fake = cx.forward(GENERATOR, &z, labels, &mut noise).out;
 
         let [on_real, on_fake] = self.slopes_wanted();
-        let watched = |x: &Tensor, wanted: bool| if wanted { x.detach().set_requires_grad(true) } else { x.shallow_clone() };
+        let watched =
+            |x: &Tensor, wanted: bool| if wanted { x.detach().set_requires_grad(true) } else { x.shallow_clone() };
         let (real, fake) = (watched(&batch.x, on_real), watched(&fake, on_fake));
         // One pass over both halves, unless only one of them needs its slope, which is then cheaper alone.
         let together = on_real == on_fake;
@@ -183,7 +185,8 @@ impl Gan {
             cx.record("d/penalty", || punished.shallow_clone());
             total = total + punished;
         }
-        if let (Some(weights), Some(class_a), Some(class_b), Some(labels)) = (&self.auxiliary, class_a, class_b, labels) {
+        if let (Some(weights), Some(class_a), Some(class_b), Some(labels)) = (&self.auxiliary, class_a, class_b, labels)
+        {
             let mut class = loss::cross_entropy(&class_a, labels) * &weights.real;
             if let Some(weight) = &weights.fake {
                 class = class + loss::cross_entropy(&class_b, labels) * weight;
@@ -331,7 +334,9 @@ impl Generate for Gan {
         for start in (0..n).step_by(piece) {
             let len = piece.min(n - start) as i64;
             let labels = (!labels.is_empty()).then(|| {
-                Tensor::from_slice(&labels[start..start + len as usize]).to_device(self.device).expand([runs as i64, len], false)
+                Tensor::from_slice(&labels[start..start + len as usize])
+                    .to_device(self.device)
+                    .expand([runs as i64, len], false)
             });
             let z = z.narrow(1, start as i64, len);
             let mode = &mut Mode { train: false, parts: 1, noise: &mut noise };
@@ -342,9 +347,7 @@ impl Generate for Gan {
             }
         }
         let shape: Vec<usize> = std::iter::once(n).chain(self.data_shape.iter().copied()).collect();
-        out.into_iter()
-            .map(|data| Examples { x: Array::new(shape.clone(), data), labels: labels.clone() })
-            .collect()
+        out.into_iter().map(|data| Examples { x: Array::new(shape.clone(), data), labels: labels.clone() }).collect()
     }
 
     fn surface(&self, players: &[Player], points: &Tensor) -> (Vec<Vec<f32>>, bool) {

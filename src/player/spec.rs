@@ -1,6 +1,6 @@
 //! What a TOML says of optimizers, learning-rate schedules and averaged weights.
 
-use crate::base::{bare_number, NonNegative, Positive, Probability};
+use crate::base::{NonNegative, Positive, Probability, bare_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

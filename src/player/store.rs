@@ -157,7 +157,8 @@ impl Player {
     }
 
     fn update_on_host(&mut self, gradients: &[Tensor], moves: &[Step], step: u64) {
-        let gradients: Vec<Tensor> = gradients.iter().map(|g| if g.defined() { g.contiguous() } else { Tensor::new() }).collect();
+        let gradients: Vec<Tensor> =
+            gradients.iter().map(|g| if g.defined() { g.contiguous() } else { Tensor::new() }).collect();
         let gradients: Vec<&[f32]> = gradients.iter().map(|g| if g.defined() { host::read(g) } else { &[] }).collect();
         let (all, learned) = (self.flat.size()[1] as usize, self.learned);
         let slots: Vec<Slot> = self.slots.iter().filter(|s| s.learned).cloned().collect();
@@ -166,7 +167,11 @@ impl Player {
         let (first, second) = (buffers.next().unwrap_or_default(), buffers.next().unwrap_or_default());
         let mut history = self.history.as_mut().map(host::write);
         let mut pulled = Vec::new();
-        let zeros = vec![0.0; slots.iter().zip(&gradients).filter(|(_, g)| g.is_empty()).map(|(s, _)| s.len).max().unwrap_or(0)];
+        let zeros =
+            vec![
+                0.0;
+                slots.iter().zip(&gradients).filter(|(_, g)| g.is_empty()).map(|(s, _)| s.len).max().unwrap_or(0)
+            ];
         for (run, rule) in moves.iter().enumerate() {
             let of_run = |slot: &Slot, g: &'_ [f32]| -> std::ops::Range<usize> {
                 if g.is_empty() { 0..slot.len } else { run * slot.len..(run + 1) * slot.len }
@@ -320,12 +325,12 @@ impl Player {
 
     /// Keeps the runs at these places and lets the others go.
     pub fn keep(&mut self, runs: &[usize]) {
-        let index = Tensor::from_slice(&runs.iter().map(|&r| r as i64).collect::<Vec<_>>()).to_device(self.flat.device());
-        let pick = |t: &Tensor| t.index_select(0, &index);
-        self.flat = pick(&self.flat);
-        self.buffers = self.buffers.iter().map(pick).collect();
-        self.average = self.average.as_ref().map(pick);
-        self.history = self.history.as_ref().map(pick);
+        let index =
+            Tensor::from_slice(&runs.iter().map(|&r| r as i64).collect::<Vec<_>>()).to_device(self.flat.device());
+        let all = self.buffers.iter_mut().chain(&mut self.average).chain(&mut self.history);
+        for tensor in std::iter::once(&mut self.flat).chain(all) {
+            *tensor = tensor.index_select(0, &index);
+        }
         self.spec.optimizers = runs.iter().map(|&r| self.spec.optimizers[r].clone()).collect();
         self.spec.ema = self.spec.ema.as_ref().map(|e| runs.iter().map(|&r| e[r].clone()).collect());
         self.spec.clip = self.spec.clip.as_ref().map(|c| runs.iter().map(|&r| c[r]).collect());
@@ -347,8 +352,7 @@ impl Player {
     fn make_views(&mut self) {
         self.frozen = self.views(&self.flat);
         let leaves = self.views(&self.flat);
-        self.leaves =
-            leaves.into_iter().zip(&self.slots).map(|(t, slot)| t.set_requires_grad(slot.learned)).collect();
+        self.leaves = leaves.into_iter().zip(&self.slots).map(|(t, slot)| t.set_requires_grad(slot.learned)).collect();
     }
 
     /// One tensor `[R, …]` a parameter over the memory of a buffer `[R, P]`.

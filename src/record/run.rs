@@ -493,7 +493,7 @@ mod tests {
         let (dir, state) = a_run(out.path());
         assert_eq!(RunDir::open(&dir.path).unwrap().state().unwrap(), state);
         assert_eq!(dir.config_text().unwrap(), "name = \"toy\"\n");
-        assert_eq!(find_runs(out.path()).unwrap(), [dir.clone()]);
+        assert_eq!(find_runs(out.path()).unwrap(), std::slice::from_ref(&dir));
         assert_eq!(find_runs(&dir.path).unwrap(), [dir]);
     }
 

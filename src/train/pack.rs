@@ -134,8 +134,7 @@ impl<O: Objective> Pack<O> {
         let shape: Vec<i64> = [runs, n].iter().chain(&info.shape).map(|&d| d as i64).collect();
         Batch {
             x: host::tensor(&x, &shape, self.device),
-            labels: labeled
-                .then(|| Tensor::from_slice(&labels).view([runs as i64, n as i64]).to_device(self.device)),
+            labels: labeled.then(|| Tensor::from_slice(&labels).view([runs as i64, n as i64]).to_device(self.device)),
         }
     }
 

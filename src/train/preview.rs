@@ -130,14 +130,8 @@ pub fn pictures<'p, O: Objective + Generate>(
 ) -> Vec<RgbImage> {
     let previews: Vec<&Preview> = previews.collect();
     let Some(first) = previews.first() else { return vec![] };
-    let request = Request {
-        seeds: &pack.seeds,
-        purpose: Purpose::Preview,
-        index: 0,
-        n: first.samples(),
-        label: None,
-        averaged,
-    };
+    let request =
+        Request { seeds: &pack.seeds, purpose: Purpose::Preview, index: 0, n: first.samples(), label: None, averaged };
     let fakes = pack.objective.generate(&pack.players, &request);
     let title = format!("step {}", pack.step);
     let mut answers: Option<((f32, f32), Vec<Vec<f32>>, bool)> = None;

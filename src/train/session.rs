@@ -121,15 +121,28 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             seat.state.reason = None;
             seat.state.log_tail = None;
             seat.state.step = pack.step;
-            seat.state.versions =
-                Versions { libtorch: Some(super::LIBTORCH.to_owned()), tch: Some(super::TCH.to_owned()), ..Versions::of_this_program() };
+            seat.state.versions = Versions {
+                libtorch: Some(super::LIBTORCH.to_owned()),
+                tch: Some(super::TCH.to_owned()),
+                ..Versions::of_this_program()
+            };
             seat.dir.write_state(&seat.state)?;
             let seconds_before = seat.state.seconds;
             seats_open.push(Desk { seat, metrics, evals, reference, train, preview, seconds_before });
         }
         let now = Instant::now();
         let first_step = pack.step;
-        Ok(Self { pack, seats: seats_open, settings, stop, report, started: now, first_step, reported: None, stated: now })
+        Ok(Self {
+            pack,
+            seats: seats_open,
+            settings,
+            stop,
+            report,
+            started: now,
+            first_step,
+            reported: None,
+            stated: now,
+        })
     }
 
     /// Trains until the last step, or until told to stop; runs that diverge or whose files cannot be written leave on
@@ -207,7 +220,8 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
 
     fn draw(&mut self, picture_due: bool, frame_due: bool, failed: &mut Vec<(usize, RecordError)>) {
         let step = self.pack.step;
-        let pictures = super::preview::pictures(&self.pack, self.seats.iter().map(|d| &d.preview), self.settings.has_average);
+        let pictures =
+            super::preview::pictures(&self.pack, self.seats.iter().map(|d| &d.preview), self.settings.has_average);
         for (desk, picture) in self.seats.iter_mut().zip(pictures) {
             let bytes = picture::encode_png(&picture);
             let mut write = |path: std::path::PathBuf| {
@@ -281,7 +295,8 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
     fn let_go(&mut self, diverged: &[(usize, String)]) {
         for (run, loss) in diverged {
             let tensor = self.pack.players.iter().find_map(|p| p.not_finite(*run));
-            let tensor = tensor.map_or_else(String::new, |name| format!("; `{name}` holds numbers that are not finite"));
+            let tensor =
+                tensor.map_or_else(String::new, |name| format!("; `{name}` holds numbers that are not finite"));
             let reason = format!("{loss} at step {}{tensor}", self.pack.step);
             self.close(*run, State::Diverged, &reason);
         }
@@ -351,15 +366,8 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         if self.settings.output.animation.is_some() {
             for desk in &self.seats {
                 let (frames, out) = (desk.seat.dir.frames(), desk.seat.dir.animation());
-                // A worker that was killed after this has already put them together.
-                if !frames.exists() {
-                    continue;
-                }
                 let made = picture::assemble(&frames, &out, FRAME_MS)
-                    .map_err(|e| RecordError::Corrupt { path: frames.clone(), reason: e.to_string() });
-                let made = made.and_then(|_| {
-                    std::fs::remove_dir_all(&frames).map_err(|e| FileError::at("cannot remove", &frames)(e).into())
-                });
+                    .map_err(|e| RecordError::Corrupt { path: frames, reason: e.to_string() });
                 if let Err(error) = made {
                     failed.push((desk.seat.place, error));
                 }
@@ -394,7 +402,10 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = (self.pack.step - self.first_step) as f64 / seconds.max(1e-9);
         if let (Some(desk), Some(&column)) = (self.seats.first(), kept.first()) {
-            let scalars = scalars.iter().map(|(name, v)| ((*name).to_owned(), Some(f64::from(v[column])).filter(|v| v.is_finite()))).collect();
+            let scalars = scalars
+                .iter()
+                .map(|(name, v)| ((*name).to_owned(), Some(f64::from(v[column])).filter(|v| v.is_finite())))
+                .collect();
             (self.report)(Event::Progress {
                 run: desk.seat.place,
                 step: self.pack.step,
@@ -431,10 +442,7 @@ fn references(source: &dyn Source, spec: &EvalSpec) -> (Arc<Examples>, Arc<Examp
         ReferenceKind::Train => Split::Train,
     };
     let n = spec.samples as usize;
-    (
-        Arc::new(source.reference(split, REFERENCE_SEED, n)),
-        Arc::new(source.reference(Split::Train, REFERENCE_SEED, n)),
-    )
+    (Arc::new(source.reference(split, REFERENCE_SEED, n)), Arc::new(source.reference(Split::Train, REFERENCE_SEED, n)))
 }
 
 fn measure_with<O: Objective + Generate>(
