@@ -233,3 +233,28 @@ fn a_corrupt_checkpoint_is_named_and_the_one_before_is_used() {
     assert!(said.contains("goes on from the checkpoint at step 40"), "{said}");
     assert_same(&work.files("good"), &work.files("bad"));
 }
+
+#[test]
+fn checkpoints_are_evaluated_again_without_overwriting_what_was_measured() {
+    let work = Workspace::new(MINIBATCH);
+    work.run("again", &["--set", "seeds=1"]);
+    let runs = work.folder.path().join("again/minibatch");
+    let run = std::fs::read_dir(&runs)
+        .expect("the experiment's folder")
+        .map(|e| e.expect("an entry").path())
+        .find(|p| p.is_dir())
+        .expect("one run");
+    let before = std::fs::read_to_string(run.join("eval.csv")).expect("eval.csv");
+    for _ in 0..2 {
+        let output = Command::new(env!("CARGO_BIN_EXE_gantlet"))
+            .current_dir(work.folder.path())
+            .args(["eval", &run.display().to_string(), "--metric", "w1", "--metric", "ks"])
+            .output()
+            .expect("gantlet starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let after = std::fs::read_to_string(run.join("eval.csv")).expect("eval.csv");
+    assert!(after.starts_with(&before), "{after}");
+    // Two checkpoints stay (40, 60); w1 at 60 was there, w1 at 40 and ks at both are new, and only once.
+    assert_eq!(after.lines().count(), before.lines().count() + 3, "{after}");
+}

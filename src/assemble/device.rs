@@ -9,7 +9,6 @@ use tch::{Cuda, Device};
 pub fn open(name: &str, threads: usize) -> Result<Device, String> {
     let threads = i32::try_from(threads.max(1)).unwrap_or(1);
     tch::set_num_threads(threads);
-    tch::set_num_interop_threads(1);
     let Some(index) = name.strip_prefix("cuda") else {
         return if name == "cpu" { Ok(Device::Cpu) } else { Err(format!("there is no device `{name}`")) };
     };
@@ -31,6 +30,8 @@ pub fn prepare() {
         std::env::set_var("MKL_CBWR", "AUTO");
     }
     keep_memory();
+    // Takes effect once a process; nothing here runs operations beside each other.
+    tch::set_num_interop_threads(1);
 }
 
 /// Tells the allocator to keep what it has. A pack asks for the same megabytes in every step; given back to the system

@@ -140,7 +140,7 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
         let (group, rest): (Vec<_>, Vec<_>) =
             opened.into_iter().partition(|o| o.checkpoint.as_ref().map(|c| c.step) == step);
         opened = rest;
-        train_group(group, job, device, stop);
+        train_group(group, job, device, stop)?;
     }
     Ok(())
 }
@@ -186,7 +186,9 @@ fn read_cell(dir: &RunDir) -> Result<Experiment, Refusal> {
     })
 }
 
-fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<AtomicBool>) {
+/// Trains runs that stand at one step. What is not the runs' own fault (no data, no room on the disk) is refused, and
+/// leaves them as they were.
+fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     let roots = DataRoots { folders: job.data_roots.clone() };
     let places: Vec<(usize, RunDir, RunState)> =
         group.iter().map(|o| (o.seat.place, RunDir::at(o.seat.dir.path.clone()), o.seat.state.clone())).collect();
@@ -211,13 +213,18 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
     }
     let (sources, networks) = match sources(&cells, &roots).and_then(|s| Ok((networks(&cells[0], &*s[0])?, s))) {
         Ok((networks, sources)) => (sources, networks),
-        Err(refusal) => return fail(&refusal.message),
+        Err(refusal) if refusal.exit == WorkerExit::Data => return Err(refusal),
+        Err(refusal) => {
+            fail(&refusal.message);
+            return Ok(());
+        }
     };
     let settings = Settings {
         output: cells[0].output.clone(),
         eval: cells[0].eval.clone(),
         has_average: has_average(&cells[0]),
         device: job.device.clone(),
+        threads: job.threads,
     };
     match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => {
@@ -226,15 +233,17 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
                 if let Some(checkpoint) = checkpoint
                     && let Err(reason) = build::load(&mut pack, run, checkpoint)
                 {
-                    return fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
+                    fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
+                    return Ok(());
                 }
             }
             match Session::new(pack, seats, settings, stop.clone(), &mut |event| emit(&event)) {
                 Ok(session) => session.run(),
-                Err(error) => fail(&error.to_string()),
+                Err(error) => return Err(Refusal::new(WorkerExit::Disk, error)),
             }
         }
     }
+    Ok(())
 }
 
 fn has_average(cell: &Experiment) -> bool {

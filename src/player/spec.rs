@@ -109,7 +109,7 @@ impl RmspropSpec {
 pub struct SgdSpec {
     /// The learning rate at the first step.
     pub lr: NonNegative,
-    /// A number, or a ramp `{ from, to, steps }`.
+    /// None, `{ constant = 0.5 }`, or `{ ramp = { from, to, steps } }`.
     #[serde(default)]
     pub momentum: MomentumSpec,
     /// L2 weight decay.

@@ -52,6 +52,8 @@ pub struct Settings {
     pub has_average: bool,
     /// The device in words.
     pub device: String,
+    /// Threads of operations on the CPU.
+    pub threads: usize,
 }
 
 /// A sitting.
@@ -118,6 +120,7 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             seat.state.process = Some(Process::this());
             seat.state.device = Some(settings.device.clone());
             seat.state.pack_size = Some(size);
+            seat.state.threads = Some(settings.threads);
             seat.state.reason = None;
             seat.state.log_tail = None;
             seat.state.step = pack.step;
@@ -225,7 +228,7 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         for (desk, picture) in self.seats.iter_mut().zip(pictures) {
             let bytes = picture::encode_png(&picture);
             let mut write = |path: std::path::PathBuf| {
-                if let Err(error) = file::write_atomic(&path, &bytes) {
+                if let Err(error) = file::write_atomic_soon(&path, &bytes) {
                     failed.push((desk.seat.place, error.into()));
                 }
             };
