@@ -3,6 +3,7 @@
 pub mod array;
 pub(crate) mod bare;
 pub mod file;
+pub mod graph; // (torch)
 pub mod host; // (torch)
 pub mod num;
 

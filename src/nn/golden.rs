@@ -133,7 +133,8 @@ fn cases() -> Vec<Case> {
 #[test]
 fn layers_give_the_numbers_and_gradients_that_pytorch_gives() {
     tch::set_num_threads(1);
-    for (toml, input, output, expected) in cases() {
+    let both = |case| [false, true].map(|slopes| (case, slopes));
+    for ((toml, input, output, expected), slopes) in cases().into_iter().flat_map(both) {
         let classes = if toml.contains("label") { 3 } else { 0 };
         let wiring = Wiring {
             role: Role::Generator,
@@ -148,7 +149,7 @@ fn layers_give_the_numbers_and_gradients_that_pytorch_gives() {
             |shape: &[usize]| -> Vec<i64> { [1, 2].into_iter().chain(shape.iter().map(|&n| n as i64)).collect() };
         let x = (p(100, &with_batch(input)) * 2.0).set_requires_grad(true);
         let labels = Tensor::from_slice(&[1i64, 0]).view([1, 2]);
-        let out = said(&plan, &params, &x, Some(&labels), &[0], true).out;
+        let out = said(&plan, &params, &x, Some(&labels), &[0], true, slopes).out;
         assert_eq!(out.size(), with_batch(output), "{toml}");
         let loss = (&out * p(9, &with_batch(output))).sum(Kind::Float);
         let mut inputs: Vec<&Tensor> = vec![&x];
@@ -211,7 +212,7 @@ fn activations_and_their_first_and_second_derivatives_are_those_of_pytorch() {
     {
         let plan = planned(&format!("{{ layers = [{toml}] }}"), wiring).expect(toml);
         let x = tensor(&same, &[1, 7, 1]).set_requires_grad(true);
-        let y = said(&plan, &[], &x, None, &[0], true).out;
+        let y = said(&plan, &[], &x, None, &[0], true, true).out;
         assert_near(&y, &value);
         let slope = &Tensor::run_backward(&[y.sum(Kind::Float)], &[&x], true, true)[0];
         assert_near(slope, &first);
@@ -252,10 +253,10 @@ fn batch_norm_keeps_running_statistics_and_evaluates_by_them() {
         let mut whole = vec![1, 4];
         whole.extend(shape.iter().map(|&n| n as i64));
         let x = p(100, &whole) * 2.0;
-        let _ = said(&plan, &params, &x, None, &[0], true);
+        let _ = said(&plan, &params, &x, None, &[0], true, false);
         assert_near(&params[2], mean);
         assert_near(&params[3], var);
-        let out = said(&plan, &params, &x, None, &[0], false).out;
+        let out = said(&plan, &params, &x, None, &[0], false, false).out;
         assert_near(&out.flatten(0, -1).narrow(0, 0, 4), &evaluated);
         assert_near(&params[2], mean);
     }
@@ -270,11 +271,11 @@ fn spectral_norm_takes_one_power_step_a_training_pass_and_none_in_evaluation() {
     let plan = planned(toml, &generator(4, &[3])).expect("it fits");
     let params = patterned(&plan);
     let x = p(100, &[1, 2, 4]);
-    let _ = said(&plan, &params, &x, None, &[0], true);
+    let _ = said(&plan, &params, &x, None, &[0], true, false);
     assert_near(&params[1], &[0.713_325_14, 0.645_205_74, 0.273_636]);
-    let _ = said(&plan, &params, &x, None, &[0], false);
+    let _ = said(&plan, &params, &x, None, &[0], false, false);
     assert_near(&params[1], &[0.713_325_14, 0.645_205_74, 0.273_636]);
-    let _ = said(&plan, &params, &x, None, &[0], true);
+    let _ = said(&plan, &params, &x, None, &[0], true, false);
     assert_near(&params[1], &[0.593_019_3, 0.674_824_54, 0.439_249_3]);
 }
 
@@ -288,7 +289,7 @@ fn heads_look_at_what_enters_the_last_linear_layer() {
     let with = |head| {
         let plan = planned(toml, &Wiring { classes: 5, head, ..discriminator(&[4]) }).expect("it fits");
         assert_eq!(plan.features, 3);
-        said(&plan, &patterned(&plan), &x, Some(&labels), &[0], true)
+        said(&plan, &patterned(&plan), &x, Some(&labels), &[0], true, false)
     };
     let projected = with(Head::Projection);
     assert_near(&projected.out, &[-0.183_712_75, -0.551_230_9]);

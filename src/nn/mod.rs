@@ -10,6 +10,7 @@ mod dense;
 mod image;
 mod norm;
 mod preset;
+mod small;
 mod weight;
 
 #[cfg(test)]

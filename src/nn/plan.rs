@@ -966,7 +966,8 @@ mod tests {
 
     fn assert_comes_out(plan: &NetworkPlan, output: &[usize]) {
         let seeds = [1, 2];
-        let out = said(plan, &pack(plan, &seeds).params, &inputs(&seeds, 3, &plan.input), None, &seeds, true).out;
+        let out =
+            said(plan, &pack(plan, &seeds).params, &inputs(&seeds, 3, &plan.input), None, &seeds, true, false).out;
         let expected: Vec<i64> = [2, 3].into_iter().chain(output.iter().map(|&n| n as i64)).collect();
         assert_eq!(out.size(), expected, "{:?}", plan.rows);
     }

@@ -117,7 +117,7 @@ pub(super) fn inputs(seeds: &[u64], batch: usize, shape: &[usize]) -> Tensor {
     Seeded { seeds: seeds.iter().map(|seed| seed + 1000).collect(), drawn: 0 }.normal(&one)
 }
 
-/// What the network says with noise from the seeds.
+/// What the network says with noise from the seeds; `slopes` as in [`Mode`].
 pub(super) fn said(
     plan: &NetworkPlan,
     params: &[Tensor],
@@ -125,8 +125,9 @@ pub(super) fn said(
     labels: Option<&Tensor>,
     seeds: &[u64],
     train: bool,
+    slopes: bool,
 ) -> Output {
-    plan.forward(params, x, labels, &mut Mode { train, parts: 1, noise: &mut Seeded::new(seeds) })
+    plan.forward(params, x, labels, &mut Mode { train, parts: 1, slopes, noise: &mut Seeded::new(seeds) })
 }
 
 /// The numbers of a tensor in row-major order.

@@ -4,7 +4,7 @@
 //! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching).
 
 use super::spec::{GanSpec, LatentSpec};
-use super::{Batch, Cadence, Cx, Generate, HostNoise, Objective, RealDraw, Request, Turn};
+use super::{Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn};
 use crate::base::{Array, host};
 use crate::data::Examples;
 use crate::loss::{self, AdversarialSpec, LossSpec, PenaltySpec};
@@ -141,24 +141,26 @@ impl Gan {
         let (a, b) = if together {
             let x = Tensor::cat(&[&real, &fake], 1);
             let labels = labels.map(|l| Tensor::cat(&[l, l], 1));
-            let both = cx.forward_parts(DISCRIMINATOR, &x, labels.as_ref(), 2, &mut noise);
+            let manner = Manner { parts: 2, slopes: on_real };
+            let both = cx.forward_in(manner, DISCRIMINATOR, &x, labels.as_ref(), &mut noise);
             let half = |t: &Tensor, i: i64| t.narrow(1, i * n, n);
             let class = both.class_logits.as_ref().map(|t| [half(t, 0), half(t, 1)]);
             let [class_a, class_b] = class.map_or([None, None], |c| c.map(Some));
             ((half(&both.out, 0), class_a), (half(&both.out, 1), class_b))
         } else {
-            let a = cx.forward(DISCRIMINATOR, &real, labels, &mut noise);
-            let b = cx.forward(DISCRIMINATOR, &fake, labels, &mut noise);
+            let mut answer = |x: &Tensor, slopes: bool| {
+                cx.forward_in(Manner { parts: 1, slopes }, DISCRIMINATOR, x, labels, &mut noise)
+            };
+            let (a, b) = (answer(&real, on_real), answer(&fake, on_fake));
             ((a.out, a.class_logits), (b.out, b.class_logits))
         };
         let ((a, class_a), (b, class_b)) = (a, b);
         cx.record("d/real", || a.mean_dim(1i64, false, Kind::Float));
         cx.record("d/fake", || b.mean_dim(1i64, false, Kind::Float));
         if self.report_slope && cx.recording {
-            let x = fake.detach().set_requires_grad(true);
-            let d = cx.forward(DISCRIMINATOR, &x, labels, &mut cx.noise()).out;
-            let answer = if self.adversarial.is_probability() { d.sigmoid() } else { d };
-            let slope = loss::squared_slope(&answer, &x).sqrt();
+            let probability = self.adversarial.is_probability();
+            let answer = |d: Tensor| if probability { d.sigmoid() } else { d };
+            let slope = self.slope_at(&fake, labels, answer, cx, &mut cx.noise()).sqrt();
             cx.record("d/slope", || slope.mean_dim(1i64, false, Kind::Float));
         }
         let mut total = self.adversarial.discriminator(&a, &b, self.smoothing.as_ref());
@@ -171,11 +173,11 @@ impl Gan {
                 PenaltySpec::GradientPenalty(s) => {
                     let way = share(cx, &batch.x);
                     let x = &way * &batch.x + (1.0 - &way) * &fake.detach();
-                    loss::unit_slope(&self.slope_at(&x, labels, cx, &mut noise), s.one_sided)
+                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, &mut noise), s.one_sided)
                 }
                 PenaltySpec::Dragan(s) => {
                     let x = self.perturbed(&batch.x, s.c.get(), cx);
-                    loss::unit_slope(&self.slope_at(&x, labels, cx, &mut noise), false)
+                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, &mut noise), false)
                 }
             };
             let value = value * &penalty.weight;
@@ -235,10 +237,18 @@ impl Gan {
         ]
     }
 
-    /// ‖∇d‖² at points of their own, `[R, B]`.
-    fn slope_at(&self, x: &Tensor, labels: Option<&Tensor>, cx: &Cx<'_>, noise: &mut HostNoise) -> Tensor {
+    /// ‖∇f(d)‖² at points of their own, `[R, B]`.
+    fn slope_at(
+        &self,
+        x: &Tensor,
+        labels: Option<&Tensor>,
+        f: impl Fn(Tensor) -> Tensor,
+        cx: &Cx<'_>,
+        noise: &mut HostNoise,
+    ) -> Tensor {
         let x = x.detach().set_requires_grad(true);
-        loss::squared_slope(&cx.forward(DISCRIMINATOR, &x, labels, noise).out, &x)
+        let manner = Manner { parts: 1, slopes: true };
+        loss::squared_slope(&f(cx.forward_in(manner, DISCRIMINATOR, &x, labels, noise).out), &x)
     }
 
     /// x + α·c·std(x)·U(0, 1) with α ~ U(0, 1) an example and one deviation over the batch (arXiv:1705.07215).
@@ -339,7 +349,7 @@ impl Generate for Gan {
                     .expand([runs as i64, len], false)
             });
             let z = z.narrow(1, start as i64, len);
-            let mode = &mut Mode { train: false, parts: 1, noise: &mut noise };
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
             let x = players[GENERATOR].forward_averaged(request.averaged, &z, labels.as_ref(), mode).out;
             let x = host::numbers(&x);
             for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
@@ -366,7 +376,7 @@ impl Generate for Gan {
             let x = x.view(&[&[runs, len], &size[1..]].concat()[..]);
             let labels = (self.classes > 0).then(|| Tensor::zeros([runs, len], (Kind::Int64, self.device)));
             let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, noise: &mut noise };
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
             let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
             let d = host::numbers(&if probability { d.sigmoid() } else { d });
             for (out, d) in out.iter_mut().zip(d.chunks_exact(len as usize)) {

@@ -101,6 +101,15 @@ pub struct Request<'a> {
     pub averaged: bool,
 }
 
+/// How a loss asks a network.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Of how many batches the examples are, one after the other.
+    pub parts: i64,
+    /// Whether the loss contains slopes of the answer by the examples.
+    pub slopes: bool,
+}
+
 /// What a loss may use.
 pub struct Cx<'a> {
     /// The players, in the objective's own order.
@@ -140,19 +149,19 @@ impl Cx<'_> {
         labels: Option<&Tensor>,
         noise: &mut HostNoise,
     ) -> crate::nn::Output {
-        self.forward_parts(player, x, labels, 1, noise)
+        self.forward_in(Manner { parts: 1, slopes: false }, player, x, labels, noise)
     }
 
-    /// As [`Self::forward`], where `x` holds so many batches one after the other.
-    pub fn forward_parts(
+    /// As [`Self::forward`], in a manner of its own.
+    pub fn forward_in(
         &self,
+        Manner { parts, slopes }: Manner,
         player: usize,
         x: &Tensor,
         labels: Option<&Tensor>,
-        parts: i64,
         noise: &mut HostNoise,
     ) -> crate::nn::Output {
-        self.players[player].forward(player == self.moves, x, labels, &mut Mode { train: true, parts, noise })
+        self.players[player].forward(player == self.moves, x, labels, &mut Mode { train: true, parts, slopes, noise })
     }
 
     /// Reports a scalar `[R]`.

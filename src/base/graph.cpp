@@ -1,0 +1,80 @@
+// A node of autograd whose backward pass is Rust's; tch binds nothing of the kind. See graph.rs, which alone calls this.
+
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <vector>
+
+using at::Tensor;
+using torch::autograd::Node;
+using torch::autograd::SavedVariable;
+using torch::autograd::variable_list;
+
+namespace {
+
+// Takes the inputs and the output's gradient over. On entry `gradients[i]` is null where nobody wants it; the callee puts
+// new tensors where it is not.
+using Backward = void (*)(const void* state, Tensor** inputs, size_t count, Tensor* gradient, Tensor** gradients);
+using Drop = void (*)(void* state);
+
+struct RustNode final : Node {
+  std::vector<SavedVariable> inputs;
+  std::unique_ptr<void, Drop> state;
+  Backward backward;
+
+  RustNode(void* state, Backward backward, Drop drop) : state(state, drop), backward(backward) {}
+
+  variable_list apply(variable_list&& of_output) override {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "a node of the program has no second derivative");
+    variable_list found(inputs.size());
+    if (!of_output[0].defined()) return found;
+    std::vector<Tensor*> given, wanted(inputs.size());
+    Tensor wish;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      given.push_back(new Tensor(inputs[i].unpack()));
+      wanted[i] = task_should_compute_output(i) ? &wish : nullptr;
+    }
+    backward(state.get(), given.data(), given.size(), new Tensor(of_output[0]), wanted.data());
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (wanted[i] == nullptr || wanted[i] == &wish) continue;
+      found[i] = std::move(*wanted[i]);
+      delete wanted[i];
+    }
+    return found;
+  }
+
+  void release_variables() override {
+    for (auto& input : inputs) input.reset_data();
+  }
+};
+
+}  // namespace
+
+// Makes `value`, which nothing has recorded yet, the result of a node with these inputs; takes `state` over. Does nothing
+// where no gradient can be asked for. False after an exception.
+extern "C" bool gantlet_attach(Tensor* value, Tensor* const* inputs, size_t count, void* state, Backward backward,
+                               Drop drop) {
+  std::unique_ptr<void, Drop> owned(state, drop);
+  try {
+    variable_list all;
+    bool asked = false;
+    for (size_t i = 0; i < count; ++i) {
+      all.push_back(*inputs[i]);
+      asked = asked || inputs[i]->requires_grad();
+    }
+    if (!asked || !at::GradMode::is_enabled()) return true;
+    std::shared_ptr<RustNode> node(new RustNode(owned.release(), backward, drop), torch::autograd::deleteNode);
+    node->set_next_edges(torch::autograd::collect_next_edges(all));
+    for (auto& input : all) node->inputs.emplace_back(input, false);
+    torch::autograd::set_history(*value, node);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}

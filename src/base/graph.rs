@@ -1,0 +1,104 @@
+//! A node of autograd with a backward pass of our own, through `graph.cpp`. (torch)
+//!
+//! libtorch spends a microsecond or two on every operation that it records; work on small tensors is that and little
+//! else. What is computed in Rust on host memory becomes one node here.
+
+use std::ffi::c_void;
+use tch::Tensor;
+
+/// Gradients of the inputs, in their order, given inputs and the gradient of the output; a place is `None` where the last
+/// argument says that nobody wants it.
+type Backward = Box<dyn Fn(&[Tensor], &Tensor, &[bool]) -> Vec<Option<Tensor>>>;
+
+/// `value`, computed from `inputs` without being recorded, as the result of one node. It has no second derivative.
+///
+/// # Panics
+/// If libtorch refuses, and later, in a backward pass that builds a graph itself.
+pub fn attach(value: Tensor, inputs: &[&Tensor], backward: Backward) -> Tensor {
+    let pointers: Vec<*const c_void> = inputs.iter().map(|t| t.as_ptr().cast()).collect();
+    let state = Box::into_raw(Box::new(backward)).cast();
+    // SAFETY: the pointers are of tensors that live through the call; `state` is taken over, and freed by `drop_state`.
+    #[expect(unsafe_code, reason = "autograd's nodes are C++ objects")]
+    let done = unsafe {
+        gantlet_attach(value.as_ptr().cast(), pointers.as_ptr(), pointers.len(), state, call_backward, drop_state)
+    };
+    assert!(done, "libtorch refused a node");
+    value
+}
+
+#[expect(unsafe_code, reason = "autograd's nodes are C++ objects")]
+unsafe extern "C" {
+    fn gantlet_attach(
+        value: *const c_void,
+        inputs: *const *const c_void,
+        count: usize,
+        state: *mut c_void,
+        backward: extern "C" fn(*const c_void, *const *mut c_void, usize, *mut c_void, *mut *mut c_void),
+        drop: extern "C" fn(*mut c_void),
+    ) -> bool;
+}
+
+extern "C" fn drop_state(state: *mut c_void) {
+    // SAFETY: `attach` made it from such a box, and the node that owns it drops it once.
+    #[expect(unsafe_code, reason = "the other end of Box::into_raw")]
+    drop(unsafe { Box::from_raw(state.cast::<Backward>()) });
+}
+
+extern "C" fn call_backward(
+    state: *const c_void,
+    inputs: *const *mut c_void,
+    count: usize,
+    gradient: *mut c_void,
+    gradients: *mut *mut c_void,
+) {
+    // SAFETY: `state` is the node's box; inputs and gradient are tensors made for this call, which takes them over; the
+    // places for gradients are as many as the inputs.
+    #[expect(unsafe_code, reason = "the arguments come from C++")]
+    let (backward, inputs, gradient, places) = unsafe {
+        let own = |pointer: *mut c_void| Tensor::from_ptr(pointer.cast());
+        let inputs: Vec<Tensor> = std::slice::from_raw_parts(inputs, count).iter().map(|&p| own(p)).collect();
+        (&*state.cast::<Backward>(), inputs, own(gradient), std::slice::from_raw_parts_mut(gradients, count))
+    };
+    let wanted: Vec<bool> = places.iter().map(|p| !p.is_null()).collect();
+    for ((place, found), wanted) in places.iter_mut().zip(backward(&inputs, &gradient, &wanted)).zip(wanted) {
+        if let Some(found) = found.filter(|_| wanted) {
+            *place = found.as_ptr().cast_mut().cast();
+            std::mem::forget(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cubed(x: &Tensor) -> Tensor {
+        let value = tch::no_grad(|| x * x * x);
+        attach(value, &[x], Box::new(|inputs, gradient, _| vec![Some(&inputs[0] * &inputs[0] * 3.0 * gradient)]))
+    }
+
+    #[test]
+    fn a_node_of_ours_takes_part_in_a_backward_pass() {
+        let x = Tensor::from_slice(&[2.0f32, -1.0]).set_requires_grad(true);
+        let loss = (cubed(&(&x * 2.0)) * 0.5).sum(tch::Kind::Float);
+        let gradient = Tensor::run_backward(&[&loss], &[&x], false, false).pop().expect("one gradient");
+        // d/dx ½(2x)³ = 12x².
+        assert_eq!(Vec::<f32>::try_from(gradient).expect("numbers"), [48.0, 12.0]);
+    }
+
+    #[test]
+    fn nothing_is_recorded_where_no_gradient_is_asked_for() {
+        let x = Tensor::from_slice(&[2.0f32]);
+        assert!(!cubed(&x).requires_grad());
+        let x = x.set_requires_grad(true);
+        assert!(cubed(&x).requires_grad());
+        assert!(!tch::no_grad(|| cubed(&x)).requires_grad());
+    }
+
+    #[test]
+    fn a_second_derivative_is_refused() {
+        let x = Tensor::from_slice(&[2.0f32]).set_requires_grad(true);
+        let y = cubed(&x);
+        assert!(Tensor::f_run_backward(&[&y], &[&x], true, true).is_err());
+    }
+}
