@@ -338,7 +338,7 @@ pub enum LayerSpec {
     GaussianNoise(StdSpec),
     /// Closeness to the rest of the batch, appended to the features (arXiv:1606.03498, section 3.2).
     MinibatchDiscrimination(MinibatchSpec),
-    /// A residual block: [norm] relu conv3 [norm] relu conv3, with a shortcut.
+    /// A residual block: norm? relu conv3 norm? relu conv3, with a shortcut.
     Residual(ResidualSpec),
     /// Appends the label here: one-hot, or through layers of its own. Vectors get features, maps get constant channels.
     Label(LabelSpec),
