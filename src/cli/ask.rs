@@ -41,7 +41,7 @@ fn device(choice: DeviceChoice) -> Result<String, Failure> {
 }
 
 /// Fails early where the ending of a file says nothing to the worker.
-fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure> {
+pub(super) fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     if ending.as_deref().is_some_and(|ending| endings.contains(&ending)) {
         return Ok(());
@@ -69,7 +69,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
         seed: args.seed,
         label: args.label,
         weights: args.weights.clone(),
-        data_roots: data_roots(None).folders,
+        data_roots: data_roots().folders,
         device: device(args.device)?,
         threads: cores(),
     };
@@ -87,7 +87,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
         run: run.path,
         out: args.out.clone(),
         checkpoint: args.checkpoint,
-        data_roots: data_roots(None).folders,
+        data_roots: data_roots().folders,
     };
     let mut text = String::new();
     asked(cores(), &WorkerRequest::Export(request), |event| text.extend(wrote(event)))?;
@@ -104,7 +104,7 @@ pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
             run: run.clone(),
             checkpoint: args.checkpoint,
             metrics: args.metric.clone(),
-            data_roots: data_roots(None).folders,
+            data_roots: data_roots().folders,
             device: device(args.device)?,
             threads: cores(),
         };

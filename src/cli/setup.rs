@@ -69,7 +69,7 @@ pub(super) fn doctor() -> Result<Exit, Failure> {
     if let Some(memory) = memory() {
         facts.push(("memory", words::bytes(memory)));
     }
-    let roots = data_roots(None);
+    let roots = data_roots();
     let shown = |root: &PathBuf| {
         let there = if root.is_dir() { "" } else { " (not there)" };
         format!("{}{there}", root.display())
