@@ -141,17 +141,36 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
         "seed" => drop(root.remove("seeds")),
         "seeds" => drop(root.remove("seed")),
         _ => {
-            // An axis of the grid would set the key again: it is narrowed to this value.
-            if let Some((_, grid)) =
-                root.table_mut().expect("a document is a table").iter_mut().find(|(k, _)| &*k.name == "grid")
-                && narrow(grid, "", &node::dotted(&keys), &keys, &value)?
-            {
-                return Ok(keys);
+            let grid = root.table_mut().expect("a document is a table").iter_mut().find(|(k, _)| &*k.name == "grid");
+            if let Some((_, grid)) = grid {
+                // The grid would set the key again. An axis of that name is narrowed to this value; where a label sets it
+                // among others, it no longer does.
+                let name = node::dotted(&keys);
+                if narrow(grid, "", &name, &keys, &value)? {
+                    return Ok(keys);
+                }
+                overrule(grid, &name);
             }
         }
     }
     node::set(root, &keys, value, Grammar::get())?;
     Ok(keys)
+}
+
+/// Takes a key out of what labels set.
+fn overrule(node: &mut Node, name: &str) {
+    match &mut node.value {
+        Value::Array(items) => Arc::make_mut(items).iter_mut().for_each(|item| overrule(item, name)),
+        Value::Table(_) => {
+            for (key, inner) in node.table_mut().into_iter().flatten() {
+                match inner.table_mut() {
+                    Some(set) if &*key.name == "set" => set.retain(|(key, _)| &*key.name != name),
+                    _ => overrule(inner, name),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A TOML value that starts at byte `offset` of a source; what is none is a text.
@@ -169,7 +188,9 @@ fn narrow(grid: &mut Node, prefix: &str, name: &str, keys: &[Key], value: &Node)
     for (key, inner) in grid.table_mut().into_iter().flatten() {
         let whole = format!("{prefix}{}", key.name);
         if whole == name && inner.array().is_some() {
-            let items = vec![value.clone()];
+            // Of an axis with labels, the value under this one.
+            let labelled = |item: &&Node| item.get("label").is_some_and(|label| label.str() == value.str());
+            let items = vec![inner.array().into_iter().flatten().find(labelled).unwrap_or(value).clone()];
             *inner = Node { value: Value::Array(Arc::new(items)), place: value.place };
             found = true;
         } else if &*key.name == "union" && prefix.is_empty() {
@@ -317,6 +338,17 @@ mod tests {
         assert_eq!(
             root.to_json().to_string(),
             r#"{"name":"toy","grid":{"loss.adversarial":["vanilla"],"schedule":{"steps":[9]}},"seed":3}"#
+        );
+    }
+
+    #[test]
+    fn a_set_chooses_a_label_and_wins_over_what_labels_set() {
+        let text = "[grid]\ngame = [{ label = 'a', set = { 'schedule.steps' = 5, 'loss.adversarial' = 'hinge' } }, { label = 'b' }]";
+        let of = |set| document(text, &[set]).expect("sets").root.to_json().to_string();
+        assert_eq!(of("game=b"), r#"{"name":"toy","grid":{"game":[{"label":"b"}]}}"#);
+        assert_eq!(
+            of("schedule.steps=9"),
+            r#"{"name":"toy","grid":{"game":[{"label":"a","set":{"loss.adversarial":"hinge"}},{"label":"b"}]},"schedule":{"steps":9}}"#
         );
     }
 
