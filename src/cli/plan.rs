@@ -14,13 +14,14 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// A plan with its cells as the scheduler sees them.
 pub(super) struct Planned {
     pub plan: Plan,
     pub entries: Vec<Entry>,
     /// What is missing of its data.
-    pub missing: Option<DataError>,
+    pub missing: Option<Rc<DataError>>,
 }
 
 /// Reads experiments and checks every cell of them as deep as goes without a tensor.
@@ -31,15 +32,13 @@ pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, F
     if let Some(error) = missing.iter().find(|(_, error)| error.is_spec_mistake()) {
         return Err(Failure::new(Exit::Experiment, &error.1));
     }
-    let mut missing: Vec<Option<(DataSpec, DataError)>> = missing.into_iter().map(Some).collect();
+    let missing: Vec<(DataSpec, Rc<DataError>)> = missing.into_iter().map(|(spec, e)| (spec, Rc::new(e))).collect();
     let mut planned = Vec::new();
     for plan in plans {
         let original = original(&plan);
         let entries = plan.cells.iter().map(|cell| entry(cell, &plan.file, original.as_ref())).collect();
-        let mine = |place: &mut Option<(DataSpec, DataError)>| {
-            place.take_if(|(spec, _)| plan.cells.iter().any(|cell| cell.experiment.data == *spec))
-        };
-        let missing = missing.iter_mut().find_map(mine).map(|(_, error)| error);
+        let mine = |spec: &DataSpec| plan.cells.iter().any(|cell| cell.experiment.data == *spec);
+        let missing = missing.iter().find(|(spec, _)| mine(spec)).map(|(_, error)| error.clone());
         planned.push(Planned { plan, entries, missing });
     }
     Ok(planned)
