@@ -371,14 +371,15 @@ fn at_checkpoint(run: &Path, step: Option<u64>) -> Result<(RunDir, Experiment, C
 fn sample(request: &SampleRequest) -> Result<(), Refusal> {
     let asked = ask(&request.run, request.checkpoint, &request.data_roots, &request.device, request.threads)?;
     let averaged = has_average(&asked.cell) && request.weights != "raw";
-    let classes = asked.pack.sources[0].info().classes;
-    if let Some(label) = request.label
-        && !(0..classes as i64).contains(&label)
-    {
-        return Err(Refusal::new(
-            WorkerExit::Request,
-            format!("the label {label} is not one of the {classes} classes"),
-        ));
+    if let Some(label) = request.label {
+        let classes = asked.pack.sources[0].info().classes;
+        let refuse = |message| Err(Refusal::new(WorkerExit::Request, message));
+        if !asked.pack.players.iter().any(|p| p.name() == "generator" && p.plan().takes_labels()) {
+            return refuse("the generator was trained without labels, and cannot be asked for one".to_owned());
+        }
+        if !(0..classes as i64).contains(&label) {
+            return refuse(format!("the label {label} is not one of 0 to {}", classes - 1));
+        }
     }
     let drawn = asked.pack.objective.generate(
         &asked.pack.players,
