@@ -47,7 +47,7 @@ fn finish(mut root: Node, mut sources: Sources, file: &Path, sets: &[String]) ->
     let mut wrong = Vec::new();
     for set in sets {
         match lay_set(&mut root, set, &mut sources) {
-            Ok(path) => paths.push(path),
+            Ok(path) => paths.extend((!path.is_empty()).then_some(path)),
             Err(mistake) => wrong.push(sources.show(mistake)),
         }
     }
@@ -122,6 +122,7 @@ fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Re
     Ok(root)
 }
 
+/// Lays a `KEY=VALUE` over a document and gives its key; nothing where it only chose a label.
 fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>, Mistake> {
     let source = sources.add("--set", set);
     let Some((path, value)) = set.split_once('=') else {
@@ -147,7 +148,9 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
                 // among others, it no longer does.
                 let name = node::dotted(&keys);
                 if narrow(grid, "", &name, &keys, &value)? {
-                    return Ok(keys);
+                    // A free name is no key of a cell, where the value would be looked for.
+                    let is_key = Grammar::get().cell_keys().contains(&first);
+                    return Ok(if is_key { keys } else { Vec::new() });
                 }
                 overrule(grid, &name);
             }
@@ -155,6 +158,21 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
     }
     node::set(root, &keys, value, Grammar::get())?;
     Ok(keys)
+}
+
+/// The item of an axis that a value stands for: of an axis with labels the one under this label, else the value itself.
+fn chosen(axis: &Node, name: &str, value: &Node) -> Result<Node, Mistake> {
+    let items = axis.array().unwrap_or_default();
+    let labels: Vec<&str> = items.iter().filter_map(|item| item.get("label")?.str()).collect();
+    if labels.is_empty() || labels.len() < items.len() || value.table().is_some() {
+        return Ok(value.clone());
+    }
+    let found = items.iter().zip(&labels).find(|(_, label)| value.str() == Some(label));
+    found.map(|(item, _)| item.clone()).ok_or_else(|| {
+        let mut mistake = Mistake::at(value.place, format!("`{name}` has no label `{}`", value.spelled()));
+        mistake.help = known_names(value.str().unwrap_or_default(), labels);
+        mistake
+    })
 }
 
 /// Takes a key out of what labels set.
@@ -188,9 +206,7 @@ fn narrow(grid: &mut Node, prefix: &str, name: &str, keys: &[Key], value: &Node)
     for (key, inner) in grid.table_mut().into_iter().flatten() {
         let whole = format!("{prefix}{}", key.name);
         if whole == name && inner.array().is_some() {
-            // Of an axis with labels, the value under this one.
-            let labelled = |item: &&Node| item.get("label").is_some_and(|label| label.str() == value.str());
-            let items = vec![inner.array().into_iter().flatten().find(labelled).unwrap_or(value).clone()];
+            let items = vec![chosen(inner, name, value)?];
             *inner = Node { value: Value::Array(Arc::new(items)), place: value.place };
             found = true;
         } else if &*key.name == "union" && prefix.is_empty() {
@@ -346,6 +362,8 @@ mod tests {
         let text = "[grid]\ngame = [{ label = 'a', set = { 'schedule.steps' = 5, 'loss.adversarial' = 'hinge' } }, { label = 'b' }]";
         let of = |set| document(text, &[set]).expect("sets").root.to_json().to_string();
         assert_eq!(of("game=b"), r#"{"name":"toy","grid":{"game":[{"label":"b"}]}}"#);
+        let wrong = document(text, &["game=c"]).expect_err("no such label");
+        assert!(wrong.starts_with("--set:1:6: `game` has no label `c`"), "{wrong}");
         assert_eq!(
             of("schedule.steps=9"),
             r#"{"name":"toy","grid":{"game":[{"label":"a","set":{"loss.adversarial":"hinge"}},{"label":"b"}]},"schedule":{"steps":9}}"#
