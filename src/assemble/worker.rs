@@ -4,7 +4,6 @@
 
 use super::{build, device};
 use crate::data::{DataInfo, DataRoots, DataSpec, Source};
-use crate::eval::MetricSpec;
 use crate::experiment::Experiment;
 use crate::nn::Script;
 use crate::objective::{AlgorithmSpec, ConditionKind, Generate, Request};
@@ -414,7 +413,7 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
     for step in steps {
         let mut asked = ask(&request.run, Some(step), &request.data_roots, &request.device, request.threads)?;
         if !request.metrics.is_empty() {
-            asked.cell.eval.metrics = request.metrics.iter().map(|name| metric(name)).collect::<Result<_, _>>()?;
+            asked.cell.eval.metrics = request.metrics.clone();
             let info = asked.pack.sources[0].info();
             for metric in &asked.cell.eval.metrics {
                 metric.needs(info).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
@@ -438,18 +437,6 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
         log.flush()?;
     }
     Ok(())
-}
-
-/// A metric with its defaults, by its name in a TOML.
-fn metric(name: &str) -> Result<MetricSpec, Refusal> {
-    // A plain name, or a table without content for those that have settings.
-    let value = serde_json::Value::String(name.to_owned());
-    let table = serde_json::json!({ name: {} });
-    serde_json::from_value(value).or_else(|_| serde_json::from_value(table)).map_err(|_| Refusal {
-        exit: WorkerExit::Experiment,
-        message: format!("there is no metric `{name}`"),
-        help: Some("`gantlet schema` lists them".to_owned()),
-    })
 }
 
 fn export(request: &ExportRequest) -> Result<(), Refusal> {

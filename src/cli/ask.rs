@@ -3,6 +3,7 @@
 use super::args::{EvalArgs, ExportArgs, SampleArgs};
 use super::run::find_run;
 use super::{Exit, Failure, cores, data_roots, found_devices, print, say};
+use crate::experiment;
 use crate::record::event::{EvalRequest, Event, ExportRequest, SampleRequest, WorkerExit, WorkerRequest};
 use crate::schedule::DeviceChoice;
 use crate::schedule::process::{ask, worker_beside_this_program};
@@ -97,13 +98,14 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
 
 /// `gantlet eval`.
 pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
+    let metrics = experiment::metrics(&args.metric)?;
     let runs: Vec<PathBuf> =
         args.runs.iter().map(|run| Ok(find_run(run, Path::new("runs"))?.path)).collect::<Result<_, Failure>>()?;
     for run in runs {
         let request = EvalRequest {
             run: run.clone(),
             checkpoint: args.checkpoint,
-            metrics: args.metric.clone(),
+            metrics: metrics.clone(),
             data_roots: data_roots().folders,
             device: device(args.device)?,
             threads: cores(),
