@@ -140,6 +140,29 @@ fn a_grid_runs_once_is_continued_where_it_is_widened_and_answers_its_claims() {
 }
 
 #[test]
+fn an_exported_generator_makes_the_samples_that_the_run_makes() {
+    use gantlet::rng::{Purpose, Stream};
+    let place = Workplace::new();
+    let sets = ["--set", "seeds=1", "--set", "loss.adversarial=hinge", "--set", "algorithm.gan.ema.decay=0.9"];
+    let (code, out, err) = place.said(&[&["run", "toy.toml"], &sets[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = place.said(&["sample", "adversarial-hinge", "--n", "5", "--out", "five.npy"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = place.said(&["export", "adversarial-hinge", "--out", "generator.pt"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("averaged weights, from latents to float32 [n, 1]"), "{out}");
+    let bytes = std::fs::read(place.path().join("five.npy")).unwrap();
+    let samples: Vec<f32> = bytes[128..].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let mut z = [0.0; 5];
+    Stream::new(0, Purpose::Sample, 0, 0).fill_uniform(&mut z, -1.0, 1.0);
+    let generator = tch::CModule::load(place.path().join("generator.pt")).unwrap();
+    let x = generator.forward_ts(&[tch::Tensor::from_slice(&z).view([5, 1])]).unwrap();
+    let x: Vec<f32> = Vec::try_from(x.view([-1])).unwrap();
+    assert_eq!(x.len(), samples.len());
+    assert!(x.iter().zip(&samples).all(|(a, b)| (a - b).abs() < 1e-5), "{x:?} {samples:?}");
+}
+
+#[test]
 fn a_run_directory_that_was_tampered_with_is_refused_and_nothing_is_lost() {
     let place = Workplace::new();
     assert_eq!(place.said(&["run", "toy.toml"]).0, 0);
@@ -181,4 +204,44 @@ fn a_reader_that_leaves_early_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn a_runs_configuration_repeats_the_run_from_anywhere_and_finds_its_data() {
+    let place = Workplace::new();
+    for folder in ["papers", "tables", "elsewhere"] {
+        std::fs::create_dir(place.path().join(folder)).unwrap();
+    }
+    let rows: String = (0..40).map(|i| format!("{},{}\n", i % 7, (i * i) % 11)).collect();
+    place.write("tables/points.csv", &format!("x,y\n{rows}"));
+    let text = TOY
+        .replace("[data.gaussian]\nmean = 4.0", "[data.csv]\npath = \"../tables/points.csv\"")
+        .replace("\"w1\"", "\"sliced-wasserstein\"")
+        .replace("seeds = 2", "seeds = 1");
+    place.write("papers/table.toml", &text);
+    let (code, out, err) = place.said(&["run", "papers/table.toml", "--set", "loss.adversarial=hinge"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let run = std::fs::read_dir(place.path().join("runs/toy")).unwrap();
+    let run = run.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let from = |folder: &str, args: &[&str]| {
+        let mut command = Command::cargo_bin("gantlet").unwrap();
+        command.current_dir(place.path().join(folder)).env_remove("GANTLET_DATA").args(args);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    // The file in its place, and a copy that lies alone.
+    std::fs::copy(run.join("config.toml"), place.path().join("elsewhere/copy.toml")).unwrap();
+    from("elsewhere", &["run", run.join("config.toml").to_str().unwrap(), "--out", "again"]);
+    from("elsewhere", &["run", "copy.toml", "--out", "copied"]);
+    let name = run.file_name().unwrap();
+    for (again, file) in [("again", "config.toml"), ("again", "metrics.csv"), ("again", "eval.csv")] {
+        let read = |path: &Path| std::fs::read(path.join(file)).unwrap();
+        let repeated = place.path().join("elsewhere").join(again).join("toy").join(name);
+        assert!(read(&run) == read(&repeated), "{file} differs when the run is repeated");
+    }
+    assert!(place.path().join("elsewhere/copied/toy").is_dir());
+    let run = run.to_str().unwrap();
+    from("elsewhere", &["sample", run, "--n", "3", "--out", "three.png"]);
+    from("elsewhere", &["eval", run, "--metric", "sliced-wasserstein"]);
+    from("elsewhere", &["export", run, "--out", "generator.pt"]);
 }

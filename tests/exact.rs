@@ -103,6 +103,34 @@ samples = 100
 metrics = ["sliced-wasserstein", "shapes"]
 "#;
 
+/// Labels that enter by concatenation, and through the discriminator's projection.
+const LABELS: &str = r#"
+name = "labels"
+seeds = 2
+data = "ring"
+[algorithm.gan]
+latent = { normal = { dim = 2 } }
+[architecture]
+generator = { mlp = { hidden = [9], norm = "batch" } }
+discriminator = { mlp = { hidden = [11, 7], spectral-norm = true } }
+[loss]
+adversarial = "hinge"
+[optimizer]
+generator = { adam = { lr = 1e-3 } }
+discriminator = { adam = { lr = 1e-3 } }
+[schedule]
+steps = 30
+batch = 10
+[output]
+metrics-every = 7
+checkpoint-every = 10
+[eval]
+samples = 100
+metrics = ["sliced-wasserstein"]
+[grid]
+"algorithm.gan.condition" = ["concatenate", "projection"]
+"#;
+
 struct Workspace {
     folder: tempfile::TempDir,
 }
@@ -165,7 +193,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
-    for text in [DENSE, MINIBATCH, IMAGES] {
+    for text in [DENSE, MINIBATCH, IMAGES, LABELS] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -175,7 +203,7 @@ fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
 
 #[test]
 fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
-    for (text, steps) in [(DENSE, "300"), (MINIBATCH, "900"), (IMAGES, "60")] {
+    for (text, steps) in [(DENSE, "300"), (MINIBATCH, "900"), (IMAGES, "60"), (LABELS, "600")] {
         let work = Workspace::new(text);
         let steps = format!("schedule.steps={steps}");
         let set = ["--set", &steps, "--set", "output.keep=1"];

@@ -1,12 +1,12 @@
 //! Samples and weights as files for others. (torch)
 
 use crate::base::file::{self, FileError};
-use crate::data::{DataInfo, Examples};
-use crate::picture;
-use crate::player::Player;
+use crate::data::{Examples, Source, Split};
+use crate::nn::Script;
+use crate::nn::script::Plain;
+use crate::picture::{self, View};
 use crate::record::{RecordError, TensorData, checkpoint};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 /// Why a file is not written.
@@ -20,12 +20,6 @@ pub enum OutputError {
         /// The endings that are.
         known: &'static str,
     },
-    /// The samples are no pictures.
-    #[error("samples of shape {shape:?} are no pictures: take .npy or .csv")]
-    NoPicture {
-        /// The shape of one.
-        shape: Vec<usize>,
-    },
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -34,19 +28,25 @@ pub enum OutputError {
     Record(#[from] RecordError),
 }
 
-/// Writes samples as `.npy` (float32, `[n, …]`), `.csv` (a row each, the label last where there is one) or `.png`.
+/// Writes samples as `.npy` (float32, `[n, …]`), `.csv` (a row each, the label last where there is one) or `.png`: a
+/// grid of images, or points over those of the data.
 ///
 /// # Errors
 /// If the ending is none of these, or the file cannot be written.
-pub fn write(path: &Path, samples: &Examples, info: &DataInfo) -> Result<(), OutputError> {
+pub fn write(path: &Path, samples: &Examples, source: &dyn Source, title: &str) -> Result<(), OutputError> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => file::write_atomic(path, &npy(samples))?,
-        Some("csv") => file::write_atomic(path, csv(samples).as_bytes())?,
-        Some("png") if info.is_image() => {
-            let grid = picture::grid(&samples.x, info.range.unwrap_or((-1.0, 1.0)), 0, 0);
-            file::write_atomic(path, &picture::encode_png(&grid))?;
+        Some("csv") => file::write_atomic(path, samples.csv().as_bytes())?,
+        Some("png") => {
+            let info = source.info();
+            let picture = if info.is_image() {
+                View::new(info, &samples.x).images(&samples.x, 0)
+            } else {
+                let real = source.reference(Split::Train, 0, picture::POINTS).x;
+                View::new(info, &real).points(&real, &samples.x, None, title)
+            };
+            file::write_atomic(path, &picture::encode_png(&picture))?;
         }
-        Some("png") => return Err(OutputError::NoPicture { shape: info.shape.clone() }),
         _ => {
             return Err(OutputError::Ending { path: path.display().to_string(), known: ".png, .npy, .csv" });
         }
@@ -68,38 +68,23 @@ fn npy(samples: &Examples) -> Vec<u8> {
     out
 }
 
-fn csv(samples: &Examples) -> String {
-    let mut out = Vec::new();
-    for i in 0..samples.x.rows() {
-        let row: Vec<String> = samples.x.row(i).iter().map(f32::to_string).collect();
-        let label = samples.labels.get(i).map(|l| format!(",{l}")).unwrap_or_default();
-        writeln!(out, "{}{label}", row.join(",")).expect("memory takes every line");
-    }
-    String::from_utf8(out).expect("digits and commas")
-}
-
-/// Writes a generator's weights, averaged ones where there are any, as `.safetensors`.
+/// Writes a generator as TorchScript (`.pt`) or as weights (`.safetensors`), with what is to be said of it.
 ///
 /// # Errors
 /// If the ending is another, or the file cannot be written.
-pub fn export(path: &Path, generator: &Player, averaged: bool) -> Result<(), OutputError> {
-    if path.extension().and_then(|e| e.to_str()) != Some("safetensors") {
-        return Err(OutputError::Ending { path: path.display().to_string(), known: ".safetensors" });
+pub fn export(path: &Path, generator: &Script, facts: &BTreeMap<String, String>) -> Result<(), OutputError> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("pt") => {
+            let about = serde_json::to_string_pretty(facts).expect("texts by text");
+            file::write_atomic(path, &generator.archive(&about))?;
+        }
+        Some("safetensors") => {
+            let tensor = |w: &Plain| TensorData::f32(w.name.clone(), w.shape.clone(), w.data.clone());
+            let tensors: Vec<TensorData> = generator.weights.iter().map(tensor).collect();
+            checkpoint::write(path, &tensors, facts)?;
+        }
+        _ => return Err(OutputError::Ending { path: path.display().to_string(), known: ".pt, .safetensors" }),
     }
-    let suffix = if averaged { ":ema" } else { "" };
-    let tensors: Vec<TensorData> = generator
-        .state(0)
-        .into_iter()
-        .filter_map(|t| {
-            let plain = match t.name.split_once(':') {
-                Some((plain, rest)) if format!(":{rest}") == suffix => plain.to_owned(),
-                None if suffix.is_empty() => t.name.clone(),
-                _ => return None,
-            };
-            Some(TensorData::f32(plain, t.shape, t.data))
-        })
-        .collect();
-    checkpoint::write(path, &tensors, &BTreeMap::new())?;
     Ok(())
 }
 

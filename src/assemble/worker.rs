@@ -3,16 +3,17 @@
 //! A worker that is told to stop (SIGTERM, SIGINT, or a parent that is gone) saves and leaves; told twice, it leaves.
 
 use super::{build, device};
-use crate::data::{DataRoots, DataSpec, Source};
-use crate::eval::MetricSpec;
+use crate::data::{DataInfo, DataRoots, DataSpec, Source};
 use crate::experiment::Experiment;
-use crate::objective::{AlgorithmSpec, Generate, Request};
+use crate::nn::Script;
+use crate::objective::{AlgorithmSpec, ConditionKind, Generate, Request};
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
-use crate::record::{Checkpoint, RecordError, RunDir, RunState, State, Versions, checkpoint};
+use crate::record::{Checkpoint, RecordError, RunDir, RunState, State, Values, Versions, checkpoint};
 use crate::rng::Purpose;
 use crate::train::session::{Seat, Session, Settings};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -189,7 +190,6 @@ fn read_cell(dir: &RunDir) -> Result<Experiment, Refusal> {
 /// Trains runs that stand at one step. What is not the runs' own fault (no data, no room on the disk) is refused, and
 /// leaves them as they were.
 fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
-    let roots = DataRoots { folders: job.data_roots.clone() };
     let places: Vec<(usize, RunDir, RunState)> =
         group.iter().map(|o| (o.seat.place, RunDir::at(o.seat.dir.path.clone()), o.seat.state.clone())).collect();
     let fail = |reason: &str| {
@@ -211,14 +211,15 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
         cells.push(run.cell);
         checkpoints.push(run.checkpoint);
     }
-    let (sources, networks) = match sources(&cells, &roots).and_then(|s| Ok((networks(&cells[0], &*s[0])?, s))) {
-        Ok((networks, sources)) => (sources, networks),
-        Err(refusal) if refusal.exit == WorkerExit::Data => return Err(refusal),
-        Err(refusal) => {
-            fail(&refusal.message);
-            return Ok(());
-        }
-    };
+    let (sources, networks) =
+        match sources(&cells, &job.data_roots).and_then(|s| Ok((networks(&cells[0], s[0].info())?, s))) {
+            Ok((networks, sources)) => (sources, networks),
+            Err(refusal) if refusal.exit == WorkerExit::Data => return Err(refusal),
+            Err(refusal) => {
+                fail(&refusal.message);
+                return Ok(());
+            }
+        };
     let settings = Settings {
         output: cells[0].output.clone(),
         eval: cells[0].eval.clone(),
@@ -253,7 +254,7 @@ fn has_average(cell: &Experiment) -> bool {
 }
 
 /// The source of every cell; equal ones are opened once.
-fn sources(cells: &[Experiment], roots: &DataRoots) -> Result<Vec<Arc<dyn Source>>, Refusal> {
+fn sources(cells: &[Experiment], roots: &[PathBuf]) -> Result<Vec<Arc<dyn Source>>, Refusal> {
     let mut open: Vec<(&DataSpec, Arc<dyn Source>)> = Vec::new();
     let mut all = Vec::new();
     for cell in cells {
@@ -261,15 +262,21 @@ fn sources(cells: &[Experiment], roots: &DataRoots) -> Result<Vec<Arc<dyn Source
             all.push(source.clone());
             continue;
         }
-        let source: Arc<dyn Source> = cell.data.open(roots).map_err(|e| Refusal::new(WorkerExit::Data, e))?.into();
+        let source: Arc<dyn Source> =
+            cell.data.open(&roots_of(cell, roots)).map_err(|e| Refusal::new(WorkerExit::Data, e))?.into();
         open.push((&cell.data, source.clone()));
         all.push(source);
     }
     Ok(all)
 }
 
-fn networks(cell: &Experiment, source: &dyn Source) -> Result<Vec<super::PlayerNetwork>, Refusal> {
-    super::networks(cell, source.info()).map_err(|problems| {
+/// Where a cell's files are looked for: where the request says, then where its own configuration says.
+fn roots_of(cell: &Experiment, folders: &[PathBuf]) -> DataRoots {
+    DataRoots::new(folders.iter().chain(&cell.data_folders).cloned().collect())
+}
+
+fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<super::PlayerNetwork>, Refusal> {
+    super::networks(cell, info).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
         Refusal::new(WorkerExit::Experiment, all.join("; "))
     })
@@ -312,10 +319,29 @@ fn ask(
     device_name: &str,
     threads: usize,
 ) -> Result<Asked, Refusal> {
+    let (dir, cell, found) = at_checkpoint(run, checkpoint)?;
+    let device = device::open(device_name, threads).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let cells = [cell];
+    let sources = sources(&cells, data_roots)?;
+    let networks = networks(&cells[0], sources[0].info())?;
+    let mut pack = match &cells[0].algorithm {
+        AlgorithmSpec::Gan(spec) => build::gan(&cells, spec, networks, sources, device),
+    };
+    build::load(&mut pack, 0, &found).map_err(|reason| does_not_fit(&found, &reason))?;
+    let [cell] = cells;
+    Ok(Asked { dir, cell, pack, step: found.step })
+}
+
+fn does_not_fit(checkpoint: &Checkpoint, reason: &str) -> Refusal {
+    Refusal::new(WorkerExit::Data, format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step))
+}
+
+/// A run's configuration, and its checkpoint at a step or the newest.
+fn at_checkpoint(run: &Path, step: Option<u64>) -> Result<(RunDir, Experiment, Checkpoint), Refusal> {
     let dir = RunDir::open(run)?;
     let state = dir.stored_state()?;
     let cell = read_cell(&dir)?;
-    let found = match checkpoint {
+    let found = match step {
         Some(step) => {
             let path = checkpoint::path(&dir.checkpoints(), step);
             if !path.exists() {
@@ -338,31 +364,21 @@ fn ask(
             })?
         }
     };
-    let device = device::open(device_name, threads).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
-    let cells = [cell];
-    let sources = sources(&cells, &DataRoots { folders: data_roots.to_vec() })?;
-    let networks = networks(&cells[0], &*sources[0])?;
-    let mut pack = match &cells[0].algorithm {
-        AlgorithmSpec::Gan(spec) => build::gan(&cells, spec, networks, sources, device),
-    };
-    build::load(&mut pack, 0, &found).map_err(|reason| {
-        Refusal::new(WorkerExit::Data, format!("the checkpoint at step {} does not fit: {reason}", found.step))
-    })?;
-    let [cell] = cells;
-    Ok(Asked { dir, cell, pack, step: found.step })
+    Ok((dir, cell, found))
 }
 
 fn sample(request: &SampleRequest) -> Result<(), Refusal> {
     let asked = ask(&request.run, request.checkpoint, &request.data_roots, &request.device, request.threads)?;
     let averaged = has_average(&asked.cell) && request.weights != "raw";
-    let info = asked.pack.sources[0].info().clone();
-    if let Some(label) = request.label
-        && !(0..info.classes as i64).contains(&label)
-    {
-        return Err(Refusal::new(
-            WorkerExit::Request,
-            format!("the label {label} is not one of the {} classes", info.classes),
-        ));
+    if let Some(label) = request.label {
+        let classes = asked.pack.sources[0].info().classes;
+        let refuse = |message| Err(Refusal::new(WorkerExit::Request, message));
+        if !asked.pack.players.iter().any(|p| p.name() == "generator" && p.plan().takes_labels()) {
+            return refuse("the generator was trained without labels, and cannot be asked for one".to_owned());
+        }
+        if !(0..classes as i64).contains(&label) {
+            return refuse(format!("the label {label} is not one of 0 to {}", classes - 1));
+        }
     }
     let drawn = asked.pack.objective.generate(
         &asked.pack.players,
@@ -375,7 +391,9 @@ fn sample(request: &SampleRequest) -> Result<(), Refusal> {
             averaged,
         },
     );
-    super::samples::write(&request.out, &drawn[0], &info).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let title = format!("step {}", asked.step);
+    super::samples::write(&request.out, &drawn[0], &*asked.pack.sources[0], &title)
+        .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
     let weights = if averaged { "averaged" } else { "raw" };
     let what = format!("{} samples, {weights} weights of step {}, seed {}", request.n, asked.step, request.seed);
     emit(&Event::Wrote { path: request.out.clone(), what });
@@ -395,7 +413,7 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
     for step in steps {
         let mut asked = ask(&request.run, Some(step), &request.data_roots, &request.device, request.threads)?;
         if !request.metrics.is_empty() {
-            asked.cell.eval.metrics = request.metrics.iter().map(|name| metric(name)).collect::<Result<_, _>>()?;
+            asked.cell.eval.metrics = request.metrics.clone();
             let info = asked.pack.sources[0].info();
             for metric in &asked.cell.eval.metrics {
                 metric.needs(info).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
@@ -421,25 +439,60 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A metric with its defaults, by its name in a TOML.
-fn metric(name: &str) -> Result<MetricSpec, Refusal> {
-    // A plain name, or a table without content for those that have settings.
-    let value = serde_json::Value::String(name.to_owned());
-    let table = serde_json::json!({ name: {} });
-    serde_json::from_value(value).or_else(|_| serde_json::from_value(table)).map_err(|_| Refusal {
-        exit: WorkerExit::Experiment,
-        message: format!("there is no metric `{name}`"),
-        help: Some("`gantlet schema` lists them".to_owned()),
-    })
+fn export(request: &ExportRequest) -> Result<(), Refusal> {
+    let (dir, cell, checkpoint) = at_checkpoint(&request.run, request.checkpoint)?;
+    // The shape of the data is in its header: no example is read.
+    let info = cell.data.info(&roots_of(&cell, &request.data_roots)).map_err(|e| Refusal::new(WorkerExit::Data, e))?;
+    let networks = networks(&cell, &info)?;
+    let generator = networks.into_iter().find(|n| n.player == "generator");
+    let generator = generator.ok_or_else(|| Refusal::new(WorkerExit::Request, "there is no generator to write"))?;
+    let averaged = has_average(&cell);
+    let numbers = numbers(&generator, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
+    let weights = if averaged { "averaged" } else { "raw" };
+    let facts = about(&dir.stored_state()?, &cell, &info, checkpoint.step, weights);
+    super::samples::export(&request.out, &Script::new(&generator.plan, &numbers), &facts)
+        .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let takes = if generator.plan.takes_labels() { "latents and labels" } else { "latents" };
+    let what =
+        format!("the generator of step {}, {weights} weights, from {takes} to {}", checkpoint.step, facts["output"]);
+    emit(&Event::Wrote { path: request.out.clone(), what });
+    Ok(())
 }
 
-fn export(request: &ExportRequest) -> Result<(), Refusal> {
-    let roots: Vec<PathBuf> = vec![];
-    let asked = ask(&request.run, request.checkpoint, &roots, "cpu", 1)?;
-    super::samples::export(&request.out, &asked.pack.players[0], has_average(&asked.cell))
-        .map_err(|e| Refusal::new(WorkerExit::Request, e))?;
-    emit(&Event::Wrote { path: request.out.clone(), what: format!("the generator of step {}", asked.step) });
-    Ok(())
+/// The numbers of a player's parameters in a checkpoint, in the order of its plan.
+fn numbers(player: &super::PlayerNetwork, checkpoint: &Checkpoint, averaged: bool) -> Result<Vec<Vec<f32>>, String> {
+    let suffix = if averaged { ":ema" } else { "" };
+    let one = |param: &crate::nn::ParamPlan| {
+        let name = format!("{}.{}{suffix}", player.player, param.name);
+        let tensor = checkpoint.tensors.get(&name).ok_or_else(|| format!("it has no tensor `{name}`"))?;
+        match &tensor.values {
+            Values::F32(values) if tensor.shape == param.shape => Ok(values.clone()),
+            _ => Err(format!("its tensor `{name}` has shape {:?}, expected {:?}", tensor.shape, param.shape)),
+        }
+    };
+    player.plan.params.iter().map(one).collect()
+}
+
+/// What an exported generator says of itself.
+fn about(state: &RunState, cell: &Experiment, info: &DataInfo, step: u64, weights: &str) -> BTreeMap<String, String> {
+    let AlgorithmSpec::Gan(gan) = &cell.algorithm;
+    let sides = |shape: &[usize]| shape.iter().map(|n| format!(", {n}")).collect::<String>();
+    let mut facts = vec![
+        ("producer", format!("gantlet {}", env!("CARGO_PKG_VERSION"))),
+        ("experiment", state.experiment.clone()),
+        ("run", state.run.clone()),
+        ("id", state.id.clone()),
+        ("step", step.to_string()),
+        ("weights", weights.to_owned()),
+        ("input", format!("float32 [n, {}]", gan.latent.dim())),
+        ("latent", serde_json::to_string(&gan.latent).expect("a spec is made of numbers, texts, lists and tables")),
+        ("output", format!("float32 [n{}]", sides(&info.shape))),
+    ];
+    facts.extend(info.range.map(|(low, high)| ("range", format!("{low} to {high}"))));
+    if gan.condition != ConditionKind::None {
+        facts.push(("labels", format!("int64 [n], from 0 to {}", info.classes.saturating_sub(1))));
+    }
+    facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
 }
 
 fn doctor() {

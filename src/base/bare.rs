@@ -1,7 +1,9 @@
 //! Specs of one main number, which a TOML may give as that number alone: `{ linear = 8 }` for `{ linear = { out = 8 } }`.
 
+use schemars::{Schema, json_schema};
+
 /// Reads a spec from a bare number for one of its fields, or from its table; writes the table. The spec derives its
-/// plain forms with `#[serde(remote = "Self")]`.
+/// plain forms with `#[serde(remote = "Self")]`, and its schema with `transform = or_integer` or `or_number`.
 macro_rules! bare_number {
     ($spec:ident, $field:ident, $expected:literal) => {
         impl serde::Serialize for $spec {
@@ -56,3 +58,13 @@ macro_rules! bare_number {
 }
 
 pub(crate) use bare_number;
+
+/// The schema of a table that may be a bare whole number.
+pub(crate) fn or_integer(table: &mut Schema) {
+    *table = json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, table.clone()] });
+}
+
+/// The schema of a table that may be a bare number.
+pub(crate) fn or_number(table: &mut Schema) {
+    *table = json_schema!({ "anyOf": [{ "type": "number" }, table.clone()] });
+}

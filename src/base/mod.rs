@@ -8,5 +8,5 @@ pub mod host; // (torch)
 pub mod num;
 
 pub use array::Array;
-pub(crate) use bare::bare_number;
+pub(crate) use bare::{bare_number, or_integer, or_number};
 pub use num::{NonNegative, Positive, Probability};

@@ -319,13 +319,13 @@ pub(super) enum DataCommand {
     },
     /// Show what a set holds
     Preview {
-        /// The set, or a kind of data with its defaults
+        /// The set, a kind of data with its defaults, or the file of an experiment
         name: String,
-        /// How many examples
-        #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
-        n: u64,
-        /// Write them as a CSV (a row an example)
-        #[arg(long, value_name = "F.csv")]
+        /// How many examples [default: 64 images, or 2,000 points]
+        #[arg(long, value_name = "N", value_parser = at_least_one())]
+        n: Option<u64>,
+        /// Write them: .png (images in a grid, else a density or a scatter) or .csv (a row an example)
+        #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
 }

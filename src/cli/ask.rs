@@ -3,6 +3,7 @@
 use super::args::{EvalArgs, ExportArgs, SampleArgs};
 use super::run::find_run;
 use super::{Exit, Failure, cores, data_roots, found_devices, print, say};
+use crate::experiment;
 use crate::record::event::{EvalRequest, Event, ExportRequest, SampleRequest, WorkerExit, WorkerRequest};
 use crate::schedule::DeviceChoice;
 use crate::schedule::process::{ask, worker_beside_this_program};
@@ -41,7 +42,7 @@ fn device(choice: DeviceChoice) -> Result<String, Failure> {
 }
 
 /// Fails early where the ending of a file says nothing to the worker.
-fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure> {
+pub(super) fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     if ending.as_deref().is_some_and(|ending| endings.contains(&ending)) {
         return Ok(());
@@ -69,7 +70,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
         seed: args.seed,
         label: args.label,
         weights: args.weights.clone(),
-        data_roots: data_roots(None).folders,
+        data_roots: data_roots().folders,
         device: device(args.device)?,
         threads: cores(),
     };
@@ -87,7 +88,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
         run: run.path,
         out: args.out.clone(),
         checkpoint: args.checkpoint,
-        data_roots: data_roots(None).folders,
+        data_roots: data_roots().folders,
     };
     let mut text = String::new();
     asked(cores(), &WorkerRequest::Export(request), |event| text.extend(wrote(event)))?;
@@ -97,14 +98,15 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
 
 /// `gantlet eval`.
 pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
+    let metrics = experiment::metrics(&args.metric)?;
     let runs: Vec<PathBuf> =
         args.runs.iter().map(|run| Ok(find_run(run, Path::new("runs"))?.path)).collect::<Result<_, Failure>>()?;
     for run in runs {
         let request = EvalRequest {
             run: run.clone(),
             checkpoint: args.checkpoint,
-            metrics: args.metric.clone(),
-            data_roots: data_roots(None).folders,
+            metrics: metrics.clone(),
+            data_roots: data_roots().folders,
             device: device(args.device)?,
             threads: cores(),
         };

@@ -1,10 +1,13 @@
 //! `data`: the known sets.
 
 use super::args::DataCommand;
-use super::{Exit, FORMAT, Failure, data_roots, print, print_json, say};
+use super::ask::known_ending;
+use super::{Exit, FORMAT, Failure, data_roots, data_roots_of, print, print_json, say};
 use crate::base::file;
-use crate::data::DataRoots;
 use crate::data::catalog::{self, Found, Presence};
+use crate::data::{DataRoots, DataSpec};
+use crate::experiment::Plan;
+use crate::picture::{self, View};
 use crate::ui::{table, words};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -12,12 +15,12 @@ use std::path::{Path, PathBuf};
 
 /// `gantlet data …`.
 pub(super) fn data(command: &DataCommand) -> Result<Exit, Failure> {
-    let roots = data_roots(None);
+    let roots = data_roots();
     match command {
         DataCommand::Ls { json } => ls(&roots, *json),
         DataCommand::Get { name, from, into } => get(name, &roots, from.as_deref(), into.as_deref()),
         DataCommand::Check { names } => check(names, &roots),
-        DataCommand::Preview { name, n, out } => preview(name, &roots, *n, out.as_deref()),
+        DataCommand::Preview { name, n, out } => preview(name, roots, *n, out.as_deref()),
     }
 }
 
@@ -100,9 +103,26 @@ fn check(names: &[String], roots: &DataRoots) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-fn preview(name: &str, roots: &DataRoots, n: u64, out: Option<&Path>) -> Result<Exit, Failure> {
-    let spec = catalog::named(name, roots)?;
-    let (info, examples) = catalog::preview(&spec, roots, usize::try_from(n).unwrap_or(usize::MAX))?;
+/// The source that is to be looked at, and where its files are: that of an experiment, or what a bare name means.
+fn source_of(name: &str, roots: DataRoots) -> Result<(DataSpec, DataRoots), Failure> {
+    let file = Path::new(name);
+    if file.extension().is_none_or(|ending| ending != "toml") {
+        return Ok((catalog::named(name, &roots)?, roots));
+    }
+    let plans = Plan::load(&[file.to_owned()], &[], None)?;
+    let cell = plans.iter().flat_map(|plan| &plan.cells).next();
+    let cell = cell.ok_or_else(|| Failure::new(Exit::Experiment, format!("{name} has no cell whose data to show")))?;
+    Ok((cell.experiment.data.clone(), data_roots_of(file, &cell.experiment.data_folders)))
+}
+
+fn preview(name: &str, roots: DataRoots, n: Option<u64>, out: Option<&Path>) -> Result<Exit, Failure> {
+    if let Some(out) = out {
+        known_ending(out, &["png", "csv"])?;
+    }
+    let (spec, roots) = source_of(name, roots)?;
+    let usual = if spec.info(&roots)?.is_image() { 64 } else { picture::POINTS };
+    let n = n.map_or(usual, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let (info, examples) = catalog::preview(&spec, &roots, n)?;
     let mut facts = vec![
         ("examples", info.len.map_or_else(|| "drawn on the fly".to_owned(), words::count)),
         ("shape", table::shape(&info.shape)),
@@ -123,14 +143,13 @@ fn preview(name: &str, roots: &DataRoots, n: u64, out: Option<&Path>) -> Result<
     facts.push(("values", format!("mean {}, deviation {} (of {shown})", words::number(mean), words::number(std))));
     print(&format!("{name}\n\n{}", table::pairs(&facts)))?;
     if let Some(out) = out {
-        let mut text = String::new();
-        for row in 0..examples.x.rows() {
-            let mut fields: Vec<String> = examples.x.row(row).iter().map(f32::to_string).collect();
-            fields.extend(examples.labels.get(row).map(i64::to_string));
-            text.push_str(&fields.join(","));
-            text.push('\n');
-        }
-        file::write_atomic(out, text.as_bytes())?;
+        let bytes = if out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+            let title = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+            picture::encode_png(&View::new(&info, &examples.x).examples(&examples.x, 0, &title))
+        } else {
+            examples.csv().into_bytes()
+        };
+        file::write_atomic(out, &bytes)?;
         say(&format!("wrote {}", out.display()));
     }
     Ok(Exit::Well)

@@ -20,7 +20,7 @@ use crate::record::event::WorkerExit;
 use crate::schedule::ScheduleError;
 use clap::Parser as _;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the command leaves as its exit code.
@@ -220,25 +220,22 @@ fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Where data files are looked for: beside the experiment, `GANTLET_DATA`, `data` here, and the user's data folder.
-fn data_roots(experiment: Option<&std::path::Path>) -> DataRoots {
+/// Where data files are looked for: `GANTLET_DATA`, `data` here, and the user's data folder.
+fn data_roots() -> DataRoots {
     let mut folders: Vec<PathBuf> = Vec::new();
-    if let Some(file) = experiment {
-        folders
-            .push(file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new(".")).to_owned());
-    }
     if let Some(named) = std::env::var_os("GANTLET_DATA") {
         folders.extend(std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()));
     }
     folders.push(PathBuf::from("data"));
     folders.extend(user_data());
-    let mut seen = Vec::new();
-    folders.retain(|folder| {
-        let new = !seen.contains(folder);
-        seen.push(folder.clone());
-        new
-    });
-    DataRoots { folders }
+    DataRoots::new(folders)
+}
+
+/// Where those of an experiment are: beside its file, in the folders that it names, then as for everybody.
+fn data_roots_of(file: &Path, named: &[PathBuf]) -> DataRoots {
+    let beside = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = named.iter().map(|folder| beside.join(folder));
+    DataRoots::new(std::iter::once(beside.to_owned()).chain(named).chain(data_roots().folders).collect())
 }
 
 /// The user's own data folder, `~/.local/share/gantlet` unless `XDG_DATA_HOME` says otherwise.

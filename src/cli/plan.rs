@@ -1,7 +1,7 @@
 //! `plan` and `check`, and the reading of experiments that `run` shares with them.
 
 use super::args::{CheckArgs, PlanArgs};
-use super::{Exit, FORMAT, Failure, data_roots, print, print_json};
+use super::{Exit, FORMAT, Failure, data_roots_of, print, print_json};
 use crate::assemble;
 use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
 use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable, Problem};
@@ -14,33 +14,31 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// A plan with its cells as the scheduler sees them.
 pub(super) struct Planned {
     pub plan: Plan,
     pub entries: Vec<Entry>,
     /// What is missing of its data.
-    pub missing: Option<DataError>,
+    pub missing: Option<Rc<DataError>>,
 }
 
 /// Reads experiments and checks every cell of them as deep as goes without a tensor.
 pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, Failure> {
-    let sources = Sources { roots: files.iter().map(|file| data_roots(Some(file))).collect(), ..Sources::default() };
+    let sources = Sources { files, known: RefCell::default(), missing: RefCell::default() };
     let plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
     let missing = sources.missing.into_inner();
     if let Some(error) = missing.iter().find(|(_, error)| error.is_spec_mistake()) {
         return Err(Failure::new(Exit::Experiment, &error.1));
     }
-    let mut missing: Vec<Option<(DataSpec, DataError)>> = missing.into_iter().map(Some).collect();
+    let missing: Vec<(DataSpec, Rc<DataError>)> = missing.into_iter().map(|(spec, e)| (spec, Rc::new(e))).collect();
     let mut planned = Vec::new();
     for plan in plans {
         let original = original(&plan);
-        let roots = data_roots(Some(&plan.file)).folders;
-        let entries = plan.cells.iter().map(|cell| entry(cell, &roots, original.as_ref())).collect();
-        let mine = |place: &mut Option<(DataSpec, DataError)>| {
-            place.take_if(|(spec, _)| plan.cells.iter().any(|cell| cell.experiment.data == *spec))
-        };
-        let missing = missing.iter_mut().find_map(mine).map(|(_, error)| error);
+        let entries = plan.cells.iter().map(|cell| entry(cell, &plan.file, original.as_ref())).collect();
+        let mine = |spec: &DataSpec| plan.cells.iter().any(|cell| cell.experiment.data == *spec);
+        let missing = missing.iter().find(|(spec, _)| mine(spec)).map(|(_, error)| error.clone());
         planned.push(Planned { plan, entries, missing });
     }
     Ok(planned)
@@ -53,32 +51,37 @@ fn original(plan: &Plan) -> Option<RunState> {
     (state.id == cell.id && state.experiment == plan.name).then_some(state)
 }
 
-fn entry(cell: &crate::experiment::Cell, roots: &[PathBuf], original: Option<&RunState>) -> Entry {
+fn entry(cell: &crate::experiment::Cell, file: &Path, original: Option<&RunState>) -> Entry {
     let experiment = &cell.experiment;
+    let roots = data_roots_of(file, &experiment.data_folders).folders;
+    // What is written down must be found from anywhere; a run's own folder holds no data.
+    let written: Vec<PathBuf> = match experiment.data.reads_files() {
+        true => roots.iter().skip(usize::from(original.is_some())).filter_map(|f| f.canonicalize().ok()).collect(),
+        false => Vec::new(),
+    };
     let (run, varies) =
         original.map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
     let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
     Entry {
         state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
-        config: cell.document(),
+        config: cell.document_with(&DataRoots::new(written).folders),
         pack_key: pack_key(experiment),
         pack_limit: limit_for(parameters),
-        data_roots: roots.to_vec(),
+        data_roots: roots,
     }
 }
 
 /// The data that cells name, each looked at once.
-#[derive(Default)]
-struct Sources {
-    roots: Vec<DataRoots>,
+struct Sources<'a> {
+    files: &'a [PathBuf],
     known: RefCell<Vec<(DataSpec, Option<DataInfo>)>>,
     missing: RefCell<Vec<(DataSpec, DataError)>>,
 }
 
-impl Sources {
+impl Sources<'_> {
     /// What a plan shows of a cell, or what is wrong with it. Data that are missing are no mistake of the cell.
     fn look(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
-        let info = match self.info(&cell.data) {
+        let info = match self.info(&cell.data, &cell.data_folders) {
             Ok(Some(info)) => info,
             Ok(None) => return Ok(CellFacts { data_note: "data are missing".to_owned(), ..CellFacts::default() }),
             Err(message) => return Err(vec![Problem::at("data", message)]),
@@ -108,14 +111,14 @@ impl Sources {
         Ok(CellFacts { networks, data_note: note(&info), metrics })
     }
 
-    fn info(&self, spec: &DataSpec) -> Result<Option<DataInfo>, String> {
+    fn info(&self, spec: &DataSpec, named: &[PathBuf]) -> Result<Option<DataInfo>, String> {
         if let Some((_, info)) = self.known.borrow().iter().find(|(known, _)| known == spec) {
             return Ok(info.clone());
         }
         let mut error = None;
         let mut found = None;
-        for roots in &self.roots {
-            match spec.info(roots) {
+        for file in self.files {
+            match spec.info(&data_roots_of(file, named)) {
                 Ok(info) => {
                     found = Some(info);
                     break;

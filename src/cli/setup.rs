@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 pub(super) fn init(args: &InitArgs) -> Result<Exit, Failure> {
     let path = Path::new(&args.name).with_extension("toml");
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    if name.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("`{}` is no name for an experiment", args.name)));
+    if !experiment::check::names_a_folder(&name) {
+        return Err(Failure::new(Exit::Usage, format!("`{name}` is no name for an experiment"))
+            .help("its runs lie in a folder of that name: take letters, digits, `-`, `_` and `.`, at most 100"));
     }
     if path.exists() {
         return Err(
@@ -69,7 +70,7 @@ pub(super) fn doctor() -> Result<Exit, Failure> {
     if let Some(memory) = memory() {
         facts.push(("memory", words::bytes(memory)));
     }
-    let roots = data_roots(None);
+    let roots = data_roots();
     let shown = |root: &PathBuf| {
         let there = if root.is_dir() { "" } else { " (not there)" };
         format!("{}{there}", root.display())

@@ -87,6 +87,20 @@ pub struct Examples {
     pub labels: Vec<i64>,
 }
 
+impl Examples {
+    /// A row an example, its label last where it has one.
+    pub fn csv(&self) -> String {
+        let mut text = String::new();
+        for i in 0..self.x.rows() {
+            let mut fields: Vec<String> = self.x.row(i).iter().map(f32::to_string).collect();
+            fields.extend(self.labels.get(i).map(i64::to_string));
+            text.push_str(&fields.join(","));
+            text.push('\n');
+        }
+        text
+    }
+}
+
 /// Where data files are looked for, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataRoots {
@@ -95,6 +109,17 @@ pub struct DataRoots {
 }
 
 impl DataRoots {
+    /// These folders, each once.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        let mut once: Vec<PathBuf> = Vec::with_capacity(folders.len());
+        for folder in folders {
+            if !once.contains(&folder) {
+                once.push(folder);
+            }
+        }
+        Self { folders: once }
+    }
+
     /// Where a path may lie: itself if absolute, else under each folder, or the current one where there are none.
     pub fn candidates(&self, path: &Path) -> Vec<PathBuf> {
         if path.is_absolute() || self.folders.is_empty() {

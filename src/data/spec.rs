@@ -48,6 +48,11 @@ pub enum DataSpec {
 }
 
 impl DataSpec {
+    /// Whether examples come from files, which have to be found.
+    pub fn reads_files(&self) -> bool {
+        matches!(self, Self::Dataset(_) | Self::Idx(_) | Self::Cifar(_) | Self::Folder(_) | Self::Csv(_))
+    }
+
     /// What is known before an example is read: no more than headers and lists of files are looked at.
     ///
     /// # Errors

@@ -97,12 +97,16 @@ pub fn cell(e: &Experiment) -> Vec<Problem> {
     wrong
 }
 
-fn name(e: &Experiment, wrong: &mut Vec<Problem>) {
+/// Whether an experiment may have this name: its folder has it too, on any system.
+pub fn names_a_folder(name: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let name = e.name.as_str();
-    if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.bytes().all(fine) {
+    !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.bytes().all(fine)
+}
+
+fn name(e: &Experiment, wrong: &mut Vec<Problem>) {
+    if !names_a_folder(&e.name) {
         wrong.push(
-            Problem::at("name", format!("`{name}` cannot name a folder"))
+            Problem::at("name", format!("`{}` cannot name a folder", e.name))
                 .with_help("write `name = \"…\"` with letters, digits, `-`, `_` and `.`, at most 100"),
         );
     }

@@ -47,7 +47,7 @@ fn finish(mut root: Node, mut sources: Sources, file: &Path, sets: &[String]) ->
     let mut wrong = Vec::new();
     for set in sets {
         match lay_set(&mut root, set, &mut sources) {
-            Ok(path) => paths.push(path),
+            Ok(path) => paths.extend((!path.is_empty()).then_some(path)),
             Err(mistake) => wrong.push(sources.show(mistake)),
         }
     }
@@ -122,6 +122,7 @@ fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Re
     Ok(root)
 }
 
+/// Lays a `KEY=VALUE` over a document and gives its key; nothing where it only chose a label.
 fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>, Mistake> {
     let source = sources.add("--set", set);
     let Some((path, value)) = set.split_once('=') else {
@@ -141,17 +142,53 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
         "seed" => drop(root.remove("seeds")),
         "seeds" => drop(root.remove("seed")),
         _ => {
-            // An axis of the grid would set the key again: it is narrowed to this value.
-            if let Some((_, grid)) =
-                root.table_mut().expect("a document is a table").iter_mut().find(|(k, _)| &*k.name == "grid")
-                && narrow(grid, "", &node::dotted(&keys), &keys, &value)?
-            {
-                return Ok(keys);
+            let grid = root.table_mut().expect("a document is a table").iter_mut().find(|(k, _)| &*k.name == "grid");
+            if let Some((_, grid)) = grid {
+                // The grid would set the key again. An axis of that name is narrowed to this value; where a label sets it
+                // among others, it no longer does.
+                let name = node::dotted(&keys);
+                if narrow(grid, "", &name, &keys, &value)? {
+                    // A free name is no key of a cell, where the value would be looked for.
+                    let is_key = Grammar::get().cell_keys().contains(&first);
+                    return Ok(if is_key { keys } else { Vec::new() });
+                }
+                overrule(grid, &name);
             }
         }
     }
     node::set(root, &keys, value, Grammar::get())?;
     Ok(keys)
+}
+
+/// The item of an axis that a value stands for: of an axis with labels the one under this label, else the value itself.
+fn chosen(axis: &Node, name: &str, value: &Node) -> Result<Node, Mistake> {
+    let items = axis.array().unwrap_or_default();
+    let labels: Vec<&str> = items.iter().filter_map(|item| item.get("label")?.str()).collect();
+    if labels.is_empty() || labels.len() < items.len() || value.table().is_some() {
+        return Ok(value.clone());
+    }
+    let found = items.iter().zip(&labels).find(|(_, label)| value.str() == Some(label));
+    found.map(|(item, _)| item.clone()).ok_or_else(|| {
+        let mut mistake = Mistake::at(value.place, format!("`{name}` has no label `{}`", value.spelled()));
+        mistake.help = known_names(value.str().unwrap_or_default(), labels);
+        mistake
+    })
+}
+
+/// Takes a key out of what labels set.
+fn overrule(node: &mut Node, name: &str) {
+    match &mut node.value {
+        Value::Array(items) => Arc::make_mut(items).iter_mut().for_each(|item| overrule(item, name)),
+        Value::Table(_) => {
+            for (key, inner) in node.table_mut().into_iter().flatten() {
+                match inner.table_mut() {
+                    Some(set) if &*key.name == "set" => set.retain(|(key, _)| &*key.name != name),
+                    _ => overrule(inner, name),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A TOML value that starts at byte `offset` of a source; what is none is a text.
@@ -169,7 +206,7 @@ fn narrow(grid: &mut Node, prefix: &str, name: &str, keys: &[Key], value: &Node)
     for (key, inner) in grid.table_mut().into_iter().flatten() {
         let whole = format!("{prefix}{}", key.name);
         if whole == name && inner.array().is_some() {
-            let items = vec![value.clone()];
+            let items = vec![chosen(inner, name, value)?];
             *inner = Node { value: Value::Array(Arc::new(items)), place: value.place };
             found = true;
         } else if &*key.name == "union" && prefix.is_empty() {
@@ -317,6 +354,19 @@ mod tests {
         assert_eq!(
             root.to_json().to_string(),
             r#"{"name":"toy","grid":{"loss.adversarial":["vanilla"],"schedule":{"steps":[9]}},"seed":3}"#
+        );
+    }
+
+    #[test]
+    fn a_set_chooses_a_label_and_wins_over_what_labels_set() {
+        let text = "[grid]\ngame = [{ label = 'a', set = { 'schedule.steps' = 5, 'loss.adversarial' = 'hinge' } }, { label = 'b' }]";
+        let of = |set| document(text, &[set]).expect("sets").root.to_json().to_string();
+        assert_eq!(of("game=b"), r#"{"name":"toy","grid":{"game":[{"label":"b"}]}}"#);
+        let wrong = document(text, &["game=c"]).expect_err("no such label");
+        assert!(wrong.starts_with("--set:1:6: `game` has no label `c`"), "{wrong}");
+        assert_eq!(
+            of("schedule.steps=9"),
+            r#"{"name":"toy","grid":{"game":[{"label":"a","set":{"loss.adversarial":"hinge"}},{"label":"b"}]},"schedule":{"steps":9}}"#
         );
     }
 

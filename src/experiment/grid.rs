@@ -15,6 +15,7 @@
 use super::diagnostic::{Mistake, Place, known_names};
 use super::node::{Key, Node, dotted};
 use super::schema::{FILE_KEYS, Grammar};
+use super::spec::REMARKS;
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
@@ -318,7 +319,7 @@ fn read_axis(key: &Key, node: &Node, prefix: &[Key], axes: &mut Vec<Axis>, wrong
             let mistake = Mistake::at(key.place, "seeds are an axis of their own");
             return wrong.push(mistake.with_help("write `seeds = 8` or `seeds = [0, 1, 2]` at the top of the file"));
         }
-        "name" | "paper" | "about" => {
+        _ if REMARKS.contains(&first) => {
             return wrong.push(Mistake::at(key.place, format!("`{first}` belongs to the whole experiment")));
         }
         _ if FILE_KEYS.contains(&first) => {

@@ -22,5 +22,5 @@ pub use file::metrics;
 pub use pack::pack_key;
 pub use plan::{Cell, Plan};
 pub use schema::json_schema;
-pub use spec::{Claim, Experiment};
+pub use spec::{Claim, Experiment, REMARKS};
 pub use starter::starter;

@@ -1,6 +1,6 @@
 //! Which cells may train as one model: those that differ only in numbers that enter arithmetic.
 
-use super::spec::Experiment;
+use super::spec::{Experiment, REMARKS};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -60,7 +60,7 @@ pub(super) fn key_of(cell: &Value) -> String {
     let patterns: Vec<&[&str]> = patterns.iter().map(Vec::as_slice).collect();
     let mut text = String::with_capacity(2048);
     for (name, value) in cell.as_object().into_iter().flatten() {
-        if !["name", "paper", "about"].contains(&name.as_str()) {
+        if !REMARKS.contains(&name.as_str()) {
             text.push_str(name);
             text.push('=');
             write(value, &mut text, &below(&patterns, name));

@@ -8,7 +8,7 @@ use super::grid::{Grid, Point, fits};
 use super::node::{self, Key, Node, Value};
 use super::pack::{canonical, key_of};
 use super::schema::{FILE_KEYS, Grammar};
-use super::spec::{Claim, Experiment};
+use super::spec::{Claim, Experiment, REMARKS};
 use super::text::{entries, toml_of};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -58,8 +58,18 @@ impl Cell {
 
     /// The resolved configuration as TOML: one cell, one seed, every default written out.
     pub fn document(&self) -> String {
+        self.document_with(&[])
+    }
+
+    /// As [`Self::document`], for a file that will lie elsewhere: with the folders in which its data are looked for.
+    pub fn document_with(&self, data_folders: &[PathBuf]) -> String {
         let seed = Json::from(self.experiment.seed);
-        let entries = entries(&*self.point);
+        let folders: Json = data_folders.iter().filter_map(|folder| folder.to_str()).collect();
+        let mut entries = entries(&*self.point);
+        if !data_folders.is_empty() {
+            entries.retain(|(name, _)| *name != "data-folders");
+            entries.push(("data-folders", &folders));
+        }
         toml_of(entries.into_iter().map(|(name, value)| (name, if name == "seed" { &seed } else { value })).collect())
     }
 
@@ -437,7 +447,7 @@ fn identity(json: &Json) -> String {
     let mut text = String::with_capacity(2048);
     text.push_str("gantlet cell 1\n");
     for (name, value) in json.as_object().into_iter().flatten() {
-        if !["name", "paper", "about", "seed"].contains(&name.as_str()) {
+        if name != "seed" && !REMARKS.contains(&name.as_str()) {
             text.push_str(name);
             text.push('=');
             canonical(value, &mut text);
@@ -593,10 +603,13 @@ eval.metrics = ["mean"]
             wrong("[grid]\n\"optimizer.generator.adam.lr\" = [1e-3, 0.001]")
                 .contains("two cells of the grid are the same")
         );
-        let text = format!("{TOY}[grid]\nv = [{{ label = 'a', set = {{ 'schedule.steps' = 5 }} }}]");
-        let document = file::parse(Path::new("toy.toml"), &text, &["schedule.steps=9".to_owned()]).expect("reads");
+        let text = format!(
+            "{TOY}[grid]\nv = [{{ label = 'a', set = {{ 'optimizer.generator' = {{ sgd = {{ lr = 0.1 }} }} }} }}]"
+        );
+        let set = "optimizer.generator.adam.lr=1e-3".to_owned();
+        let document = file::parse(Path::new("toy.toml"), &text, &[set]).expect("reads");
         let wrong = Plan::of(document, None).expect_err("no effect").to_string();
-        assert_eq!(wrong, "--set:1:1: `schedule.steps` is set, and the grid sets it again in every cell");
+        assert_eq!(wrong, "--set:1:1: `optimizer.generator.adam.lr` is set, and the grid sets it again in every cell");
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::record::OutputSpec;
 use crate::train::ScheduleSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The keys of a cell that say something of it and change no result.
+pub const REMARKS: [&str; 4] = ["name", "paper", "about", "data-folders"];
 
 /// One cell of the grid with one seed: what a run directory's `config.toml` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +31,10 @@ pub struct Experiment {
     /// The seed that everything random follows from.
     #[serde(default)]
     pub seed: u64,
+    /// Where the files of `[data]` are looked for, after the folder of this file: a run's `config.toml` names the folders
+    /// that its experiment had, so that it finds them from anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_folders: Vec<PathBuf>,
     /// Where examples come from.
     pub data: DataSpec,
     /// Who plays.

@@ -1,6 +1,6 @@
 //! What a TOML says of the losses: games, penalties and what is added to them.
 
-use crate::base::{NonNegative, Positive, Probability, bare_number};
+use crate::base::{NonNegative, Positive, Probability, bare_number, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,7 @@ impl GradientPenaltySpec {
 /// A weight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "WeightSpec", transform = or_number)]
 pub struct WeightSpec {
     /// The factor on the term.
     pub weight: NonNegative,

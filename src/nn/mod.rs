@@ -3,9 +3,11 @@
 pub mod forward;
 pub mod init;
 pub mod plan;
+pub mod script;
 pub mod spec;
 
 mod activation;
+mod archive;
 mod dense;
 mod image;
 mod norm;
@@ -21,4 +23,5 @@ mod trial;
 pub use forward::{Mode, Noise, Output};
 pub use init::ParamInit;
 pub use plan::{Head, NetworkPlan, ParamPlan, Problem, Role, Row, Wiring};
+pub use script::Script;
 pub use spec::{ActivationSpec, ArchitectureSpec, InitSpec, LayerSpec, NetworkSpec, NormSpec};

@@ -129,6 +129,11 @@ pub struct NetworkPlan {
 }
 
 impl NetworkPlan {
+    /// Whether it is asked with labels.
+    pub fn takes_labels(&self) -> bool {
+        self.classes > 0
+    }
+
     /// How many numbers are learned.
     pub fn learned(&self) -> usize {
         self.params.iter().filter(|p| p.learned).map(ParamPlan::len).sum()

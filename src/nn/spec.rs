@@ -1,7 +1,7 @@
 //! What a TOML says of a network: a preset or a list of layers, and how weights begin.
 
-use crate::base::{NonNegative, Positive, Probability, bare_number};
-use schemars::{JsonSchema, Schema, json_schema};
+use crate::base::{NonNegative, Positive, Probability, bare_number, or_integer, or_number};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 bare_number!(GainSpec, gain, "a gain above 0, or a table with `gain`");
@@ -14,16 +14,6 @@ bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
 bare_number!(ParameterSpec, value, "the number that it begins at, or a table with `value`");
 bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
-
-/// The schema of a table that may be a bare whole number.
-fn or_integer(table: &mut Schema) {
-    *table = json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, table.clone()] });
-}
-
-/// The schema of a table that may be a bare number.
-fn or_number(table: &mut Schema) {
-    *table = json_schema!({ "anyOf": [{ "type": "number" }, table.clone()] });
-}
 
 /// The networks of an experiment, one a player.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -338,7 +328,7 @@ pub enum LayerSpec {
     GaussianNoise(StdSpec),
     /// Closeness to the rest of the batch, appended to the features (arXiv:1606.03498, section 3.2).
     MinibatchDiscrimination(MinibatchSpec),
-    /// A residual block: [norm] relu conv3 [norm] relu conv3, with a shortcut.
+    /// A residual block: norm? relu conv3 norm? relu conv3, with a shortcut.
     Residual(ResidualSpec),
     /// Appends the label here: one-hot, or through layers of its own. Vectors get features, maps get constant channels.
     Label(LabelSpec),

@@ -9,10 +9,12 @@ mod canvas;
 mod font;
 mod grids;
 mod plots;
+mod view;
 
 pub use animation::{assemble, save_frame};
 pub use grids::{beside, grid};
 pub use plots::{Curves, Density1d, Real1d, Scatter2d, Series, Surface, curves, density, scatter};
+pub use view::{Answer, POINTS, View};
 
 use crate::base::file::FileError;
 use canvas::Color;

@@ -55,10 +55,10 @@ pub fn density(view: &Density1d) -> RgbImage {
     let top = if peak(&real) > 0.0 { peak(&real) * 1.5 } else { 1.0 };
 
     let mut canvas = Canvas::new(880, 540, PAPER);
-    let mut legend = vec![
-        Key { label: "data".into(), color: REAL_LINE, mark: Mark::Filled },
-        Key { label: generated(view, peak(&fake), top), color: FAKE, mark: Mark::Filled },
-    ];
+    let mut legend = vec![Key { label: "data".into(), color: REAL_LINE, mark: Mark::Filled }];
+    if !view.fake.is_empty() {
+        legend.push(Key { label: generated(view, peak(&fake), top), color: FAKE, mark: Mark::Filled });
+    }
     if view.decision.is_some() {
         legend.push(Key { label: "D(x)".into(), color: DECISION, mark: Mark::Line });
     }
@@ -235,10 +235,10 @@ const MOST_POINTS: usize = 4000;
 pub fn scatter(view: &Scatter2d) -> RgbImage {
     let scale = Scale::new(f64::from(view.range.0), f64::from(view.range.1), false);
     let mut canvas = Canvas::new(720, 772, PAPER);
-    let mut legend = vec![
-        Key { label: "data".into(), color: REAL_LINE, mark: Mark::Ring },
-        Key { label: outside_of(view), color: FAKE, mark: Mark::Disc },
-    ];
+    let mut legend = vec![Key { label: "data".into(), color: REAL_LINE, mark: Mark::Ring }];
+    if view.fake.rows() > 0 {
+        legend.push(Key { label: outside_of(view), color: FAKE, mark: Mark::Disc });
+    }
     if view.surface.is_some() {
         legend.push(Key { label: "critic low → high".into(), color: FAINT, mark: Mark::Tones });
     }

@@ -1,6 +1,6 @@
 //! What a TOML says of optimizers, learning-rate schedules and averaged weights.
 
-use crate::base::{NonNegative, Positive, Probability, bare_number};
+use crate::base::{NonNegative, Positive, Probability, bare_number, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,7 @@ pub enum MomentumSpec {
 /// A momentum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "MomentumValue", transform = or_number)]
 pub struct MomentumValue {
     /// m.
     pub value: Probability,

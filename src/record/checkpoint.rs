@@ -131,7 +131,7 @@ pub fn path(folder: &Path, step: u64) -> PathBuf {
 /// If the disk refuses; what was there before still stands.
 ///
 /// # Panics
-/// As [`write`].
+/// As [`write()`].
 pub fn save(
     folder: &Path,
     step: u64,

@@ -6,6 +6,7 @@
 //! either saves, stops and leaves. SIGTERM asks for the same.
 
 use super::run::{State, Versions};
+use crate::eval::MetricSpec;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -112,8 +113,8 @@ pub struct EvalRequest {
     pub run: PathBuf,
     /// The step of one checkpoint; all of them where not named.
     pub checkpoint: Option<u64>,
-    /// Metrics as `[eval]` names them; those of the configuration where empty.
-    pub metrics: Vec<String>,
+    /// The metrics; those of the configuration where empty.
+    pub metrics: Vec<MetricSpec>,
     /// Where data files are looked for.
     pub data_roots: Vec<PathBuf>,
     /// `cpu` or `cuda:N`.

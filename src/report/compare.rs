@@ -127,7 +127,7 @@ pub struct Cell {
     pub last: Option<At>,
     /// Each run's best number, where the metric has a direction.
     pub best: Option<At>,
-    /// Runs that are done and have no finite last number.
+    /// Runs that are done and have no finite last number; 0 where no run of the row measures the metric.
     pub without: usize,
 }
 
@@ -162,6 +162,10 @@ impl At {
 impl Cell {
     fn of(runs: &[&Run], head: &Head) -> Self {
         let done = || runs.iter().filter(|r| r.state == Some(State::Done));
+        let measured = |r: &&&Run| r.evals.contains_key(&head.name) || r.scalars.contains_key(&head.name);
+        if !done().any(|r| measured(&r)) {
+            return Self { last: None, best: None, without: 0 };
+        }
         let finite = |numbers: Vec<Option<(u64, f64)>>| -> Vec<(u64, f64)> {
             numbers.into_iter().flatten().filter(|(_, v)| v.is_finite()).collect()
         };

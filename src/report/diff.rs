@@ -1,14 +1,12 @@
 //! Two runs, two experiments or two TOML files: which settings differ, and which results.
 
 use super::group::{Configuration, configurations, metric_names, protocol};
-use super::load::{
-    DESCRIPTIVE, LoadError, Run, distinct, load, lookup, read_toml, settings as settings_of, text, varying,
-};
+use super::load::{LoadError, Run, distinct, load, lookup, read_toml, settings as settings_of, text, varying};
 use super::stats::{Summary, difference, short, short_interval};
 use super::{FORMAT, text_table};
 use crate::base::file::FileError;
 use crate::eval::{Direction, direction};
-use crate::experiment::{Cell, Plan};
+use crate::experiment::{Cell, Plan, REMARKS};
 use crate::record::State;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -186,10 +184,9 @@ fn settings(a: &Side, b: &Side) -> Vec<Setting> {
         default: [a.silent(&key), b.silent(&key)],
         key,
     };
-    let told = |key: &str| key == "name" || DESCRIPTIVE.contains(&key);
     let mut found: Vec<Setting> = varying(&all)
         .into_iter()
-        .filter(|v| !told(&v.key))
+        .filter(|v| !REMARKS.contains(&v.key.as_str()))
         .map(|v| setting(v.key))
         .filter(|s| s.values[0] != s.values[1])
         .collect();

@@ -42,15 +42,23 @@ pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Config
     all
 }
 
+/// Experiments that differ in more settings than these are told apart by their names.
+const MOST_SETTINGS: usize = 6;
+
 /// What differs between configurations: the axes of their grid where these tell all of them apart, else their settings.
+/// Experiments that have little to do with each other differ in nearly everything, of which a name and the axes say more.
 pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
     let one_grid =
         configurations.iter().flat_map(|c| &c.runs).all(|r| r.experiment == configurations[0].runs[0].experiment);
-    let points: BTreeSet<_> = configurations.iter().map(|c| &c.point).collect();
-    if !one_grid || points.len() < configurations.len() {
-        return varying(&configurations.iter().map(|c| c.settings).collect::<Vec<_>>());
+    let points: BTreeSet<_> = configurations.iter().map(|c| (&c.runs[0].experiment, &c.point)).collect();
+    let told_apart = points.len() == configurations.len();
+    if !one_grid || !told_apart {
+        let settings = varying(&configurations.iter().map(|c| c.settings).collect::<Vec<_>>());
+        if !told_apart || settings.len() <= MOST_SETTINGS {
+            return settings;
+        }
     }
-    let mut axes: Vec<&str> = Vec::new();
+    let mut axes: Vec<&str> = if one_grid { vec![] } else { vec!["name"] };
     for (axis, _) in configurations.iter().flat_map(|c| &c.point) {
         if !axes.contains(axis) {
             axes.push(axis);

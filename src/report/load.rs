@@ -4,15 +4,12 @@
 
 use crate::base::file::{self, FileError};
 use crate::eval::{Direction, direction};
-use crate::experiment::Cell;
 use crate::experiment::grid::fits;
+use crate::experiment::{Cell, REMARKS};
 use crate::record::run::find_runs;
 use crate::record::{EvalRow, RecordError, RunDir, RunState, State, Table, read_eval, read_metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-/// Keys of a configuration that describe and decide nothing.
-pub const DESCRIPTIVE: [&str; 2] = ["paper", "about"];
 
 /// What cannot be reported on.
 #[derive(Debug, thiserror::Error)]
@@ -216,7 +213,7 @@ fn or_fault<T, E: std::fmt::Display>(faults: &mut Vec<String>, result: Result<T,
 /// A configuration without what decides nothing, and its seed.
 pub fn settings(mut config: toml::Table) -> (toml::Table, Option<u64>) {
     let seed = config.remove("seed").and_then(|s| s.as_integer()).and_then(|s| u64::try_from(s).ok());
-    config.retain(|key, _| !DESCRIPTIVE.contains(&key));
+    config.retain(|key, _| key == "name" || !REMARKS.contains(&key));
     (config, seed)
 }
 

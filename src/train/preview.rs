@@ -1,44 +1,34 @@
 //! What a run's pictures show: images in a grid, one dimension as densities, two as a scatter over the critic's surface.
 
 use super::pack::Pack;
-use crate::base::Array;
-use crate::data::{DataInfo, Examples, Truth};
+use crate::data::{DataInfo, Examples};
 use crate::objective::{Generate, Objective, Request};
-use crate::picture::{self, Density1d, Real1d, Scatter2d, Surface};
+use crate::picture::{Answer, POINTS, View};
 use crate::record::OutputSpec;
 use crate::rng::Purpose;
 use image::RgbImage;
 use std::sync::Arc;
 use tch::Tensor;
 
-/// Samples in a picture of low-dimensional data, whatever `output.samples` says of images.
-const POINTS: usize = 2000;
 /// Points at which a decision line is asked for.
 const LINE: usize = 401;
 /// Points a side at which a decision surface is asked for.
 const SIDE: usize = 96;
 
-/// How pictures of one source look.
+/// How pictures of one source look, and the examples that they show.
 #[derive(Clone)]
 pub struct Preview {
-    info: DataInfo,
+    view: View,
     real: Arc<Examples>,
     samples: usize,
     per_row: usize,
-    /// The window on low-dimensional data, the same in every picture of a run.
-    window: (f32, f32),
 }
 
 impl Preview {
     /// Pictures against these real examples.
-    pub fn new(info: DataInfo, real: &Arc<Examples>, output: &OutputSpec) -> Self {
-        let low = real.x.data.iter().copied().fold(f32::INFINITY, f32::min);
-        let high = real.x.data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        // Wide enough to see samples that are not yet where they should be.
-        let margin = (high - low).max(1e-3) * if info.shape == [1] { 0.75 } else { 0.2 };
+    pub fn new(info: &DataInfo, real: &Arc<Examples>, output: &OutputSpec) -> Self {
         Self {
-            window: (low - margin, high + margin),
-            info,
+            view: View::new(info, &real.x),
             real: real.clone(),
             samples: output.samples as usize,
             per_row: output.samples_per_row as usize,
@@ -47,25 +37,19 @@ impl Preview {
 
     /// The picture of real examples alone.
     pub fn real(&self) -> RgbImage {
-        if self.info.is_image() {
-            return self.grid(&self.real.x.head(self.samples));
-        }
-        self.points(&Array::zeros(vec![0, self.info.shape[0]]), None, "data")
+        self.view.examples(&self.real.x.head(self.samples()), self.per_row, "data")
     }
 
+    /// How many samples a picture shows, whatever `output.samples` says of images.
     fn samples(&self) -> usize {
-        if self.info.is_image() { self.samples } else { POINTS }
-    }
-
-    fn grid(&self, images: &Array) -> RgbImage {
-        picture::grid(images, self.info.range.unwrap_or((-1.0, 1.0)), self.per_row, 0)
+        if self.view.is_image() { self.samples } else { POINTS }
     }
 
     /// Where the discriminator's answer is shown: `[n, d]`.
     fn asked(&self) -> Option<Tensor> {
-        let (low, high) = (f64::from(self.window.0), f64::from(self.window.1));
+        let (low, high) = (f64::from(self.view.window().0), f64::from(self.view.window().1));
         let options = (tch::Kind::Float, tch::Device::Cpu);
-        match self.info.shape[..] {
+        match *self.view.shape() {
             [1] => Some(Tensor::linspace(low, high, LINE as i64, options).unsqueeze(1)),
             [2] => {
                 let line = Tensor::linspace(low, high, SIDE as i64, options);
@@ -74,50 +58,6 @@ impl Preview {
                 Some(Tensor::stack(&[&grid[1], &grid[0]], 2).view([-1, 2]))
             }
             _ => None,
-        }
-    }
-
-    fn points(&self, fake: &Array, answer: Option<(&[f32], bool)>, title: &str) -> RgbImage {
-        match self.info.shape[..] {
-            [1] => {
-                let xs: Vec<f32> = (0..LINE)
-                    .map(|i| self.window.0 + (self.window.1 - self.window.0) * i as f32 / (LINE - 1) as f32)
-                    .collect();
-                picture::density(&Density1d {
-                    real: match self.info.truth {
-                        Truth::Normal { mean, std } => Real1d::Normal { mean, std },
-                        _ => Real1d::Samples(&self.real.x.data),
-                    },
-                    fake: &fake.data,
-                    decision: answer.filter(|(_, probability)| *probability).map(|(d, _)| (&xs[..], d)),
-                    range: self.window,
-                    title,
-                    caption: "",
-                })
-            }
-            [2] => picture::scatter(&Scatter2d {
-                real: &self.real.x.head(POINTS),
-                fake,
-                surface: answer.map(|(values, _)| Surface { values: values.to_vec(), side: SIDE, range: self.window }),
-                range: self.window,
-                title,
-                caption: "",
-            }),
-            // The first two of many dimensions.
-            _ => {
-                let plane = |a: &Array| {
-                    let data = (0..a.rows()).flat_map(|i| a.row(i)[..2].to_vec()).collect();
-                    Array::new(vec![a.rows(), 2], data)
-                };
-                picture::scatter(&Scatter2d {
-                    real: &plane(&self.real.x.head(POINTS)),
-                    fake: &plane(fake),
-                    surface: None,
-                    range: self.window,
-                    title,
-                    caption: "first two dimensions",
-                })
-            }
         }
     }
 }
@@ -137,19 +77,20 @@ pub fn pictures<'p, O: Objective + Generate>(
     let mut answers: Option<((f32, f32), Vec<Vec<f32>>, bool)> = None;
     let mut out = Vec::new();
     for (run, (preview, fake)) in previews.iter().zip(&fakes).enumerate() {
-        if preview.info.is_image() {
-            out.push(preview.grid(&fake.x));
+        if preview.view.is_image() {
+            out.push(preview.view.images(&fake.x, preview.per_row));
             continue;
         }
         // Runs over one source are asked at the same points, all at once.
-        if answers.as_ref().is_none_or(|(window, ..)| *window != preview.window) {
+        if answers.as_ref().is_none_or(|(window, ..)| *window != preview.view.window()) {
             answers = preview.asked().map(|points| {
                 let (rows, probability) = pack.objective.surface(&pack.players, &points.to_device(pack.device));
-                (preview.window, rows, probability)
+                (preview.view.window(), rows, probability)
             });
         }
-        let answer = answers.as_ref().map(|(_, rows, probability)| (&rows[run][..], *probability));
-        out.push(preview.points(&fake.x, answer, &title));
+        let answer =
+            answers.as_ref().map(|(_, rows, probability)| Answer { values: &rows[run], probability: *probability });
+        out.push(preview.view.points(&preview.real.x, &fake.x, answer, &title));
     }
     out
 }

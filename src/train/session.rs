@@ -108,7 +108,7 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
                 }
                 None => {
                     let (reference, train) = references(&**source, &settings.eval);
-                    let preview = Preview::new(source.info().clone(), &train, &settings.output);
+                    let preview = Preview::new(source.info(), &train, &settings.output);
                     (reference, train, preview)
                 }
             };

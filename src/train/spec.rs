@@ -1,6 +1,6 @@
 //! What a TOML says of the loop.
 
-use crate::base::bare_number;
+use crate::base::{bare_number, or_integer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,7 @@ impl ScheduleSpec {
 /// Updates of the discriminator a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "CriticSteps", transform = or_integer)]
 pub struct CriticSteps {
     /// In most steps.
     pub each: u32,

@@ -1,0 +1,114 @@
+//! How data of one source and samples of it are looked at: images in a grid, one dimension as densities, two as a scatter.
+
+use super::{Density1d, Real1d, Scatter2d, Surface, density, grid, scatter};
+use crate::base::Array;
+use crate::data::{DataInfo, Truth};
+use image::RgbImage;
+
+/// Points of low-dimensional data in a picture.
+pub const POINTS: usize = 2000;
+
+/// The discriminator's answer over the window of a [`View`].
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// In one dimension at evenly spaced places, in two at those of a square grid, a row for each y from the lowest up.
+    pub values: &'a [f32],
+    /// Whether they are probabilities.
+    pub probability: bool,
+}
+
+/// A way of looking that stays the same in every picture of one source.
+#[derive(Clone, Debug)]
+pub struct View {
+    info: DataInfo,
+    window: (f32, f32),
+}
+
+impl View {
+    /// A view wide enough for these examples, and for samples that are not yet where they should be.
+    pub fn new(info: &DataInfo, real: &Array) -> Self {
+        let low = real.data.iter().copied().fold(f32::INFINITY, f32::min);
+        let high = real.data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let margin = (high - low).max(1e-3) * if info.shape == [1] { 0.75 } else { 0.2 };
+        Self { info: info.clone(), window: (low - margin, high + margin) }
+    }
+
+    /// Whether examples are pictures themselves.
+    pub fn is_image(&self) -> bool {
+        self.info.is_image()
+    }
+
+    /// The shape of an example.
+    pub fn shape(&self) -> &[usize] {
+        &self.info.shape
+    }
+
+    /// The values that a picture of low-dimensional data spans.
+    pub fn window(&self) -> (f32, f32) {
+        self.window
+    }
+
+    /// Images `[n, c, h, w]` in rows; 0 a row for a square grid.
+    pub fn images(&self, images: &Array, per_row: usize) -> RgbImage {
+        grid(images, self.info.range.unwrap_or((-1.0, 1.0)), per_row, 0)
+    }
+
+    /// Examples and nothing else, with a title where they are no images.
+    pub fn examples(&self, real: &Array, per_row: usize, title: &str) -> RgbImage {
+        if self.is_image() {
+            return self.images(real, per_row);
+        }
+        self.points(real, &Array::zeros(vec![0, self.info.shape[0]]), None, title)
+    }
+
+    /// Examples `[n, d]`, samples `[n, d]` where there are any, and the discriminator's answer.
+    pub fn points(&self, real: &Array, fake: &Array, answer: Option<Answer<'_>>, title: &str) -> RgbImage {
+        let (low, high) = self.window;
+        match self.info.shape[..] {
+            [1] => {
+                let xs: Vec<f32> = answer.map_or_else(Vec::new, |a| {
+                    let last = (a.values.len().max(2) - 1) as f32;
+                    (0..a.values.len()).map(|i| low + (high - low) * i as f32 / last).collect()
+                });
+                density(&Density1d {
+                    real: match self.info.truth {
+                        Truth::Normal { mean, std } => Real1d::Normal { mean, std },
+                        _ => Real1d::Samples(&real.data),
+                    },
+                    fake: &fake.data,
+                    decision: answer.filter(|a| a.probability).map(|a| (&xs[..], a.values)),
+                    range: self.window,
+                    title,
+                    caption: "",
+                })
+            }
+            [2] => scatter(&Scatter2d {
+                real: &real.head(POINTS),
+                fake,
+                surface: answer.map(|a| Surface {
+                    values: a.values.to_vec(),
+                    side: a.values.len().isqrt(),
+                    range: self.window,
+                }),
+                range: self.window,
+                title,
+                caption: "",
+            }),
+            // The first two of many dimensions.
+            _ => {
+                let plane = |a: &Array| {
+                    let data = (0..a.rows()).flat_map(|i| a.row(i)[..2].to_vec()).collect();
+                    Array::new(vec![a.rows(), 2], data)
+                };
+                scatter(&Scatter2d {
+                    real: &plane(&real.head(POINTS)),
+                    fake: &plane(fake),
+                    surface: None,
+                    range: self.window,
+                    title,
+                    caption: "first two dimensions",
+                })
+            }
+        }
+    }
+}
