@@ -1,15 +1,18 @@
-"""Eager PyTorch doing the work of the TOML files beside this script: so many steps a second.
+"""PyTorch doing the work of the TOML files beside this script: so many steps a second.
 
 Each task is written the way its tutorial is: modules, torch.optim.Adam, binary cross-entropy on logits, the generator's
-output detached for the discriminator's step. Nothing is recorded or evaluated on the way.
+output detached for the discriminator's step. Nothing is recorded or evaluated on the way. `--fused` steps with Adam's
+fused kernel; `--compiled` does that too and compiles the networks, which a gradient penalty does not allow.
 
     python eager.py gaussian-1d --threads 1 --seconds 10
+    python eager.py gaussian-1d --threads 1 --steps 500
 """
 
 import argparse
 import json
 import platform
 import time
+from functools import partial
 
 import torch
 from torch import nn
@@ -36,12 +39,12 @@ class Gaussian1d:
 
     batch = 8
 
-    def __init__(self):
+    def __init__(self, adam):
         self.generator = nn.Sequential(nn.Linear(1, 4), nn.Softplus(), nn.Linear(4, 1))
         self.discriminator = nn.Sequential(
             nn.Linear(1, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), MinibatchDiscrimination(8, 5, 3), nn.Linear(13, 1)
         )
-        self.optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3) for net in (self.discriminator, self.generator)]
+        self.optimizers = [adam(net.parameters(), lr=1e-3) for net in (self.discriminator, self.generator)]
         self.points = torch.linspace(-8, 8, self.batch).unsqueeze(1)
 
     def real(self):
@@ -56,7 +59,7 @@ class Dcgan28:
 
     batch = 64
 
-    def __init__(self):
+    def __init__(self, adam):
         self.generator = nn.Sequential(
             nn.Linear(64, 7 * 7 * 64, bias=False), nn.Unflatten(1, (64, 7, 7)), nn.BatchNorm2d(64), nn.ReLU(),
             nn.ConvTranspose2d(64, 32, 4, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
@@ -68,8 +71,7 @@ class Dcgan28:
             nn.Flatten(), nn.Linear(64 * 7 * 7, 1, bias=False),
         )  # fmt: skip
         self.optimizers = [
-            torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999))
-            for net in (self.discriminator, self.generator)
+            adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (self.discriminator, self.generator)
         ]
         # What a batch shows does not change how long it takes.
         self.images = torch.rand(4096, 1, 28, 28) * 2 - 1
@@ -81,8 +83,52 @@ class Dcgan28:
         return torch.randn(self.batch, 64)
 
 
+class Grid25:
+    """25 Gaussians: G and D 2-512-512-512 relu, batch 256, gradient penalty 0.1, two critic steps, Adam 1e-4 (0.5, 0.9)."""
+
+    batch, critic_steps, weight = 256, 2, 0.1
+
+    def __init__(self, adam):
+        def net(outputs):
+            widths = [2, 512, 512, 512]
+            layers = [layer for a, b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]
+            return nn.Sequential(*layers, nn.Linear(512, outputs))
+
+        self.generator, self.discriminator = net(2), net(1)
+        self.optimizers = [
+            adam(net.parameters(), lr=1e-4, betas=(0.5, 0.9)) for net in (self.discriminator, self.generator)
+        ]
+        side = torch.arange(-2.0, 3.0)
+        self.centers = torch.cartesian_prod(side, side)
+
+    def real(self):
+        return (self.centers[torch.randint(25, (self.batch,))] * 2 + 0.05 * torch.randn(self.batch, 2)) / 2.828
+
+    def latent(self):
+        return torch.randn(self.batch, 2)
+
+    def step(self):
+        d_optimizer, g_optimizer = self.optimizers
+        for _ in range(self.critic_steps):
+            d_optimizer.zero_grad()
+            real = self.real()
+            with torch.no_grad():
+                fake = self.generator(self.latent())
+            way = torch.rand(self.batch, 1)
+            between = (way * real + (1 - way) * fake).requires_grad_(True)
+            slope = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)[0]
+            penalty = ((slope.norm(dim=1) - 1) ** 2).mean()
+            (self.discriminator(fake).mean() - self.discriminator(real).mean() + self.weight * penalty).backward()
+            d_optimizer.step()
+        g_optimizer.zero_grad()
+        (-self.discriminator(self.generator(self.latent())).mean()).backward()
+        g_optimizer.step()
+
+
 def step(task):
     """An update of the discriminator, then one of the generator (non-saturating)."""
+    if hasattr(task, "step"):
+        return task.step()
     d_optimizer, g_optimizer = task.optimizers
     ones, zeros = torch.ones(task.batch, 1), torch.zeros(task.batch, 1)
 
@@ -98,7 +144,7 @@ def step(task):
     g_optimizer.step()
 
 
-TASKS = {"gaussian-1d": Gaussian1d, "dcgan-28": Dcgan28}
+TASKS = {"gaussian-1d": Gaussian1d, "dcgan-28": Dcgan28, "grid-25": Grid25}
 
 
 def main():
@@ -106,11 +152,20 @@ def main():
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--threads", type=int, default=1, help="threads of an operation; 0: all cores")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure")
+    parser.add_argument("--steps", type=int, help="do so many steps instead, and end")
+    parser.add_argument("--fused", action="store_true")
+    parser.add_argument("--compiled", action="store_true")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    task = TASKS[options.task]()
+    task = TASKS[options.task](partial(torch.optim.Adam, fused=options.fused or options.compiled))
+    if options.steps:
+        for _ in range(options.steps):
+            step(task)
+        return
+    if options.compiled:
+        task.generator, task.discriminator = torch.compile(task.generator), torch.compile(task.discriminator)
     for _ in range(20):
         step(task)
     steps, begin = 0, time.perf_counter()

@@ -1,10 +1,10 @@
-"""Times gantlet against eager PyTorch on this machine, in turns, and prints medians.
+"""Times gantlet against PyTorch on this machine, in turns, and prints medians.
 
-    just bench                      # makes .bench-venv with PyTorch for the eager side
-    just bench --rounds 3 --python /path/to/a/python/with/torch
+    just bench                      # makes .bench-venv with PyTorch for the other side
+    just bench --rounds 3 --only 1-D --python /path/to/a/python/with/torch
 
-The rounds interleave (eager, gantlet, eager, gantlet, …), so that whatever else the machine does hits both alike.
-Steps a second of gantlet are those of `run.json`: of the training, with its recording, without the start of the process.
+The rounds interleave (eager, fused, compiled, gantlet, …), so that whatever else the machine does hits all alike. Steps a
+second of gantlet are those of `run.json`: of the training, with its recording, without the start of the process.
 """
 
 import argparse
@@ -23,6 +23,8 @@ ROOT = HERE.parent
 PACK = 256
 # What a run records, turned off.
 SILENT = ["output.metrics-every=1000000000", "output.checkpoint-every=0", "eval.every=0", "eval.metrics=[]", "output.samples=1"]
+SMALL = [f"architecture.{player}={{mlp={{hidden=[128,128,128]}}}}" for player in ("generator", "discriminator")]
+TINY, TINY_STEPS = 64, 500
 
 
 def venv():
@@ -38,17 +40,20 @@ def venv():
     return python
 
 
-def eager(python, task, threads, seconds):
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    command = [python, HERE / "eager.py", task, "--threads", str(threads), "--seconds", str(seconds)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+def pytorch(python, task, threads, seconds, *variant):
+    command = [python, HERE / "eager.py", task, "--threads", str(threads), "--seconds", str(seconds), *variant]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
     return json.loads(done.stdout)["steps_per_second"]
 
 
-def gantlet(program, task, threads, *sets):
+def environment():
+    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+
+
+def gantlet(program, task, threads, *sets, options=(), together=sum):
     """Steps a second of all runs together."""
     with tempfile.TemporaryDirectory() as out:
-        command = [program, "run", HERE / f"{task}.toml", "--out", out, "--device", "cpu", "--jobs", "1"]
+        command = [program, "run", HERE / f"{task}.toml", "--out", out, "--device", "cpu", "--jobs", "1", *options]
         command += ["--threads", str(threads or os.cpu_count())]
         for one in sets:
             command += ["--set", one]
@@ -56,7 +61,26 @@ def gantlet(program, task, threads, *sets):
         if done.returncode != 0:
             sys.exit(f"bench: {' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr}")
         runs = [json.loads(path.read_text()) for path in Path(out).glob("*/*/run.json")]
-        return sum(run["steps_per_second"] for run in runs)
+        return together([run["steps_per_second"] for run in runs])
+
+
+def tiny_grid(program):
+    """Runs a second of a grid of tiny runs, the whole command from start to end on all cores."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [program, "run", HERE / "gaussian-1d.toml", "--out", out, "--device", "cpu"]
+        command += ["--set", f"seeds={{count={TINY}}}", "--set", f"schedule.steps={TINY_STEPS}"]
+        return TINY / seconds(command, 1)
+
+
+def tiny_processes(python):
+    """The same with a process of PyTorch a run, as many at a time as there are cores."""
+    command = [python, HERE / "eager.py", "gaussian-1d", "--steps", str(TINY_STEPS)]
+    begin, count = time.perf_counter(), 2 * os.cpu_count()
+    for _ in range(2):
+        some = [subprocess.Popen(command, env=environment()) for _ in range(count // 2)]
+        if any(process.wait() != 0 for process in some):
+            sys.exit("bench: eager.py failed")
+    return count / (time.perf_counter() - begin)
 
 
 def seconds(command, times=11):
@@ -82,52 +106,79 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each eager measurement takes")
-    parser.add_argument("--threads", type=int, default=1, help="threads of an operation on both sides; 0: all cores")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each measurement of PyTorch takes")
+    parser.add_argument("--only", default="", help="works whose name begins so")
     parser.add_argument("--python", help="a Python with torch 2.11 and numpy, instead of making .bench-venv")
     parser.add_argument("--gantlet", default=str(ROOT / "target" / "release" / "gantlet"))
     parser.add_argument("--json", action="store_true", help="all numbers as JSON instead of a table")
     options = parser.parse_args()
-    python, threads = options.python or venv(), options.threads
+    python, program = options.python or venv(), options.gantlet
 
-    def toy(*sets):
-        return gantlet(options.gantlet, "gaussian-1d", threads, *sets)
+    def of_pytorch(task, threads, *variants):
+        names = {"eager": (), "fused": ("--fused",), "compiled": ("--compiled",)}
+        return {v: (lambda v=v: pytorch(python, task, threads, options.seconds, *names[v])) for v in variants}
 
-    def dcgan(*sets):
-        return gantlet(options.gantlet, "dcgan-28", threads, *sets)
+    def of_gantlet(task, threads, *sets, **how):
+        return lambda: gantlet(program, task, threads, *sets, **how)
 
-    cases = {
-        "1-D GAN, eager": lambda: eager(python, "gaussian-1d", threads, options.seconds),
-        "1-D GAN, gantlet": toy,
-        f"1-D GAN, gantlet, {PACK} in a pack": lambda: toy(f"seeds={{count={PACK}}}", "schedule.steps=2000"),
-        "1-D GAN, gantlet, recording off": lambda: toy(*SILENT),
-        "DCGAN 28×28, eager": lambda: eager(python, "dcgan-28", threads, options.seconds),
-        "DCGAN 28×28, gantlet": dcgan,
-        "DCGAN 28×28, gantlet, recording off": lambda: dcgan(*SILENT),
+    toy, grid, dcgan = "gaussian-1d", "grid-25", "dcgan-28"
+    pack = (f"seeds={{count={PACK}}}", "schedule.steps=5000")
+    small = ("seeds={count=16}", *SMALL)
+    # A work, and who does it; the first is what the others are compared with.
+    works = {
+        "1-D GAN, one thread, steps/s": {
+            **of_pytorch(toy, 1, "eager", "fused", "compiled"),
+            "gantlet": of_gantlet(toy, 1),
+            "gantlet, recording off": of_gantlet(toy, 1, *SILENT),
+            f"gantlet, pack of {PACK}": of_gantlet(toy, 1, *pack),
+        },
+        "25 Gaussians, WGAN-GP 3×512, all cores, steps/s": {
+            **of_pytorch(grid, 0, "eager", "fused"),
+            "gantlet": of_gantlet(grid, 0),
+        },
+        "25 Gaussians, WGAN-GP 3×128, one thread, run-steps/s": {
+            "gantlet, 16 in a row": of_gantlet(grid, 1, *small, options=["--no-pack"], together=statistics.mean),
+            "gantlet, pack of 16": of_gantlet(grid, 1, *small),
+        },
+        "DCGAN 28×28, all cores, steps/s": {
+            **of_pytorch(dcgan, 0, "eager", "fused", "compiled"),
+            "gantlet": of_gantlet(dcgan, 0),
+            "gantlet, recording off": of_gantlet(dcgan, 0, *SILENT),
+        },
+        f"runs of {TINY_STEPS} steps, whole commands, all cores, runs/s": {
+            "a Python process a run": lambda: tiny_processes(python),
+            f"gantlet, {TINY} runs": lambda: tiny_grid(program),
+        },
     }
-    rates = {name: [] for name in cases}
+    works = {work: who for work, who in works.items() if work.startswith(options.only)}
+    rates = {work: {name: [] for name in who} for work, who in works.items()}
     for number in range(options.rounds):
-        for name, measure in cases.items():
-            print(f"bench: round {number + 1} of {options.rounds}: {name}", file=sys.stderr, flush=True)
-            rates[name].append(measure())
+        for work, who in works.items():
+            for name, measure in who.items():
+                print(f"bench: round {number + 1} of {options.rounds}: {work}: {name}", file=sys.stderr, flush=True)
+                rates[work][name].append(measure())
     starts = {
-        "gantlet --help": seconds([options.gantlet, "--help"]),
-        "gantlet plan, 1,000 cells": seconds([options.gantlet, "plan", HERE / "plan-1000.toml"]),
+        "gantlet --help": seconds([program, "--help"]),
+        "gantlet plan, 1,000 cells": seconds([program, "plan", HERE / "plan-1000.toml"]),
     }
     if options.json:
-        print(json.dumps({"version": 1, "machine": machine(), "threads": threads, "rates": rates, "seconds": starts}))
+        print(json.dumps({"version": 2, "machine": machine(), "rates": rates, "seconds": starts}))
         return
 
-    print(f"{machine()}; {threads or 'all'} thread(s); medians of {options.rounds} interleaved rounds\n")
-    print("| case | run-steps/s (lowest to highest) | against eager |\n| --- | --- | --- |")
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    for name, values in rates.items():
-        base = medians[name.split(",")[0] + ", eager"]
-        print(f"| {name} | {medians[name]:,.0f} ({min(values):,.0f} to {max(values):,.0f}) | {medians[name] / base:.2f} |")
-    print()
-    for task in ("1-D GAN", "DCGAN 28×28"):
-        share = 1 - medians[f"{task}, gantlet"] / medians[f"{task}, gantlet, recording off"]
-        print(f"recording costs {share:.1%} of {task}")
+    print(f"{machine()}; medians of {options.rounds} interleaved rounds\n")
+    for work, of_work in rates.items():
+        medians = {name: statistics.median(values) for name, values in of_work.items()}
+        base = next(iter(medians))
+        better = max((medians[v] for v in ("fused", "compiled") if v in medians), default=None)
+        print(f"| {work} | median (lowest to highest) | against {base} | against the better of fused and compiled |")
+        print("| --- | --- | --- | --- |")
+        for name, values in of_work.items():
+            cells = [f"{medians[name]:,.1f} ({min(values):,.1f} to {max(values):,.1f})", f"{medians[name] / medians[base]:.2f}"]
+            cells.append(f"{medians[name] / better:.2f}" if better else "")
+            print(f"| {name} | {' | '.join(cells)} |")
+        if "gantlet, recording off" in medians:
+            print(f"\nRecording costs {1 - medians['gantlet'] / medians['gantlet, recording off']:.1%}.")
+        print()
     for name, value in starts.items():
         print(f"{name}: {value * 1000:.0f} ms")
 

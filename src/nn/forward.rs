@@ -476,8 +476,10 @@ mod tests {
         for train in [true, false] {
             let (grouped, alone) = (with(true, train), with(false, train));
             assert_eq!(grouped.len(), alone.len());
-            let far = grouped.iter().zip(&alone).filter(|(a, b)| (*a - *b).abs() > 1e-3 * (1.0 + b.abs())).count();
-            assert_eq!(far, 0, "of {} numbers", alone.len());
+            // What is zero but for rounding (a bias before a norm) is as large as the rounding of the others.
+            let largest = alone.iter().fold(0.0f32, |most, b| most.max(b.abs()));
+            let far = grouped.iter().zip(&alone).find(|(a, b)| (*a - *b).abs() > 1e-4 * largest);
+            assert_eq!(far, None, "of {} numbers up to {largest}", alone.len());
         }
     }
 }

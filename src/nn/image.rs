@@ -2,7 +2,7 @@
 //! convolution; with one run nothing is copied.
 
 use super::plan::Conv;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// `[R, B, C, H, W]` to `[B, R·C, H, W]`.
 pub(super) fn fold(x: &Tensor) -> Tensor {
@@ -30,6 +30,13 @@ pub(super) fn channels(x: &Tensor) -> Tensor {
 pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let runs = w.size()[0];
     let w = w.flatten(0, 1);
+    // With the channels of each place together, libtorch's kernels for the CPU need not reorder maps at every layer. One
+    // operand that lies so is enough: the maps that come out do too.
+    let w = if runs == 1 && w.device() == Device::Cpu {
+        w.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+    } else {
+        w
+    };
     let bias = bias.map(channels);
     let stride = [conv.stride as i64; 2];
     let padding = [conv.padding as i64; 2];

@@ -297,7 +297,7 @@ mod tests {
         // Running statistics and vectors of spectral norm leave the place where they began.
         for _ in 0..3 {
             let x = inputs(&seeds, 9, &plan.input);
-            said(&plan, &params, &x, labels(9).as_ref().map(row).as_ref(), &seeds, true);
+            said(&plan, &params, &x, labels(9).as_ref().map(row).as_ref(), &seeds, true, false);
         }
         let values: Vec<Vec<f32>> = params.iter().map(numbers).collect();
         let script = Script::new(&plan, &values);
@@ -307,7 +307,7 @@ mod tests {
         for n in [1, 2, 5] {
             let z = inputs(&seeds, n as usize, &plan.input);
             let labels = labels(n);
-            let wanted = said(&plan, &params, &z, labels.as_ref().map(row).as_ref(), &seeds, false).out.squeeze_dim(0);
+            let wanted = said(&plan, &params, &z, labels.as_ref().map(row).as_ref(), &seeds, false, false).out.squeeze_dim(0);
             let given: Vec<Tensor> = std::iter::once(z.squeeze_dim(0)).chain(labels).collect();
             let found = module.forward_ts(&given).unwrap_or_else(|e| panic!("{toml}: {e}\n{}", script.code));
             assert_eq!(found.size(), wanted.size(), "{toml}");

@@ -253,7 +253,7 @@ impl<'a> Work<'a> {
                 Kernel::Activation(activation) => slope(activation, x, by_y, by_x),
                 Kernel::Minibatch { weight, kernels, mean } => {
                     let projections = self.inputs[weight].row() / layer.inputs;
-                    let (m, pairs) = tape.own[place].split_at(projections * width);
+                    let (m, pairs) = tape.own[place].split_at_mut(projections * width);
                     let by_m = &mut slopes.own[place][..projections * width];
                     let (through, by_closeness) = by_y.split_at(x.len());
                     let by_closeness = &by_closeness[..kernels * width];
@@ -264,7 +264,9 @@ impl<'a> Work<'a> {
                     }
                     if needed {
                         product(by_m, self.inputs[weight].get(run), [projections, 1], None, by_x, width);
-                        by_x.iter_mut().zip(through).for_each(|(a, b)| each(a, b, |a, b| a + b));
+                        for (sum, through) in by_x.iter_mut().zip(through) {
+                            each(sum, through, |a, b| a + b);
+                        }
                     }
                 }
             }
@@ -337,7 +339,7 @@ impl Batch {
         }
     }
 
-    /// o_i = share·Σ_j c_ij with c_ij = exp(−‖M_i − M_j‖₁): `m` is `[K·D, width]`, `pairs` gets c as `[K, j, width]`,
+    /// o_i = share·Σ_j c_ij with c_ij = exp(−‖M_i − M_j‖₁): `m` is `[K·D, width]`, `pairs` gets c as `[K, width, j]`,
     /// `closeness` is `[K, width]`.
     #[inline(always)]
     fn closeness(&self, m: &[Lanes], pairs: &mut [Lanes], closeness: &mut [Lanes], share: f32) {
@@ -345,58 +347,69 @@ impl Batch {
         let dims = m.len() * self.examples / pairs.len();
         let kernels = m.chunks_exact(dims * width).zip(pairs.chunks_exact_mut(self.examples * width));
         for ((m, pairs), closeness) in kernels.zip(closeness.chunks_exact_mut(width)) {
-            closeness.fill(ZERO);
-            for (j, pairs) in pairs.chunks_exact_mut(width).enumerate() {
-                for (group, (pair, sum)) in pairs.iter_mut().zip(closeness.iter_mut()).enumerate() {
-                    let other = group / self.groups * self.groups + j / LANES;
+            for (group, pairs) in pairs.chunks_exact_mut(self.examples).enumerate() {
+                let mut sum = ZERO;
+                for (j, pair) in pairs.iter_mut().enumerate() {
+                    let (other, lane) = self.beside(group, j);
                     let mut distance = ZERO;
                     for m in m.chunks_exact(width) {
-                        let there = m[other][j % LANES];
+                        let there = m[other][lane];
                         each(&mut distance, &m[group], |sum, here| sum + (here - there).abs());
                     }
-                    each(pair, &distance, |_, distance| exp(-distance));
-                    each(sum, pair, |sum, c| sum + share * c);
+                    each(&mut distance, &ZERO, |distance, _| exp(-distance));
+                    each(&mut sum, &distance, |sum, c| sum + c);
+                    *pair = distance;
                 }
+                each(&mut sum, &ZERO, |sum, _| share * sum);
+                closeness[group] = sum;
             }
         }
     }
 
     /// The slopes by M: Σ_j −(s_i + s_j)·c_ij·sign(M_i − M_j), where s are the slopes by the closeness (a pair counts for
-    /// both of its examples).
+    /// both of its examples). Leaves the slopes by the distances in `pairs`.
     #[inline(always)]
-    fn slope_of_closeness(&self, m: &[Lanes], pairs: &[Lanes], by_o: &[Lanes], by_m: &mut [Lanes], share: f32) {
+    fn slope_of_closeness(&self, m: &[Lanes], pairs: &mut [Lanes], by_o: &[Lanes], by_m: &mut [Lanes], share: f32) {
         let width = self.width();
         let dims = m.len() * self.examples / pairs.len();
-        by_m.fill(ZERO);
         let kernels = m.chunks_exact(dims * width).zip(by_m.chunks_exact_mut(dims * width));
-        let kernels = kernels.zip(pairs.chunks_exact(self.examples * width).zip(by_o.chunks_exact(width)));
+        let kernels = kernels.zip(pairs.chunks_exact_mut(self.examples * width).zip(by_o.chunks_exact(width)));
         for ((m, by_m), (pairs, by_o)) in kernels {
-            for (j, pairs) in pairs.chunks_exact(width).enumerate() {
-                for (group, pair) in pairs.iter().enumerate() {
-                    let other = group / self.groups * self.groups + j / LANES;
-                    let there = by_o[other][j % LANES];
-                    let mut by_distance = *pair;
-                    each(&mut by_distance, &by_o[group], |c, here| -share * (here + there) * c);
-                    for (m, by_m) in m.chunks_exact(width).zip(by_m.chunks_exact_mut(width)) {
-                        let there = m[other][j % LANES];
-                        for ((sum, &here), &by_distance) in by_m[group].iter_mut().zip(&m[group]).zip(&by_distance) {
-                            *sum += if here > there {
-                                by_distance
-                            } else if here < there {
-                                -by_distance
-                            } else {
-                                0.0
-                            };
-                        }
+            for (group, pairs) in pairs.chunks_exact_mut(self.examples).enumerate() {
+                let here = by_o[group];
+                for (j, pair) in pairs.iter_mut().enumerate() {
+                    let (other, lane) = self.beside(group, j);
+                    let there = by_o[other][lane];
+                    each(pair, &here, |c, here| -share * (here + there) * c);
+                }
+                for (m, by_m) in m.chunks_exact(width).zip(by_m.chunks_exact_mut(width)) {
+                    let (here, mut sum) = (m[group], ZERO);
+                    for (j, pair) in pairs.iter().enumerate() {
+                        let (other, lane) = self.beside(group, j);
+                        let there = m[other][lane];
+                        let mut sign = here;
+                        each(&mut sign, &ZERO, |here, _| f32::from(here > there) - f32::from(here < there));
+                        each(&mut sign, pair, |sign, slope| sign * slope);
+                        each(&mut sum, &sign, |sum, term| sum + term);
                     }
+                    by_m[group] = sum;
                 }
             }
         }
         // Lanes without an example saw the others too.
         let last = self.examples % LANES;
         if last > 0 {
-            by_m.iter_mut().skip(self.groups - 1).step_by(self.groups).for_each(|lanes| lanes[last..].fill(0.0));
+            for lanes in by_m.iter_mut().skip(self.groups - 1).step_by(self.groups) {
+                lanes[last..].fill(0.0);
+            }
         }
+    }
+
+    /// Where example `j` of the part that lanes `group` belong to lies.
+    #[inline(always)]
+    fn beside(&self, group: usize, j: usize) -> (usize, usize) {
+        let first = if self.parts == 1 { 0 } else { group / self.groups * self.groups };
+        (first + j / LANES, j % LANES)
     }
 }
 
@@ -452,9 +465,9 @@ fn inner_products(x: &[Lanes], y: &[Lanes], out: &mut [f32], width: usize) {
         for (y, out) in y.chunks_exact(width).zip(out) {
             let mut sum = ZERO;
             for (x, y) in x.iter().zip(y) {
-                for ((sum, x), y) in sum.iter_mut().zip(x).zip(y) {
-                    *sum += x * y;
-                }
+                let mut product = *x;
+                each(&mut product, y, |x, y| x * y);
+                each(&mut sum, &product, |sum, term| sum + term);
             }
             *out = total(&sum);
         }
@@ -466,7 +479,9 @@ fn inner_products(x: &[Lanes], y: &[Lanes], out: &mut [f32], width: usize) {
 fn sums(y: &[Lanes], out: &mut [f32], width: usize) {
     for (y, out) in y.chunks_exact(width).zip(out) {
         let mut sum = ZERO;
-        y.iter().for_each(|y| each(&mut sum, y, |a, b| a + b));
+        for y in y {
+            each(&mut sum, y, |sum, y| sum + y);
+        }
         *out = total(&sum);
     }
 }
@@ -476,19 +491,24 @@ fn total(x: &Lanes) -> f32 {
     ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
 }
 
-/// a = f(a, b), lane by lane.
+/// a = f(a, b), lane by lane. Compilers see that nothing else is written to meanwhile, and take all lanes at once.
 #[inline(always)]
 fn each(a: &mut Lanes, b: &Lanes, f: impl Fn(f32, f32) -> f32) {
-    for (a, &b) in a.iter_mut().zip(b) {
-        *a = f(*a, b);
+    let (x, y, mut out) = (*a, *b, ZERO);
+    for lane in 0..LANES {
+        out[lane] = f(x[lane], y[lane]);
     }
+    *a = out;
 }
 
 #[inline(always)]
 fn activate(activation: ActivationSpec, x: &[Lanes], y: &mut [Lanes]) {
     #[inline(always)]
     fn all(x: &[Lanes], y: &mut [Lanes], f: impl Fn(f32) -> f32) {
-        x.iter().zip(y).for_each(|(x, y)| each(y, x, |_, x| f(x)));
+        for (x, y) in x.iter().zip(y) {
+            *y = *x;
+            each(y, &ZERO, |x, _| f(x));
+        }
     }
     match activation {
         ActivationSpec::Linear => y.copy_from_slice(x),

@@ -71,7 +71,7 @@ pub enum PictureError {
 /// The bytes of a PNG file: the same for the same picture.
 pub fn encode_png(picture: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
         .write_image(picture, picture.width(), picture.height(), ExtendedColorType::Rgb8)
         .expect("a picture in memory can be encoded into memory");
     bytes

@@ -16,9 +16,20 @@ pub struct Step {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
-    Adam { betas: [f64; 2], eps: f64, decoupled: bool, update: u64 },
-    Rmsprop { alpha: f64, eps: f64 },
-    Sgd { momentum: f64 },
+    /// `corrections` are 1 − β^t.
+    Adam {
+        betas: [f64; 2],
+        eps: f64,
+        decoupled: bool,
+        corrections: [f64; 2],
+    },
+    Rmsprop {
+        alpha: f64,
+        eps: f64,
+    },
+    Sgd {
+        momentum: f64,
+    },
 }
 
 impl OptimizerSpec {
@@ -63,7 +74,12 @@ impl AdamSpec {
     fn step(&self, decoupled: bool, update: u64, step: u64, steps: u64) -> Step {
         let betas = [self.betas[0].get(), self.betas[1].get()];
         Step {
-            rule: Rule::Adam { betas, eps: self.eps.get(), decoupled, update },
+            rule: Rule::Adam {
+                betas,
+                eps: self.eps.get(),
+                decoupled,
+                corrections: betas.map(|b| 1.0 - libm::pow(b, update as f64)),
+            },
             lr: self.schedule.rate(self.lr.get(), self.warm_up, step, steps),
             weight_decay: self.weight_decay.get(),
         }
@@ -115,8 +131,7 @@ impl Step {
         // A decay of 0 adds exact zeros, so that there is one loop a rule; only infinities would notice, and those
         // have ended the run before.
         match self.rule {
-            Rule::Adam { betas: [b1, b2], eps, decoupled, update } => {
-                let (correction1, correction2) = corrections(b1, b2, update);
+            Rule::Adam { betas: [b1, b2], eps, decoupled, corrections: [correction1, correction2] } => {
                 let (keep, l2) = if decoupled { (1.0 - lr * decay, 0.0) } else { (1.0, decay) };
                 let (size, root, eps) = ((self.lr / correction1) as f32, correction2.sqrt() as f32, eps as f32);
                 let (b1, b2, c1, c2) = (b1 as f32, b2 as f32, (1.0 - b1) as f32, (1.0 - b2) as f32);
@@ -154,14 +169,14 @@ impl Step {
         let (lr, decay) = (column(&|s| s.lr), column(&|s| s.weight_decay));
         let Some(Self { rule, .. }) = steps.first().copied() else { return };
         match rule {
-            Rule::Adam { decoupled, update, .. } => {
+            Rule::Adam { decoupled, .. } => {
                 let of = |s: &Self| match s.rule {
-                    Rule::Adam { betas, eps, .. } => (betas, eps),
+                    Rule::Adam { betas, eps, corrections, .. } => (betas, eps, corrections),
                     _ => unreachable!("the runs of a pack have one rule"),
                 };
                 let (b1, b2, eps) = (column(&|s| of(s).0[0]), column(&|s| of(s).0[1]), column(&|s| of(s).1));
-                let size = column(&|s| s.lr / corrections(of(s).0[0], of(s).0[1], update).0);
-                let root = column(&|s| corrections(of(s).0[0], of(s).0[1], update).1.sqrt());
+                let size = column(&|s| s.lr / of(s).2[0]);
+                let root = column(&|s| of(s).2[1].sqrt());
                 let g = if decoupled { g.shallow_clone() } else { g + &decay * &*p };
                 let [m, v] = buffers else { unreachable!("Adam has two buffers") };
                 let _ = m.g_mul_(&b1).g_add_(&((1.0 - b1) * &g));
@@ -194,11 +209,6 @@ impl Step {
             }
         }
     }
-}
-
-/// 1 − β^t for both betas.
-fn corrections(b1: f64, b2: f64, update: u64) -> (f64, f64) {
-    (1.0 - libm::pow(b1, update as f64), 1.0 - libm::pow(b2, update as f64))
 }
 
 /// The norm of each run's row of a gradient `[R, P]`.
