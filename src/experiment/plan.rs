@@ -10,6 +10,7 @@ use super::pack::{canonical, key_of};
 use super::schema::{FILE_KEYS, Grammar};
 use super::spec::{Claim, Experiment};
 use super::text::{entries, toml_of};
+use crate::record::RunState;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -230,6 +231,13 @@ impl Plan {
         let document_text = merged_text(&document.root, &dead);
         Ok(Self { name, file: document.file, cells, claims, grid_keys, document_text })
     }
+}
+
+/// Whether the text of a `config.toml` says what its run began with. Remarks and the like may differ.
+pub fn is_of(config: &str, state: &RunState) -> bool {
+    let sealed =
+        state.files.get("config.toml").is_none_or(|seal| seal.check(config.as_bytes()) == Ok(config.as_bytes()));
+    sealed || Plan::of_run_config(config).is_ok_and(|cell| cell.id == state.id)
 }
 
 /// The merged document without the claims that the narrowed grid says nothing of.

@@ -235,7 +235,8 @@ fn tensor(name: &str, entry: &Value, payload: &[u8]) -> Option<TensorData> {
     let shape: Vec<usize> = entry["shape"].as_array()?.iter().map(size).collect::<Option<_>>()?;
     let bytes = payload.get(size(&entry["data_offsets"][0])?..size(&entry["data_offsets"][1])?)?;
     let values = Values::from_bytes(entry["dtype"].as_str()?, bytes)?;
-    (shape.iter().product::<usize>() == values.len()).then(|| TensorData { name: name.to_owned(), shape, values })
+    let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+    (count == Some(values.len())).then(|| TensorData { name: name.to_owned(), shape, values })
 }
 
 /// The steps that have a checkpoint in a folder, ascending.
@@ -249,17 +250,22 @@ pub fn steps(folder: &Path) -> Vec<u64> {
     steps
 }
 
-/// The newest checkpoint that is whole, if there is one, and a sentence about each newer one that is not.
-pub fn latest_valid(folder: &Path) -> (Option<Checkpoint>, Vec<String>) {
+/// The newest checkpoint that is whole and suits, if there is one, and a sentence about each newer one that does not.
+pub fn latest_valid(
+    folder: &Path,
+    suits: impl Fn(&Checkpoint) -> Result<(), String>,
+) -> (Option<Checkpoint>, Vec<String>) {
     let mut warnings = Vec::new();
     for step in steps(folder).into_iter().rev() {
-        match load(&path(folder, step)) {
-            Ok(checkpoint) if checkpoint.step == step => return (Some(checkpoint), warnings),
-            Ok(checkpoint) => {
-                warnings
-                    .push(format!("the checkpoint of step {step} is passed over: it is of step {}", checkpoint.step));
+        let found = load(&path(folder, step)).map_err(|error| error.to_string()).and_then(|checkpoint| {
+            if checkpoint.step != step {
+                return Err(format!("it is of step {}", checkpoint.step));
             }
-            Err(error) => warnings.push(format!("the checkpoint of step {step} is passed over: {error}")),
+            suits(&checkpoint).map(|()| checkpoint)
+        });
+        match found {
+            Ok(checkpoint) => return (Some(checkpoint), warnings),
+            Err(reason) => warnings.push(format!("the checkpoint of step {step} is passed over: {reason}")),
         }
     }
     (None, warnings)
@@ -346,6 +352,7 @@ mod tests {
     #[test]
     fn a_corrupt_checkpoint_falls_back_to_the_one_before_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
+        let latest_valid = |folder: &Path| super::latest_valid(folder, |_| Ok(()));
         assert_eq!(latest_valid(folder.path()), (None, Vec::new()));
         let (tensors, meta) = content();
         save(folder.path(), 100, &tensors, &meta).unwrap();
@@ -360,6 +367,8 @@ mod tests {
         let (found, warnings) = latest_valid(folder.path());
         assert_eq!(found.unwrap().step, 100);
         assert!(warnings[0].contains("it is of step 100"), "{warnings:?}");
+        let (found, warnings) = super::latest_valid(folder.path(), |_| Err("it is too old".to_owned()));
+        assert!(found.is_none() && warnings[1].ends_with("step 100 is passed over: it is too old"), "{warnings:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::base::file::{self, FileError};
 use crate::eval::{Direction, direction};
 use crate::experiment::Cell;
 use crate::experiment::grid::fits;
+use crate::experiment::plan::is_of;
 use crate::record::run::find_runs;
 use crate::record::{EvalRow, RecordError, RunDir, RunState, State, Table, read_eval, read_metrics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,11 +87,13 @@ impl Run {
         // A path such as `.` has no name of its own.
         let dir = RunDir::at(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         let mut faults = Vec::new();
-        let config = or_fault(&mut faults, read_toml(&dir.config())).unwrap_or_default();
-        let (settings, seed) = settings(config);
         let facts = or_fault(&mut faults, dir.state());
-        let scalars = or_fault(&mut faults, read_metrics(&dir.metrics())).map(scalars).unwrap_or_default();
-        let evals = or_fault(&mut faults, read_eval(&dir.eval())).map(evals).unwrap_or_default();
+        let config = or_fault(&mut faults, config(&dir, facts.as_ref())).unwrap_or_default();
+        let (settings, seed) = settings(config);
+        let seal = |path: &Path| facts.as_ref().and_then(|facts| facts.seal(path));
+        let (metrics, eval) = (dir.metrics(), dir.eval());
+        let scalars = or_fault(&mut faults, read_metrics(&metrics, seal(&metrics))).map(scalars).unwrap_or_default();
+        let evals = or_fault(&mut faults, read_eval(&eval, seal(&eval))).map(evals).unwrap_or_default();
         let experiment = dir.path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
         Self {
             name: dir.name(),
@@ -199,13 +202,28 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
     Ok(found.iter().map(|path| Run::read(path)).collect())
 }
 
+/// The configuration of a run, if it is the one that it began with.
+fn config(dir: &RunDir, facts: Option<&RunState>) -> Result<toml::Table, LoadError> {
+    let path = dir.config();
+    let text = file::read_text(&path)?;
+    let table = parse_toml(&path, &text)?;
+    if facts.is_some_and(|facts| !is_of(&text, facts)) {
+        let reason = "it is not the configuration that the run began with".to_owned();
+        return Err(RecordError::Corrupt { path, reason }.into());
+    }
+    Ok(table)
+}
+
 /// A TOML document as a table.
 ///
 /// # Errors
 /// If it cannot be read or does not parse.
 pub fn read_toml(path: &Path) -> Result<toml::Table, LoadError> {
-    let text = file::read_text(path)?;
-    toml::from_str(&text).map_err(|e| LoadError::Toml { path: path.to_owned(), message: e.message().to_owned() })
+    parse_toml(path, &file::read_text(path)?)
+}
+
+fn parse_toml(path: &Path, text: &str) -> Result<toml::Table, LoadError> {
+    toml::from_str(text).map_err(|e| LoadError::Toml { path: path.to_owned(), message: e.message().to_owned() })
 }
 
 /// The value, or nothing and a fault.

@@ -41,6 +41,13 @@ pub enum Decision {
         /// The threads of its last sitting.
         threads: Option<usize>,
     },
+    /// Its `run.json` is damaged: it is written anew, and the run goes on.
+    Mend {
+        /// The step of its newest checkpoint; 0 where it has none.
+        step: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// Nothing: it is done.
     Done,
     /// Nothing: it ended badly, and trying again was not asked for.
@@ -52,7 +59,7 @@ pub enum Decision {
 impl Decision {
     /// Whether the run has work left for this command.
     pub fn is_work(&self) -> bool {
-        matches!(self, Self::Start | Self::Resume { .. })
+        matches!(self, Self::Start | Self::Resume { .. } | Self::Mend { .. })
     }
 }
 
@@ -82,30 +89,38 @@ pub fn dir_of(entry: &Entry, out: &Path) -> RunDir {
     RunDir::at(out.join(&entry.state.experiment).join(&entry.state.run))
 }
 
-/// Makes the directories of what starts, and takes the bad ending back from what is tried again.
+/// Makes the directories of what starts, and takes the bad ending back from what is tried again. What another process
+/// took meanwhile is that one's.
 ///
 /// # Errors
 /// If the disk refuses.
 pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<(), RecordError> {
     for (entry, decision) in entries.iter().zip(decisions) {
-        match decision {
-            Decision::Start => {
-                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config, &entry.state)?;
+        let prepared = match decision {
+            Decision::Start | Decision::Mend { .. } => {
+                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config, &entry.state).map(drop)
             }
-            Decision::Resume { step, .. } => {
-                let dir = dir_of(entry, out);
-                let mut state = dir.stored_state()?;
-                if state.state.is_final() {
-                    state.state = if *step > 0 { State::Interrupted } else { State::Queued };
-                    state.reason = None;
-                    state.log_tail = None;
-                    dir.write_state(&state)?;
-                }
-            }
-            Decision::Done | Decision::Leave(_) | Decision::Held(_) => {}
+            Decision::Resume { step, .. } => take_back(&dir_of(entry, out), *step),
+            Decision::Done | Decision::Leave(_) | Decision::Held(_) => Ok(()),
+        };
+        match prepared {
+            Err(RecordError::Locked { .. }) => {}
+            other => other?,
         }
     }
     Ok(())
+}
+
+fn take_back(dir: &RunDir, step: u64) -> Result<(), RecordError> {
+    if !dir.stored_state()?.state.is_final() {
+        return Ok(());
+    }
+    let _lock = dir.lock()?;
+    let mut state = dir.stored_state()?;
+    state.state = if step > 0 { State::Interrupted } else { State::Queued };
+    state.reason = None;
+    state.log_tail = None;
+    dir.write_state(&state)
 }
 
 fn decide(
@@ -114,9 +129,20 @@ fn decide(
     retry: Retry,
     id_of: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Decision, ScheduleError> {
+    let newest = || checkpoint::steps(&dir.checkpoints()).last().copied().unwrap_or(0);
     let state = match dir.state() {
         Ok(state) => state,
         Err(RecordError::NotARun { .. }) => return Ok(Decision::Start),
+        // All that it says is known from elsewhere: the plan, the checkpoints, the tables.
+        Err(error @ RecordError::Corrupt { .. }) => {
+            if let Some(holder) = dir.holder() {
+                return Ok(Decision::Held(holder));
+            }
+            if dir.config().exists() {
+                check_config(entry, dir, id_of)?;
+            }
+            return Ok(Decision::Mend { step: newest(), why: error.to_string() });
+        }
         Err(error) => return Err(error.into()),
     };
     if state.id != entry.state.id {
@@ -133,13 +159,19 @@ fn decide(
         State::Diverged if !retry.diverged => return Ok(Decision::Leave(State::Diverged)),
         State::Queued | State::Interrupted | State::Failed | State::Diverged => {}
     }
-    // Remarks and the like may differ without changing the run; what trains is what the file in the directory says.
-    let config = dir.config_text()?;
-    if config != entry.config && id_of(&config).as_deref() != Some(&entry.state.id) {
-        return Err(ScheduleError::ChangedConfig { path: dir.config() });
-    }
-    let step = checkpoint::steps(&dir.checkpoints()).last().copied().unwrap_or(0);
+    check_config(entry, dir, id_of)?;
+    let step = newest();
     Ok(Decision::Resume { step, threads: state.threads.filter(|_| step > 0) })
+}
+
+/// Remarks and the like may differ without changing the run; what trains is what the file in the directory says.
+fn check_config(entry: &Entry, dir: &RunDir, id_of: &dyn Fn(&str) -> Option<String>) -> Result<(), ScheduleError> {
+    let config = crate::base::file::read(&dir.config()).map_err(RecordError::from)?;
+    let config = String::from_utf8_lossy(&config);
+    if config == entry.config || id_of(&config).as_deref() == Some(&entry.state.id) {
+        return Ok(());
+    }
+    Err(ScheduleError::ChangedConfig { path: dir.config() })
 }
 
 #[cfg(test)]
@@ -219,5 +251,24 @@ pub(super) mod tests {
         // A text that resolves to the same id is the same run.
         let same = |_: &str| Some("id-c".to_owned());
         assert!(survey(&entries[2..], out.path(), Retry::default(), &same).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_state_is_written_anew_and_what_another_process_took_is_left_alone() {
+        let out = tempfile::tempdir().unwrap();
+        let entries = [entry("damaged", "k"), entry("taken", "k")];
+        let damaged = written(&entries[0], out.path(), State::Done);
+        let mut bytes = file::read(&damaged.json()).unwrap();
+        let at = bytes.windows(7).position(|w| w == b"\"seed\":").unwrap() + 8;
+        bytes[at] ^= 1;
+        file::write_atomic(&damaged.json(), &bytes).unwrap();
+        let decisions = survey(&entries, out.path(), Retry::default(), &no_id).unwrap();
+        let [Decision::Mend { step: 0, why }, Decision::Start] = &decisions[..] else { panic!("{decisions:?}") };
+        assert!(why.ends_with("run.json is corrupt: its checksum does not match"), "{why}");
+        let taken = written(&entries[1], out.path(), State::Done);
+        let _lock = taken.lock().unwrap();
+        prepare(&entries, &decisions, out.path()).unwrap();
+        assert_eq!(damaged.stored_state().unwrap().state, State::Queued);
+        assert_eq!(taken.stored_state().unwrap().state, State::Done);
     }
 }
