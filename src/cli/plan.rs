@@ -5,19 +5,20 @@ use super::{Exit, FORMAT, Failure, data_roots, print, print_json};
 use crate::assemble;
 use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
 use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable, Problem};
-use crate::experiment::{Experiment, Plan, pack_key};
+use crate::experiment::{Experiment, Plan};
 use crate::record::{RunDir, RunState, State};
-use crate::schedule::survey::dir_of;
+use crate::schedule::survey::{Config, dir_of};
 use crate::schedule::{Decision, Entry, limit_for, plan_packs};
 use crate::ui::{table, words};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A plan with its cells as the scheduler sees them.
 pub(super) struct Planned {
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     pub entries: Vec<Entry>,
     /// What is missing of its data.
     pub missing: Option<DataError>,
@@ -36,7 +37,8 @@ pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, F
     for plan in plans {
         let original = original(&plan);
         let roots = data_roots(Some(&plan.file)).folders;
-        let entries = plan.cells.iter().map(|cell| entry(cell, &roots, original.as_ref())).collect();
+        let plan = Arc::new(plan);
+        let entries = (0..plan.cells.len()).map(|place| entry(&plan, place, &roots, original.as_ref())).collect();
         let mine = |place: &mut Option<(DataSpec, DataError)>| {
             place.take_if(|(spec, _)| plan.cells.iter().any(|cell| cell.experiment.data == *spec))
         };
@@ -53,15 +55,19 @@ fn original(plan: &Plan) -> Option<RunState> {
     (state.id == cell.id && state.experiment == plan.name).then_some(state)
 }
 
-fn entry(cell: &crate::experiment::Cell, roots: &[PathBuf], original: Option<&RunState>) -> Entry {
+fn entry(plan: &Arc<Plan>, place: usize, roots: &[PathBuf], original: Option<&RunState>) -> Entry {
+    let cell = &plan.cells[place];
     let experiment = &cell.experiment;
     let (run, varies) =
         original.map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
     let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
     Entry {
         state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
-        config: cell.document(),
-        pack_key: pack_key(experiment),
+        config: Config({
+            let plan = Arc::clone(plan);
+            Arc::new(move || plan.cells[place].document())
+        }),
+        pack_key: cell.pack_key().to_owned(),
         pack_limit: limit_for(parameters),
         data_roots: roots.to_vec(),
     }
@@ -73,11 +79,23 @@ struct Sources {
     roots: Vec<DataRoots>,
     known: RefCell<Vec<(DataSpec, Option<DataInfo>)>>,
     missing: RefCell<Vec<(DataSpec, DataError)>>,
+    last: RefCell<Option<(Experiment, CellFacts)>>,
 }
 
 impl Sources {
     /// What a plan shows of a cell, or what is wrong with it. Data that are missing are no mistake of the cell.
     fn look(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
+        if let Some((last, facts)) = &*self.last.borrow()
+            && looks_like(last, cell)
+        {
+            return Ok(facts.clone());
+        }
+        let facts = self.look_anew(cell)?;
+        *self.last.borrow_mut() = Some((cell.clone(), facts.clone()));
+        Ok(facts)
+    }
+
+    fn look_anew(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
         let info = match self.info(&cell.data) {
             Ok(Some(info)) => info,
             Ok(None) => return Ok(CellFacts { data_note: "data are missing".to_owned(), ..CellFacts::default() }),
@@ -130,6 +148,17 @@ impl Sources {
         self.known.borrow_mut().push((spec.clone(), found.clone()));
         Ok(found)
     }
+}
+
+/// Whether two cells are alike in all that [`Sources::look`] looks at: neighbors in a grid often are.
+fn looks_like(a: &Experiment, b: &Experiment) -> bool {
+    let players = |e: &Experiment| (e.optimizer.generator.is_some(), e.optimizer.discriminator.is_some());
+    a.data == b.data
+        && a.architecture == b.architecture
+        && a.algorithm == b.algorithm
+        && a.loss == b.loss
+        && a.eval == b.eval
+        && players(a) == players(b)
 }
 
 fn row(row: &crate::nn::plan::Row) -> NetworkRow {

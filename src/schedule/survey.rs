@@ -3,14 +3,25 @@
 use super::ScheduleError;
 use crate::record::{RecordError, RunDir, RunState, State, checkpoint};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The text of a `config.toml`, made when it is wanted: those of a large grid are a lot of text.
+#[derive(Clone)]
+pub struct Config(pub Arc<dyn Fn() -> String>);
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&(self.0)())
+    }
+}
 
 /// A cell of a plan, as far as scheduling goes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// The run as it is written down first: names, id, seed, steps, what varies.
     pub state: RunState,
     /// The text of its `config.toml`.
-    pub config: String,
+    pub config: Config,
     /// Runs with the same key can train together.
     pub pack_key: String,
     /// How many may.
@@ -98,7 +109,8 @@ pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<
     for (entry, decision) in entries.iter().zip(decisions) {
         let prepared = match decision {
             Decision::Start | Decision::Mend { .. } => {
-                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config, &entry.state).map(drop)
+                RunDir::create(out, &entry.state.experiment, &entry.state.run, &(entry.config.0)(), &entry.state)
+                    .map(drop)
             }
             Decision::Resume { step, .. } => take_back(&dir_of(entry, out), *step),
             Decision::Done | Decision::Leave(_) | Decision::Held(_) => Ok(()),
@@ -168,7 +180,7 @@ fn decide(
 fn check_config(entry: &Entry, dir: &RunDir, id_of: &dyn Fn(&str) -> Option<String>) -> Result<(), ScheduleError> {
     let config = crate::base::file::read(&dir.config()).map_err(RecordError::from)?;
     let config = String::from_utf8_lossy(&config);
-    if config == entry.config || id_of(&config).as_deref() == Some(&entry.state.id) {
+    if config == (entry.config.0)() || id_of(&config).as_deref() == Some(&entry.state.id) {
         return Ok(());
     }
     Err(ScheduleError::ChangedConfig { path: dir.config() })
@@ -182,7 +194,10 @@ pub(super) mod tests {
     pub(in crate::schedule) fn entry(run: &str, pack_key: &str) -> Entry {
         Entry {
             state: RunState::queued("toy", run, &format!("id-{run}"), 0, 100, Vec::new()),
-            config: format!("# {run}\n"),
+            config: Config({
+                let text = format!("# {run}\n");
+                Arc::new(move || text.clone())
+            }),
             pack_key: pack_key.to_owned(),
             pack_limit: 64,
             data_roots: Vec::new(),
@@ -192,7 +207,7 @@ pub(super) mod tests {
     pub(in crate::schedule) fn written(entry: &Entry, out: &Path, state: State) -> RunDir {
         let mut first = entry.state.clone();
         first.state = state;
-        RunDir::create(out, &first.experiment, &first.run, &entry.config, &first).unwrap()
+        RunDir::create(out, &first.experiment, &first.run, &(entry.config.0)(), &first).unwrap()
     }
 
     fn no_id(_: &str) -> Option<String> {
