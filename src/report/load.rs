@@ -84,8 +84,7 @@ pub struct Run {
 impl Run {
     /// Reads a run's directory.
     pub fn read(path: &Path) -> Self {
-        // A path such as `.` has no name of its own.
-        let dir = RunDir::at(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        let dir = RunDir::at(path);
         let mut faults = Vec::new();
         let facts = or_fault(&mut faults, dir.state());
         let config = or_fault(&mut faults, config(&dir, facts.as_ref())).unwrap_or_default();
@@ -193,13 +192,22 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
         if !path.exists() {
             return Err(LoadError::Missing(path.clone()));
         }
-        let runs = find_runs(path)?;
+        // A path such as `.` has no name of its own, and two may lead to one run.
+        let runs = find_runs(&path.canonicalize().unwrap_or_else(|_| path.clone()))?;
         if runs.is_empty() {
             return Err(LoadError::NoRuns(path.clone()));
         }
-        found.extend(runs.into_iter().map(|run| run.path.canonicalize().unwrap_or(run.path)));
+        found.extend(runs.into_iter().map(|run| run.path));
     }
-    Ok(found.iter().map(|path| Run::read(path)).collect())
+    let found: Vec<PathBuf> = found.into_iter().collect();
+    // Thousands of runs are small files that are read independently of each other, so the cores share them.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(std::thread::scope(|scope| {
+        let share = found.len().div_ceil(cores).max(1);
+        let read = |paths: &[PathBuf]| paths.iter().map(|path| Run::read(path)).collect::<Vec<_>>();
+        let readers: Vec<_> = found.chunks(share).map(|paths| scope.spawn(move || read(paths))).collect();
+        readers.into_iter().flat_map(|reader| reader.join().expect("reading answers with faults")).collect()
+    }))
 }
 
 /// The configuration of a run, if it is the one that it began with.
