@@ -156,7 +156,7 @@ fn collect(root: &Path, folder: &Path, into: &mut Files) {
     }
 }
 
-fn state_of(bytes: &[u8]) -> serde_json::Map<String, serde_json::Value> {
+fn state_of(bytes: &[u8]) -> BTreeMap<String, serde_json::Value> {
     serde_json::from_slice(bytes).expect("run.json is a JSON object")
 }
 
