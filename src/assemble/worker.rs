@@ -139,11 +139,8 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     for (place, path) in job.runs.iter().enumerate() {
         match open(path, place) {
             Ok(run) => opened.push(run),
-            // It is being trained, which is all that is wanted.
-            Err(RecordError::Locked { holder, .. }) => {
-                let text = format!("is left to {holder}");
-                emit(&Event::Warning { run: Some(place), text });
-            }
+            // It is being trained, which is all that is wanted; the parent sees so too, and says it.
+            Err(RecordError::Locked { .. }) => {}
             Err(error) => {
                 let reason = Some(error.to_string());
                 emit(&Event::State { run: place, state: State::Failed, step: 0, reason });

@@ -63,9 +63,9 @@ fn entry(plan: &Arc<Plan>, place: usize, roots: &[PathBuf], original: Option<&Ru
     let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
     Entry {
         state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
-        config: Config({
+        config: Config::made_by({
             let plan = Arc::clone(plan);
-            Arc::new(move || plan.cells[place].document())
+            move || plan.cells[place].document()
         }),
         pack_key: cell.pack_key().to_owned(),
         pack_limit: limit_for(parameters),

@@ -383,7 +383,32 @@ mod tests {
         assert_eq!(steps(folder.path()), [1, 3]);
     }
 
+    /// A file with a good checksum whose header says these things of one tensor.
+    fn sealed(entry: &Value, payload: &[u8]) -> Vec<u8> {
+        let mut meta: BTreeMap<String, String> = [(STEP.to_owned(), "3".to_owned())].into();
+        let entries: BTreeMap<String, Value> = [("w".to_owned(), entry.clone())].into();
+        let mut hash = blake3::Hasher::new();
+        hash.update(header(&meta, &entries).as_bytes()).update(payload);
+        meta.insert(CHECKSUM.to_owned(), format!("blake3:{}", hash.finalize().to_hex()));
+        let head = header(&meta, &entries);
+        [&(head.len() as u64).to_le_bytes(), head.as_bytes(), payload].concat()
+    }
+
     proptest! {
+        #[test]
+        fn a_header_that_makes_no_sense_is_refused(
+            shape in prop::collection::vec(prop::sample::select(vec![0, 1, 2, 3, 1 << 32, u64::MAX]), 0..4),
+            from in prop::sample::select(vec![0, 4, 8, 25, u64::MAX]),
+            to in prop::sample::select(vec![0, 4, 8, 24, 25, u64::MAX]),
+            kind in prop::sample::select(vec!["F32", "F64", "I64", "U8", "BF16"]),
+        ) {
+            let entry = json!({ "dtype": kind, "shape": shape, "data_offsets": [from, to] });
+            if let Ok(read) = decode(&sealed(&entry, &[7; 24])) {
+                let tensor = &read.tensors["w"];
+                prop_assert_eq!((tensor.values.len() * tensor.values.width()) as u64, to - from);
+            }
+        }
+
         #[test]
         fn the_newest_checkpoint_is_never_given_up(steps in prop::collection::vec(0u64..50, 1..20), keep in 0usize..5) {
             let gone = superfluous(&steps, keep, &[]);

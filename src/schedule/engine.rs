@@ -617,7 +617,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let entries: Vec<Entry> = keys.iter().enumerate().map(|(i, key)| entry(&format!("r{i}"), key)).collect();
         for entry in &entries {
-            RunDir::create(out.path(), "toy", &entry.state.run, &(entry.config.0)(), &entry.state).unwrap();
+            RunDir::create(out.path(), "toy", &entry.state.run, &entry.config.text(), &entry.state).unwrap();
         }
         let decisions = survey(&entries, out.path(), Retry::default(), &|_| None).unwrap();
         assert!(decisions.iter().all(Decision::is_work));

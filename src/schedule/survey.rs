@@ -7,11 +7,23 @@ use std::sync::Arc;
 
 /// The text of a `config.toml`, made when it is wanted: those of a large grid are a lot of text.
 #[derive(Clone)]
-pub struct Config(pub Arc<dyn Fn() -> String>);
+pub struct Config(Arc<dyn Fn() -> String>);
+
+impl Config {
+    /// What this makes.
+    pub fn made_by(make: impl Fn() -> String + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        (self.0)()
+    }
+}
 
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&(self.0)())
+        f.write_str(&self.text())
     }
 }
 
@@ -109,7 +121,7 @@ pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<
     for (entry, decision) in entries.iter().zip(decisions) {
         let prepared = match decision {
             Decision::Start | Decision::Mend { .. } => {
-                RunDir::create(out, &entry.state.experiment, &entry.state.run, &(entry.config.0)(), &entry.state)
+                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config.text(), &entry.state)
                     .map(drop)
             }
             Decision::Resume { step, .. } => take_back(&dir_of(entry, out), *step),
@@ -180,7 +192,7 @@ fn decide(
 fn check_config(entry: &Entry, dir: &RunDir, id_of: &dyn Fn(&str) -> Option<String>) -> Result<(), ScheduleError> {
     let config = crate::base::file::read(&dir.config()).map_err(RecordError::from)?;
     let config = String::from_utf8_lossy(&config);
-    if config == (entry.config.0)() || id_of(&config).as_deref() == Some(&entry.state.id) {
+    if config == entry.config.text() || id_of(&config).as_deref() == Some(&entry.state.id) {
         return Ok(());
     }
     Err(ScheduleError::ChangedConfig { path: dir.config() })
@@ -194,9 +206,9 @@ pub(super) mod tests {
     pub(in crate::schedule) fn entry(run: &str, pack_key: &str) -> Entry {
         Entry {
             state: RunState::queued("toy", run, &format!("id-{run}"), 0, 100, Vec::new()),
-            config: Config({
+            config: Config::made_by({
                 let text = format!("# {run}\n");
-                Arc::new(move || text.clone())
+                move || text.clone()
             }),
             pack_key: pack_key.to_owned(),
             pack_limit: 64,
@@ -207,7 +219,7 @@ pub(super) mod tests {
     pub(in crate::schedule) fn written(entry: &Entry, out: &Path, state: State) -> RunDir {
         let mut first = entry.state.clone();
         first.state = state;
-        RunDir::create(out, &first.experiment, &first.run, &(entry.config.0)(), &first).unwrap()
+        RunDir::create(out, &first.experiment, &first.run, &entry.config.text(), &first).unwrap()
     }
 
     fn no_id(_: &str) -> Option<String> {

@@ -102,7 +102,9 @@ impl Workspace {
 
     /// `gantlet run` on one core, into a folder.
     pub fn command(&self, out: &str, more: &[&str]) -> Command {
-        let mut command = self.gantlet(&["run", "e.toml", "--threads", "1", "--jobs", "1", "--out", out]);
+        let one_core = ["--device", "cpu", "--threads", "1", "--jobs", "1"];
+        let mut command = self.gantlet(&["run", "e.toml", "--out", out]);
+        command.args(one_core);
         command.args(more);
         command
     }
