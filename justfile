@@ -93,10 +93,10 @@ check: setup
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
     cargo test --release --locked
 
-# The slow tests too: kills and resumes, long packs
+# The slow tests too: a hundred kills, damage in a hundred places, long packs, and many more changed inputs
 [group('check')]
 soak: setup
-    cargo test --release --locked -- --include-ignored
+    PROPTEST_CASES=20000 cargo test --release --locked -- --include-ignored
 
 # Accept what the snapshot tests now show; look at the difference before you commit it
 [group('check')]

@@ -175,10 +175,17 @@ fn a_run_directory_that_was_tampered_with_is_refused_and_nothing_is_lost() {
     assert_eq!(code, 3);
     assert!(err.contains("format version 2, and this gantlet reads versions up to 1"), "{err}");
     let id = listed["runs"][0]["id"].as_str().unwrap();
-    std::fs::write(&json, text.replacen(id, "0123", 1)).unwrap();
+    // What belongs to another configuration is left alone; it says so itself, or has no checksum that says otherwise.
+    let other: serde_json::Value = serde_json::from_str(&text.replacen(id, "0123", 1)).unwrap();
+    std::fs::write(&json, other.to_string()).unwrap();
     let (code, _, err) = place.said(&["run", "toy.toml"]);
     assert_eq!(code, 3);
     assert!(err.contains("its id is 0123"), "{err}");
+    // What was changed is written anew.
+    std::fs::write(&json, text.replacen(id, "0123", 1)).unwrap();
+    let (code, _, err) = place.said(&["run", "toy.toml"]);
+    assert_eq!(code, 0);
+    assert!(err.contains("run.json is corrupt: its checksum does not match: it is written anew"), "{err}");
 }
 
 #[test]

@@ -5,14 +5,15 @@
 use super::{build, device};
 use crate::data::{DataInfo, DataRoots, DataSpec, Source};
 use crate::experiment::Experiment;
+use crate::experiment::plan::is_of;
 use crate::nn::Script;
 use crate::objective::{AlgorithmSpec, ConditionKind, Generate, Request};
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
-use crate::record::{Checkpoint, RecordError, RunDir, RunState, State, Values, Versions, checkpoint};
+use crate::record::{Checkpoint, RecordError, RunDir, RunState, Seal, State, Values, Versions, checkpoint};
 use crate::rng::Purpose;
-use crate::train::session::{Seat, Session, Settings};
+use crate::train::session::{self, Seat, Session, Settings};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,15 @@ impl Refusal {
 
 impl From<RecordError> for Refusal {
     fn from(error: RecordError) -> Self {
-        Self::new(WorkerExit::Unexpected, error)
+        if error.is_of_the_disk() {
+            let help = "make room and say the same command again: it goes on from what was saved".to_owned();
+            return Self { exit: WorkerExit::Disk, message: error.to_string(), help: Some(help) };
+        }
+        let exit = match &error {
+            RecordError::Corrupt { .. } | RecordError::Columns { .. } => WorkerExit::Data,
+            _ => WorkerExit::Unexpected,
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -131,7 +140,12 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     for (place, path) in job.runs.iter().enumerate() {
         match open(path, place) {
             Ok(run) => opened.push(run),
-            Err(reason) => emit(&Event::State { run: place, state: State::Failed, step: 0, reason: Some(reason) }),
+            // It is being trained, which is all that is wanted; the parent sees so too, and says it.
+            Err(RecordError::Locked { .. }) => {}
+            Err(error) => {
+                let reason = Some(error.to_string());
+                emit(&Event::State { run: place, state: State::Failed, step: 0, reason });
+            }
         }
     }
     log_panics(opened.iter().map(|o| o.seat.dir.log()).collect());
@@ -147,11 +161,11 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
 }
 
 /// Locks a run and reads where it stands.
-fn open(path: &Path, place: usize) -> Result<Opened, String> {
-    let dir = RunDir::open(path).map_err(|e| e.to_string())?;
-    let lock = dir.lock().map_err(|e| e.to_string())?;
-    let state = dir.stored_state().map_err(|e| e.to_string())?;
-    let cell = read_cell(&dir).map_err(|r| r.message)?;
+fn open(path: &Path, place: usize) -> Result<Opened, RecordError> {
+    let dir = RunDir::open(path)?;
+    let lock = dir.lock()?;
+    let state = dir.stored_state()?;
+    let cell = read_cell(&dir, &state)?;
     let (checkpoint, warnings) = newest(&dir, &state);
     for text in warnings {
         log(&dir, &text);
@@ -163,15 +177,20 @@ fn open(path: &Path, place: usize) -> Result<Opened, String> {
     Ok(Opened { seat: Seat { dir, lock, state, place }, cell, checkpoint })
 }
 
-/// The newest checkpoint that is whole and of this configuration, and what is wrong with newer ones.
+/// The newest checkpoint that is whole, of this configuration, and beside the rows that led to it; and what is wrong with
+/// newer ones.
 fn newest(dir: &RunDir, state: &RunState) -> (Option<Checkpoint>, Vec<String>) {
-    let (found, mut warnings) = checkpoint::latest_valid(&dir.checkpoints());
-    let found = found.filter(|c| {
-        let same = c.meta.get("id").is_none_or(|id| *id == state.id);
-        if !same {
-            warnings.push(format!("the checkpoint at step {} is of another configuration: begins anew", c.step));
+    let (found, mut warnings) = checkpoint::latest_valid(&dir.checkpoints(), |checkpoint| {
+        if checkpoint.meta.get("id").is_some_and(|id| *id != state.id) {
+            return Err("it is of another configuration".to_owned());
         }
-        same
+        for name in [session::METRICS, session::EVAL] {
+            let Some(seal) = checkpoint.meta.get(name) else { continue };
+            let bytes = std::fs::read(dir.path.join(name)).unwrap_or_default();
+            let checked = Seal::try_from(seal.clone()).map_err(str::to_owned).and_then(|s| s.check(&bytes).map(drop));
+            checked.map_err(|reason| format!("{name} is corrupt: {reason}"))?;
+        }
+        Ok(())
     });
     if !warnings.is_empty() {
         let from = found.as_ref().map_or("the beginning".to_owned(), |c| format!("the checkpoint at step {}", c.step));
@@ -180,11 +199,14 @@ fn newest(dir: &RunDir, state: &RunState) -> (Option<Checkpoint>, Vec<String>) {
     (found, warnings)
 }
 
-fn read_cell(dir: &RunDir) -> Result<Experiment, Refusal> {
+fn read_cell(dir: &RunDir, state: &RunState) -> Result<Experiment, RecordError> {
     let text = dir.config_text()?;
-    toml::from_str(&text).map_err(|e| {
-        Refusal::new(WorkerExit::Experiment, format!("{} cannot be read: {}", dir.config().display(), e.message()))
-    })
+    let corrupt = |reason: String| RecordError::Corrupt { path: dir.config(), reason };
+    let cell = toml::from_str(&text).map_err(|error| corrupt(error.message().to_owned()))?;
+    match is_of(&text, state) {
+        true => Ok(cell),
+        false => Err(corrupt("it is not the configuration that the run began with".to_owned())),
+    }
 }
 
 /// Trains runs that stand at one step. What is not the runs' own fault (no data, no room on the disk) is refused, and
@@ -194,15 +216,8 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
         group.iter().map(|o| (o.seat.place, RunDir::at(o.seat.dir.path.clone()), o.seat.state.clone())).collect();
     let fail = |reason: &str| {
         for (place, dir, state) in &places {
-            let mut state = state.clone();
-            state.state = State::Failed;
-            state.reason = Some(reason.to_owned());
-            let reason = match dir.write_state(&state) {
-                Ok(()) => reason.to_owned(),
-                Err(error) => format!("{reason} (and {error})"),
-            };
-            log(dir, &reason);
-            emit(&Event::State { run: *place, state: State::Failed, step: state.step, reason: Some(reason) });
+            log(dir, reason);
+            session::fail(dir, state.clone(), *place, reason, &mut |event| emit(&event));
         }
     };
     let (mut seats, mut cells, mut checkpoints) = (Vec::new(), Vec::new(), Vec::new());
@@ -238,10 +253,7 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
                     return Ok(());
                 }
             }
-            match Session::new(pack, seats, settings, stop.clone(), &mut |event| emit(&event)) {
-                Ok(session) => session.run(),
-                Err(error) => return Err(Refusal::new(WorkerExit::Disk, error)),
-            }
+            Session::new(pack, seats, settings, stop.clone(), &mut |event| emit(&event))?.run()?;
         }
     }
     Ok(())
@@ -338,9 +350,9 @@ fn does_not_fit(checkpoint: &Checkpoint, reason: &str) -> Refusal {
 
 /// A run's configuration, and its checkpoint at a step or the newest.
 fn at_checkpoint(run: &Path, step: Option<u64>) -> Result<(RunDir, Experiment, Checkpoint), Refusal> {
-    let dir = RunDir::open(run)?;
+    let dir = RunDir::at(run);
     let state = dir.stored_state()?;
-    let cell = read_cell(&dir)?;
+    let cell = read_cell(&dir, &state)?;
     let found = match step {
         Some(step) => {
             let path = checkpoint::path(&dir.checkpoints(), step);
@@ -420,8 +432,10 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
             }
         }
         let rows = crate::train::session::measure(&asked.pack, &asked.cell.eval, has_average(&asked.cell));
-        let known = crate::record::read_eval(&asked.dir.eval()).unwrap_or_default();
-        let mut log = crate::record::EvalLog::open(&asked.dir.eval(), crate::eval::PROTOCOL_COLUMNS, u64::MAX)?;
+        let path = asked.dir.eval();
+        let mut state = asked.dir.stored_state()?;
+        let known = crate::record::read_eval(&path, state.seal(&path))?;
+        let mut log = crate::record::EvalLog::open(&path, crate::eval::PROTOCOL_COLUMNS, u64::MAX)?;
         for (metric, value, protocol) in &rows[0] {
             // What was measured before stays; the same measurement is not written twice.
             let same = known.iter().any(|row| {
@@ -435,6 +449,8 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
             emit(&Event::Number { step, metric: metric.clone(), value: *value, protocol });
         }
         log.flush()?;
+        state.files.insert(session::EVAL.to_owned(), log.seal());
+        asked.dir.write_state(&state)?;
     }
     Ok(())
 }

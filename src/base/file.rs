@@ -75,6 +75,19 @@ pub fn write_atomic_soon(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replace(path, false, |file| file.write_all(bytes))
 }
 
+/// The beginning of the names of files that are not whole yet.
+const PART: &str = ".part-";
+
+/// Removes what a process that was killed left half written in a folder. Nobody else may be writing there.
+pub fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PART) {
+            // One that cannot be removed harms nothing.
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
+}
+
 fn replace(
     path: &Path,
     wait_for_disk: bool,
@@ -83,7 +96,7 @@ fn replace(
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_dir(folder)?;
     let failed = || FileError::at("cannot write", path);
-    let mut file = tempfile::Builder::new().prefix(".part-").tempfile_in(folder).map_err(failed())?;
+    let mut file = tempfile::Builder::new().prefix(PART).tempfile_in(folder).map_err(failed())?;
     {
         let mut buffered = std::io::BufWriter::new(file.as_file_mut());
         write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed())?;

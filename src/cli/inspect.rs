@@ -89,6 +89,7 @@ fn run_json(run: &RunSummary) -> Value {
         .map(|metric| (metric.name.clone(), json!({ "last": at(metric.last), "best": at(metric.best) })))
         .collect();
     let scalars: Map<String, Value> = run.scalars.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json.as_object_mut().expect("a state is an object").remove("files");
     json["path"] = json!(run.dir.path);
     json["metrics"] = Value::Object(metrics);
     json["scalars"] = Value::Object(scalars);

@@ -102,7 +102,7 @@ impl From<Diagnostics> for Failure {
 impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
         let exit = match &error {
-            RecordError::File(_) | RecordError::Locked { .. } => Exit::Unexpected,
+            RecordError::File(_) | RecordError::Locked { .. } | RecordError::NoLock { .. } => Exit::Unexpected,
             RecordError::NotARun { .. } => Exit::Usage,
             RecordError::Version { .. } | RecordError::Columns { .. } => Exit::Experiment,
             RecordError::Corrupt { .. } => Exit::Data,

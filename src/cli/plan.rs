@@ -5,9 +5,9 @@ use super::{Exit, FORMAT, Failure, data_roots_of, print, print_json};
 use crate::assemble;
 use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
 use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable, Problem};
-use crate::experiment::{Experiment, Plan, pack_key};
+use crate::experiment::{Experiment, Plan};
 use crate::record::{RunDir, RunState, State};
-use crate::schedule::survey::dir_of;
+use crate::schedule::survey::{Config, dir_of};
 use crate::schedule::{Decision, Entry, limit_for, plan_packs};
 use crate::ui::{table, words};
 use serde_json::{Value, json};
@@ -15,10 +15,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A plan with its cells as the scheduler sees them.
 pub(super) struct Planned {
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     pub entries: Vec<Entry>,
     /// What is missing of its data.
     pub missing: Option<Rc<DataError>>,
@@ -26,7 +27,7 @@ pub(super) struct Planned {
 
 /// Reads experiments and checks every cell of them as deep as goes without a tensor.
 pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, Failure> {
-    let sources = Sources { files, known: RefCell::default(), missing: RefCell::default() };
+    let sources = Sources { files, known: RefCell::default(), missing: RefCell::default(), last: RefCell::default() };
     let plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
     let missing = sources.missing.into_inner();
     if let Some(error) = missing.iter().find(|(_, error)| error.is_spec_mistake()) {
@@ -36,7 +37,9 @@ pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, F
     let mut planned = Vec::new();
     for plan in plans {
         let original = original(&plan);
-        let entries = plan.cells.iter().map(|cell| entry(cell, &plan.file, original.as_ref())).collect();
+        let plan = Arc::new(plan);
+        let roots = roots(&plan, original.is_some());
+        let entries = (0..plan.cells.len()).map(|place| entry(&plan, place, &roots, original.as_ref())).collect();
         let mine = |spec: &DataSpec| plan.cells.iter().any(|cell| cell.experiment.data == *spec);
         let missing = missing.iter().find(|(spec, _)| mine(spec)).map(|(_, error)| error.clone());
         planned.push(Planned { plan, entries, missing });
@@ -51,23 +54,37 @@ fn original(plan: &Plan) -> Option<RunState> {
     (state.id == cell.id && state.experiment == plan.name).then_some(state)
 }
 
-fn entry(cell: &crate::experiment::Cell, file: &Path, original: Option<&RunState>) -> Entry {
+/// Where the cells of a plan look for data, and which of these folders their own files will name: such as are found from
+/// anywhere. A run's own folder holds no data.
+struct Roots {
+    looked_in: Vec<PathBuf>,
+    named: Vec<PathBuf>,
+}
+
+/// The folders are no axis of a grid, so that they are the same for all cells.
+fn roots(plan: &Plan, is_of_run: bool) -> Roots {
+    let folders = plan.cells.first().map_or(&[][..], |cell| &cell.experiment.data_folders);
+    let looked_in = data_roots_of(&plan.file, folders).folders;
+    let named = looked_in.iter().skip(usize::from(is_of_run)).filter_map(|f| f.canonicalize().ok()).collect();
+    Roots { looked_in, named: DataRoots::new(named).folders }
+}
+
+fn entry(plan: &Arc<Plan>, place: usize, roots: &Roots, original: Option<&RunState>) -> Entry {
+    let cell = &plan.cells[place];
     let experiment = &cell.experiment;
-    let roots = data_roots_of(file, &experiment.data_folders).folders;
-    // What is written down must be found from anywhere; a run's own folder holds no data.
-    let written: Vec<PathBuf> = match experiment.data.reads_files() {
-        true => roots.iter().skip(usize::from(original.is_some())).filter_map(|f| f.canonicalize().ok()).collect(),
-        false => Vec::new(),
-    };
     let (run, varies) =
         original.map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
     let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
     Entry {
         state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
-        config: cell.document_with(&DataRoots::new(written).folders),
-        pack_key: pack_key(experiment),
+        config: Config::made_by({
+            let plan = Arc::clone(plan);
+            let named = if experiment.data.reads_files() { roots.named.clone() } else { vec![] };
+            move || plan.cells[place].document_with(&named)
+        }),
+        pack_key: cell.pack_key().to_owned(),
         pack_limit: limit_for(parameters),
-        data_roots: roots,
+        data_roots: roots.looked_in.clone(),
     }
 }
 
@@ -76,11 +93,23 @@ struct Sources<'a> {
     files: &'a [PathBuf],
     known: RefCell<Vec<(DataSpec, Option<DataInfo>)>>,
     missing: RefCell<Vec<(DataSpec, DataError)>>,
+    last: RefCell<Option<(Experiment, CellFacts)>>,
 }
 
 impl Sources<'_> {
     /// What a plan shows of a cell, or what is wrong with it. Data that are missing are no mistake of the cell.
     fn look(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
+        if let Some((last, facts)) = &*self.last.borrow()
+            && looks_like(last, cell)
+        {
+            return Ok(facts.clone());
+        }
+        let facts = self.look_anew(cell)?;
+        *self.last.borrow_mut() = Some((cell.clone(), facts.clone()));
+        Ok(facts)
+    }
+
+    fn look_anew(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
         let info = match self.info(&cell.data, &cell.data_folders) {
             Ok(Some(info)) => info,
             Ok(None) => return Ok(CellFacts { data_note: "data are missing".to_owned(), ..CellFacts::default() }),
@@ -133,6 +162,17 @@ impl Sources<'_> {
         self.known.borrow_mut().push((spec.clone(), found.clone()));
         Ok(found)
     }
+}
+
+/// Whether two cells are alike in all that [`Sources::look`] looks at: neighbors in a grid often are.
+fn looks_like(a: &Experiment, b: &Experiment) -> bool {
+    let players = |e: &Experiment| (e.optimizer.generator.is_some(), e.optimizer.discriminator.is_some());
+    a.data == b.data
+        && a.architecture == b.architecture
+        && a.algorithm == b.algorithm
+        && a.loss == b.loss
+        && a.eval == b.eval
+        && players(a) == players(b)
 }
 
 fn row(row: &crate::nn::plan::Row) -> NetworkRow {

@@ -4,7 +4,7 @@ use super::args::{RetryArg, RunArgs};
 use super::plan::{Planned, data_missing, read};
 use super::{Exit, Failure, cores, found_devices, print, say};
 use crate::base::file;
-use crate::record::grid::{RunSummary, summarize, write_grid};
+use crate::record::grid::{RunSummary, summarize, write_beside_runs, write_grid};
 use crate::record::{RunDir, State};
 use crate::schedule::engine::Work;
 use crate::schedule::process::{forward_signals, worker_beside_this_program};
@@ -18,6 +18,9 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+
+/// How long runs that another process holds are waited for: a worker whose parent was killed saves and leaves.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// `gantlet run`.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -33,7 +36,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let retry =
         Retry { failed: args.retry.contains(&RetryArg::Failed), diverged: args.retry.contains(&RetryArg::Diverged) };
     let id_of = |text: &str| crate::experiment::Plan::of_run_config(text).ok().map(|cell| cell.id);
-    let decisions = survey(&entries, out, retry, &id_of).map_err(|errors| Failure::all(Exit::Experiment, &errors))?;
+    let decisions = loop {
+        let decisions =
+            survey(&entries, out, retry, &id_of).map_err(|errors| Failure::all(Exit::Experiment, &errors))?;
+        let held = decisions.iter().any(|decision| matches!(decision, Decision::Held(_)));
+        if !held || began.elapsed() > LEAVING {
+            break decisions;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
     let worker = worker_beside_this_program()?;
     prepare(&entries, &decisions, out)?;
     for planned in &planned {
@@ -55,8 +66,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let outcome = train(&entries, packs, shares, devices, args, worker)?;
     let grids = write_grids(&planned, out);
     summary(&entries, &decisions, &outcome, out, began.elapsed())?;
-    grids?;
-    verdict(&decisions, &outcome)
+    let exit = verdict(&decisions, &outcome)?;
+    grids.map(|()| exit)
 }
 
 fn count(number: u64) -> usize {
@@ -66,10 +77,10 @@ fn count(number: u64) -> usize {
 /// The document that `verify`, `compare` and `diff` read beside the runs. The configuration of one run says less than
 /// what may stand there.
 fn write_document(planned: &Planned, out: &Path) -> Result<(), Failure> {
-    let path = out.join(&planned.plan.name).join("experiment.toml");
+    let (folder, name) = (out.join(&planned.plan.name), "experiment.toml");
     let of_a_run = planned.plan.file.file_name().is_some_and(|name| name == "config.toml");
-    if !(of_a_run && path.exists()) {
-        file::write_atomic(&path, planned.plan.document_text.as_bytes())?;
+    if !(of_a_run && folder.join(name).exists()) {
+        write_beside_runs(&folder, name, planned.plan.document_text.as_bytes())?;
     }
     Ok(())
 }
@@ -80,6 +91,10 @@ fn tell(entries: &[Entry], decisions: &[Decision]) {
     for (entry, decision) in entries.iter().zip(decisions) {
         match decision {
             Decision::Held(who) => say(&format!("{} is left to {who}", entry.state.run)),
+            Decision::Mend { step: 0, why } => say(&format!("{why}: it is written anew, and the run begins anew")),
+            Decision::Mend { step, why } => {
+                say(&format!("{why}: it is written anew, and the run goes on from the checkpoint at step {step}"));
+            }
             Decision::Leave(state) => kept.entry(*state).or_default().push(&entry.state.run),
             _ => {}
         }
@@ -139,12 +154,21 @@ fn summary(
     out: &Path,
     took: Duration,
 ) -> Result<(), Failure> {
-    let runs: Vec<RunSummary> = entries.iter().filter_map(|entry| summarize(&dir_of(entry, out)).ok()).collect();
+    let mut runs: Vec<RunSummary> = Vec::new();
+    for entry in entries {
+        match summarize(&dir_of(entry, out)) {
+            Ok(run) => runs.push(run),
+            Err(error) => say(&format!("warning: {error}")),
+        }
+    }
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     for run in &runs {
         *counts.entry(run.state.state).or_default() += 1;
     }
-    let counts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let mut counts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    if runs.len() < entries.len() {
+        counts.push(format!("{} unreadable", entries.len() - runs.len()));
+    }
     let trained = decisions.iter().filter(|decision| decision.is_work()).count();
     let mut text = summary_table(&runs);
     for run in runs.iter().filter(|run| matches!(run.state.state, State::Failed | State::Diverged)) {

@@ -95,9 +95,12 @@ impl RingSpec {
     /// The law it describes.
     ///
     /// # Errors
-    /// Never; the signature is that of its siblings.
+    /// If there are more modes than anybody can mean.
     pub fn law(&self) -> Result<Law, DataError> {
         let (modes, radius) = (self.modes.get(), self.radius.get() / self.scale.get());
+        if modes > 1_000_000 {
+            return Err(DataError::Spec(format!("ring: expected at most 1,000,000 modes, got {modes}")));
+        }
         let angle = |k: u32| TAU * f64::from(k) / f64::from(modes);
         let centers = (0..modes).map(|k| vec![radius * libm::cos(angle(k)), radius * libm::sin(angle(k))]).collect();
         Ok(Law::mixture(centers, self.std.get() / self.scale.get(), None))

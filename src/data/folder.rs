@@ -1,7 +1,8 @@
 //! Folders of pictures: every format that the `image` crate decodes, a folder a class where there are folders.
 
-use super::images::{Head, ImageSet, image_spec};
+use super::images::{Head, ImageSet, image_spec, most_unpacked};
 use super::{DataError, DataInfo, DataRoots};
+use image::ImageDecoder as _;
 use image::imageops::FilterType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,12 +111,26 @@ impl FolderSpec {
         if !folder.is_dir() {
             return Err(DataError::wrong(&folder, "is a file, expected a folder of pictures"));
         }
+        // A link may lead from one given folder to another, and nowhere else.
+        let given: Vec<PathBuf> =
+            roots.folders.iter().chain([&folder]).filter_map(|path| path.canonicalize().ok()).collect();
         let mut files = Vec::new();
         for entry in walkdir::WalkDir::new(&folder).follow_links(true).sort_by_file_name() {
             let entry = entry.map_err(|error| {
                 let at = error.path().unwrap_or(&folder).to_owned();
                 DataError::wrong(&at, format!("cannot be listed: {error}"))
             })?;
+            if entry.path_is_symlink() && entry.depth() > 0 {
+                let target = entry.path().canonicalize().unwrap_or_default();
+                if !given.iter().any(|inside| target.starts_with(inside)) {
+                    let problem = format!(
+                        "is a link to {}, outside of {} and the data folders: copy what it leads to, or name a folder that holds both",
+                        target.display(),
+                        folder.display()
+                    );
+                    return Err(DataError::wrong(entry.path(), problem));
+                }
+            }
             let format = entry.path().extension().and_then(image::ImageFormat::from_extension);
             if entry.file_type().is_file() && format.is_some_and(|format| format.reading_enabled()) {
                 files.push(entry.into_path());
@@ -180,10 +195,19 @@ impl FolderSpec {
     /// The picture at its size, channel after channel.
     fn decode(&self, path: &Path, out: &mut [u8]) -> Result<(), DataError> {
         let reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format);
-        let reader = reader.map_err(crate::base::file::FileError::at("cannot read", path))?;
-        let mut picture = reader
-            .decode()
-            .map_err(|error| DataError::wrong(path, format!("does not decode as a picture: {error}")))?;
+        let mut reader = reader.map_err(crate::base::file::FileError::at("cannot read", path))?;
+        let most = most_unpacked(path)?;
+        let mut limits = image::Limits::default();
+        limits.max_alloc = Some(most);
+        reader.limits(limits);
+        let broken = |error| DataError::wrong(path, format!("does not decode as a picture: {error}"));
+        let decoder = reader.into_decoder().map_err(broken)?;
+        if decoder.total_bytes() > most {
+            let (width, height) = decoder.dimensions();
+            let problem = format!("is no picture: it claims {width}×{height} pixels, which its size cannot hold");
+            return Err(DataError::wrong(path, problem));
+        }
+        let mut picture = image::DynamicImage::from_decoder(decoder).map_err(broken)?;
         let (width, height) = (picture.width(), picture.height());
         if let Some(half) = self.half {
             let from = if half == Half::Left { 0 } else { width - width / 2 };

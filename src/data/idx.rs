@@ -80,11 +80,12 @@ impl IdxSpec {
             Head { shape: [1, height, width], classes: 0, class_names: Vec::new(), count, labels: Vec::new() };
         if let Some(labels) = labels {
             let path = roots.find(labels)?;
-            let (sizes, bytes) = read(&path, LABELS)?;
+            let sizes = header(&mut unpacked(&path)?, &path, LABELS)?;
             if sizes[0] != count {
                 let problem = format!("has {} labels for the {count} images of {}", sizes[0], images.display());
                 return Err(DataError::wrong(&path, problem));
             }
+            let (_, bytes) = read(&path, LABELS)?;
             let most = bytes.iter().copied().max().map_or(0, usize::from);
             if !self.class_names.is_empty() && most >= self.class_names.len() {
                 let at = bytes.iter().position(|&label| usize::from(label) >= self.class_names.len()).unwrap_or(0);
@@ -142,8 +143,8 @@ fn read(path: &Path, magic: [u8; 4]) -> Result<(Vec<usize>, Vec<u8>), DataError>
     let expected = expected
         .filter(|&bytes| bytes < 1 << 40)
         .ok_or_else(|| DataError::wrong(path, format!("has sizes in its header that no file has: {sizes:?}")))?;
-    // No more than the file can hold is reserved ahead, so that a broken header costs no memory.
-    let mut bytes = Vec::with_capacity(expected.min(1 << 28));
+    // What the header promises is not reserved ahead, so that a broken one costs no memory.
+    let mut bytes = Vec::new();
     file.take(expected as u64 + 1).read_to_end(&mut bytes).map_err(unreadable(path))?;
     if bytes.len() < expected {
         let problem = format!(

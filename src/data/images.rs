@@ -99,7 +99,9 @@ impl Options {
             return Err(DataError::Spec(format!("`pad` expects at most 1024 pixels, got {}", self.pad)));
         }
         self.check_classes(head)?;
-        let kept = self.kept(head, true).len();
+        // Without a choice of classes nothing is looked at: a header may promise what no memory holds.
+        let most = self.limit.map_or(usize::MAX, |n| usize::try_from(n.get()).unwrap_or(usize::MAX));
+        let kept = if self.classes.is_empty() { head.count.min(most) } else { self.kept(head, true).len() };
         if kept == 0 {
             return Err(DataError::Spec(format!("no example is left of {} after the choice of classes", head.count)));
         }
@@ -277,12 +279,45 @@ pub(crate) fn is_packed(path: &Path) -> Result<bool, DataError> {
     Ok(file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b])
 }
 
+/// A packed file may come to this many bytes whatever its size, and beyond it to [`MOST_RATIO`] times its size: what
+/// claims more is made to fill the memory, or broken.
+const FREE: u64 = 32 << 20;
+/// Sets of images come to 2 to 20 times their packed size; deflate's limit is 1032.
+const MOST_RATIO: u64 = 200;
+
+/// How many bytes a packed file may come to.
+pub(crate) fn most_unpacked(path: &Path) -> Result<u64, DataError> {
+    let size = std::fs::metadata(path).map_err(FileError::at("cannot read", path))?.len();
+    Ok(FREE.max(size.saturating_mul(MOST_RATIO)))
+}
+
 /// A file's bytes as they come, unpacked where it is gzip.
 pub(crate) fn unpacked(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let packed = is_packed(path)?;
     let file = File::open(path).map_err(FileError::at("cannot read", path))?;
     let file = BufReader::with_capacity(1 << 16, file);
-    Ok(if packed { Box::new(flate2::bufread::MultiGzDecoder::new(file)) } else { Box::new(file) })
+    Ok(if packed {
+        Box::new(Bounded { inner: flate2::bufread::MultiGzDecoder::new(file), left: most_unpacked(path)? })
+    } else {
+        Box::new(file)
+    })
+}
+
+/// A reader that gives no more than was thought possible.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
+            let text = format!("it comes to more than {MOST_RATIO} times its size, as no data set does");
+            std::io::Error::new(std::io::ErrorKind::InvalidData, text)
+        })?;
+        Ok(n)
+    }
 }
 
 /// An error maker for reading what [`unpacked`] gives: a broken archive says so.

@@ -172,17 +172,33 @@ pub fn describe(name: &str, roots: &DataRoots) -> Result<Description, DataError>
     let file = PathBuf::from("datasets").join(format!("{name}.toml"));
     if let Some(path) = roots.candidates(&file).into_iter().find(|path| plain && path.is_file()) {
         let text = crate::base::file::read_text(&path)?;
-        return toml::from_str(&text).map_err(|error| {
+        let description: Description = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             DataError::Spec(format!("{}, line {line}: {}", path.display(), error.message()))
-        });
+        })?;
+        if let Some(part) = description.places().find(|part| !stays_inside(part)) {
+            let problem = format!("{}: `{part}` leads out of the set's folder", path.display());
+            return Err(DataError::Spec(problem));
+        }
+        return Ok(description);
     }
     let shipped = SHIPPED.iter().find(|(known, _)| *known == name);
     let (_, text) = shipped.ok_or_else(|| DataError::UnknownSet { name: name.to_owned(), known: names(roots) })?;
     Ok(toml::from_str(text).expect("a test parses every shipped description"))
 }
 
+/// Whether a path stays in the folder that it is put in.
+fn stays_inside(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
 impl Description {
+    /// All paths at which something of the set is written.
+    fn places(&self) -> impl Iterator<Item = &str> {
+        self.parts().chain(self.folder.as_deref()).chain(self.archive.iter().map(|archive| archive.file.as_str()))
+    }
+
     /// The folder in a data folder that holds the set of this name.
     pub fn folder_name<'a>(&'a self, name: &'a str) -> &'a str {
         self.folder.as_deref().unwrap_or(name)
@@ -351,6 +367,12 @@ mod tests {
             error.is_spec_mistake() && error.to_string().contains("bad.toml, line 2: unknown field `licence`"),
             "{error}"
         );
+        for (from, to) in [("path = 'a.csv'", "path = '../a.csv'"), ("home = ''", "home = ''\nfolder = '/etc'")] {
+            std::fs::write(folder.path().join("datasets/out.toml"), text.replacen(from, to, 1))
+                .expect("a file of the test");
+            let error = describe("out", &roots).expect_err("a path that leads out").to_string();
+            assert!(error.ends_with("leads out of the set's folder"), "{error}");
+        }
     }
 
     /// Mean and deviation of the training pixels in [0, 1] as everybody quotes them: 0.1307 and 0.3081 for MNIST,

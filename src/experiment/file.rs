@@ -6,6 +6,7 @@ use super::node::{self, Key, Node, Value};
 use super::schema::Grammar;
 use crate::base::file::read_text;
 use crate::eval::spec::MetricSpec;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -267,10 +268,10 @@ pub fn seeds(root: &Node) -> Result<Vec<u64>, Mistake> {
     match &node.value {
         Value::Integer(..) => Ok((0..count(node)?).collect()),
         Value::Array(items) => {
-            let mut seeds = Vec::new();
+            let (mut seeds, mut seen) = (Vec::new(), HashSet::new());
             for item in items.iter() {
                 let seed = whole(item).ok_or_else(|| refuse(item, "a seed: a whole number of 0 or more"))?;
-                if seeds.contains(&seed) {
+                if !seen.insert(seed) {
                     return Err(Mistake::at(item.place, format!("seed {seed} is there twice")));
                 }
                 seeds.push(seed);

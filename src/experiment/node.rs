@@ -359,12 +359,18 @@ fn lay(base: &mut Node, over: &Node, grammar: &Grammar, path: &mut Vec<Arc<str>>
     }
 }
 
+/// The parts that a dotted path may have: trees are walked by recursion.
+const DEEPEST: usize = 64;
+
 /// Sets what a dotted path names. Tables on the way are made; at a choice another kind replaces the one that is there; a
 /// table that is not a choice is laid over what is there.
 ///
 /// # Errors
-/// If the path goes through a list at an item that is not there, or through a choice by a name that is no kind of it.
+/// If the path is too long, goes through a list at an item that is not there, or through a choice by a name that is no kind of it.
 pub fn set(root: &mut Node, path: &[Key], value: Node, grammar: &Grammar) -> Result<(), Mistake> {
+    if let Some(key) = path.get(DEEPEST) {
+        return Err(Mistake::at(key.place, format!("a key of {} parts; none has more than {DEEPEST}", path.len())));
+    }
     let mut node = root;
     for (depth, key) in path.iter().enumerate() {
         let last = depth + 1 == path.len();

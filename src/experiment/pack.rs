@@ -124,7 +124,7 @@ mod tests {
     fn keys(text: &str) -> Vec<String> {
         let cells = plan(&format!("{TOY}{text}")).expect("a plan").cells;
         assert!(cells.iter().all(|cell| cell.pack_key() == pack_key(&cell.experiment)));
-        cells.iter().map(super::super::Cell::pack_key).collect()
+        cells.iter().map(|cell| cell.pack_key().to_owned()).collect()
     }
 
     #[test]

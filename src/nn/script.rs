@@ -307,7 +307,8 @@ mod tests {
         for n in [1, 2, 5] {
             let z = inputs(&seeds, n as usize, &plan.input);
             let labels = labels(n);
-            let wanted = said(&plan, &params, &z, labels.as_ref().map(row).as_ref(), &seeds, false, false).out.squeeze_dim(0);
+            let wanted =
+                said(&plan, &params, &z, labels.as_ref().map(row).as_ref(), &seeds, false, false).out.squeeze_dim(0);
             let given: Vec<Tensor> = std::iter::once(z.squeeze_dim(0)).chain(labels).collect();
             let found = module.forward_ts(&given).unwrap_or_else(|e| panic!("{toml}: {e}\n{}", script.code));
             assert_eq!(found.size(), wanted.size(), "{toml}");

@@ -235,7 +235,8 @@ fn tensor(name: &str, entry: &Value, payload: &[u8]) -> Option<TensorData> {
     let shape: Vec<usize> = entry["shape"].as_array()?.iter().map(size).collect::<Option<_>>()?;
     let bytes = payload.get(size(&entry["data_offsets"][0])?..size(&entry["data_offsets"][1])?)?;
     let values = Values::from_bytes(entry["dtype"].as_str()?, bytes)?;
-    (shape.iter().product::<usize>() == values.len()).then(|| TensorData { name: name.to_owned(), shape, values })
+    let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+    (count == Some(values.len())).then(|| TensorData { name: name.to_owned(), shape, values })
 }
 
 /// The steps that have a checkpoint in a folder, ascending.
@@ -249,17 +250,22 @@ pub fn steps(folder: &Path) -> Vec<u64> {
     steps
 }
 
-/// The newest checkpoint that is whole, if there is one, and a sentence about each newer one that is not.
-pub fn latest_valid(folder: &Path) -> (Option<Checkpoint>, Vec<String>) {
+/// The newest checkpoint that is whole and suits, if there is one, and a sentence about each newer one that does not.
+pub fn latest_valid(
+    folder: &Path,
+    suits: impl Fn(&Checkpoint) -> Result<(), String>,
+) -> (Option<Checkpoint>, Vec<String>) {
     let mut warnings = Vec::new();
     for step in steps(folder).into_iter().rev() {
-        match load(&path(folder, step)) {
-            Ok(checkpoint) if checkpoint.step == step => return (Some(checkpoint), warnings),
-            Ok(checkpoint) => {
-                warnings
-                    .push(format!("the checkpoint of step {step} is passed over: it is of step {}", checkpoint.step));
+        let found = load(&path(folder, step)).map_err(|error| error.to_string()).and_then(|checkpoint| {
+            if checkpoint.step != step {
+                return Err(format!("it is of step {}", checkpoint.step));
             }
-            Err(error) => warnings.push(format!("the checkpoint of step {step} is passed over: {error}")),
+            suits(&checkpoint).map(|()| checkpoint)
+        });
+        match found {
+            Ok(checkpoint) => return (Some(checkpoint), warnings),
+            Err(reason) => warnings.push(format!("the checkpoint of step {step} is passed over: {reason}")),
         }
     }
     (None, warnings)
@@ -346,6 +352,7 @@ mod tests {
     #[test]
     fn a_corrupt_checkpoint_falls_back_to_the_one_before_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
+        let latest_valid = |folder: &Path| super::latest_valid(folder, |_| Ok(()));
         assert_eq!(latest_valid(folder.path()), (None, Vec::new()));
         let (tensors, meta) = content();
         save(folder.path(), 100, &tensors, &meta).unwrap();
@@ -360,6 +367,8 @@ mod tests {
         let (found, warnings) = latest_valid(folder.path());
         assert_eq!(found.unwrap().step, 100);
         assert!(warnings[0].contains("it is of step 100"), "{warnings:?}");
+        let (found, warnings) = super::latest_valid(folder.path(), |_| Err("it is too old".to_owned()));
+        assert!(found.is_none() && warnings[1].ends_with("step 100 is passed over: it is too old"), "{warnings:?}");
     }
 
     #[test]
@@ -374,7 +383,32 @@ mod tests {
         assert_eq!(steps(folder.path()), [1, 3]);
     }
 
+    /// A file with a good checksum whose header says these things of one tensor.
+    fn sealed(entry: &Value, payload: &[u8]) -> Vec<u8> {
+        let mut meta: BTreeMap<String, String> = [(STEP.to_owned(), "3".to_owned())].into();
+        let entries: BTreeMap<String, Value> = [("w".to_owned(), entry.clone())].into();
+        let mut hash = blake3::Hasher::new();
+        hash.update(header(&meta, &entries).as_bytes()).update(payload);
+        meta.insert(CHECKSUM.to_owned(), format!("blake3:{}", hash.finalize().to_hex()));
+        let head = header(&meta, &entries);
+        [&(head.len() as u64).to_le_bytes(), head.as_bytes(), payload].concat()
+    }
+
     proptest! {
+        #[test]
+        fn a_header_that_makes_no_sense_is_refused(
+            shape in prop::collection::vec(prop::sample::select(vec![0, 1, 2, 3, 1 << 32, u64::MAX]), 0..4),
+            from in prop::sample::select(vec![0, 4, 8, 25, u64::MAX]),
+            to in prop::sample::select(vec![0, 4, 8, 24, 25, u64::MAX]),
+            kind in prop::sample::select(vec!["F32", "F64", "I64", "U8", "BF16"]),
+        ) {
+            let entry = json!({ "dtype": kind, "shape": shape, "data_offsets": [from, to] });
+            if let Ok(read) = decode(&sealed(&entry, &[7; 24])) {
+                let tensor = &read.tensors["w"];
+                prop_assert_eq!((tensor.values.len() * tensor.values.width()) as u64, to - from);
+            }
+        }
+
         #[test]
         fn the_newest_checkpoint_is_never_given_up(steps in prop::collection::vec(0u64..50, 1..20), keep in 0usize..5) {
             let gone = superfluous(&steps, keep, &[]);

@@ -3,9 +3,10 @@
 use super::RecordError;
 use super::run::{RunDir, RunState, find_runs};
 use super::table::{EvalRow, Table, field, read_eval, read_metrics};
-use crate::base::file;
+use crate::base::file::{self, FileError};
 use crate::eval::direction;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::Path;
 
 /// A run with the numbers that sum it up.
@@ -38,8 +39,8 @@ pub struct MetricSummary {
 /// If a file of the run cannot be read.
 pub fn summarize(dir: &RunDir) -> Result<RunSummary, RecordError> {
     let state = dir.state()?;
-    let metrics = metrics_of(&read_eval(&dir.eval())?);
-    let Table { columns, mut rows } = read_metrics(&dir.metrics())?;
+    let metrics = metrics_of(&read_eval(&dir.eval(), state.seal(&dir.eval()))?);
+    let Table { columns, mut rows } = read_metrics(&dir.metrics(), state.seal(&dir.metrics()))?;
     let last = rows.pop().map_or_else(Vec::new, |(_, values)| values);
     let scalars = columns.into_iter().zip(last).collect();
     Ok(RunSummary { dir: dir.clone(), state, metrics, scalars })
@@ -70,7 +71,21 @@ fn metrics_of(rows: &[EvalRow]) -> Vec<MetricSummary> {
 /// If the folder cannot be read or the file not be written.
 pub fn write_grid(folder: &Path) -> Result<(), RecordError> {
     let runs: Vec<RunSummary> = find_runs(folder)?.iter().filter_map(|dir| summarize(dir).ok()).collect();
-    file::write_atomic(&folder.join("grid.csv"), grid(&runs).as_bytes())?;
+    write_beside_runs(folder, "grid.csv", grid(&runs).as_bytes())
+}
+
+/// Writes a file of an experiment's folder, one process after the other.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn write_beside_runs(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), RecordError> {
+    file::make_dir(folder)?;
+    let path = folder.join(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(FileError::at("cannot open", &path))?;
+    lock.lock().map_err(|source| RecordError::NoLock { path, source })?;
+    file::sweep(folder);
+    file::write_atomic(&folder.join(name), bytes)?;
     Ok(())
 }
 

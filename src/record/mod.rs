@@ -4,16 +4,22 @@
 //! [`RunState`] is its `run.json`, [`Metrics`] and [`EvalLog`] append to its tables and cut them back on resume,
 //! [`checkpoint`] keeps its tensors, [`event`] is what parent and worker say to each other, and [`grid`] sums up the
 //! runs of an experiment. Nothing here knows what is trained.
+//!
+//! Every file is vouched for, so that a flipped or a cut byte is named and no wrong number is shown: a checkpoint and
+//! `run.json` carry their own checksum, and `run.json` has a [`Seal`] of each file that it stands beside. Whoever writes
+//! holds the run's lock, and `run.json` never promises what is not there yet: rows come first, and are cut last.
 
 pub mod checkpoint;
 pub mod event;
 pub mod grid;
 pub mod run;
+pub mod seal;
 pub mod spec;
 pub mod table;
 
 pub use checkpoint::{Checkpoint, TensorData, Values};
 pub use run::{RunDir, RunLock, RunState, State, Versions};
+pub use seal::Seal;
 pub use spec::OutputSpec;
 pub use table::{EvalLog, EvalRow, Metrics, Table, read_eval, read_metrics};
 
@@ -33,6 +39,17 @@ pub enum RecordError {
         path: PathBuf,
         /// Who says to hold it.
         holder: String,
+    },
+    /// A file cannot be locked.
+    #[error(
+        "cannot lock {}: {source}; without locks two processes may train one run, so choose an --out on a filesystem that has them",
+        path.display()
+    )]
+    NoLock {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A newer program wrote it.
     #[error("{} has format version {found}, and this gantlet reads versions up to {known}", path.display())]
@@ -68,4 +85,13 @@ pub enum RecordError {
         /// The header that was to be written.
         expected: String,
     },
+}
+
+impl RecordError {
+    /// Whether no run could have been written: the disk is full, or takes nothing.
+    pub fn is_of_the_disk(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        matches!(self, Self::File(error)
+            if matches!(error.source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge))
+    }
 }

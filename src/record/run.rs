@@ -1,8 +1,10 @@
 //! A run's directory, its lock and its `run.json`.
 
 use super::RecordError;
+use super::seal::Seal;
 use crate::base::file::{self, FileError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The newest format of run directories that this program writes and reads.
 pub const FORMAT: u32 = 1;
+/// What precedes the checksum of `run.json` in it; the checksum is that of the text without these lines.
+const CHECKSUM: &str = ",\n  \"checksum\": \"";
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,6 +128,9 @@ pub struct RunState {
     /// The steps that have a checkpoint, ascending.
     #[serde(default)]
     pub checkpoints: Vec<u64>,
+    /// What the files beside it held when this was written, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Seal>,
 }
 
 impl RunState {
@@ -149,8 +156,38 @@ impl RunState {
             reason: None,
             log_tail: None,
             checkpoints: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
+
+    /// The seal of a file of the run, if there is one.
+    pub fn seal(&self, path: &Path) -> Option<&Seal> {
+        self.files.get(path.file_name()?.to_str()?)
+    }
+
+    /// The text of `run.json`: with a checksum at its end, so that a changed byte is noticed.
+    fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a state has only string keys");
+        let checksum = blake3::hash(text.as_bytes()).to_hex();
+        text.truncate(text.len() - END.len());
+        text + CHECKSUM + &checksum + "\"" + END + "\n"
+    }
+}
+
+/// The end of a pretty JSON object.
+const END: &str = "\n}";
+
+/// Whether a text of `run.json` is as it was written; one without a checksum is taken at its word.
+fn is_as_written(text: &[u8]) -> bool {
+    let Some(at) = text.windows(CHECKSUM.len()).rposition(|piece| piece == CHECKSUM.as_bytes()) else { return true };
+    let (body, rest) = (&text[..at], &text[at + CHECKSUM.len()..]);
+    let checksum = blake3::hash(&[body, END.as_bytes()].concat()).to_hex();
+    rest.strip_prefix(checksum.as_bytes()) == Some(&[b"\"", END.as_bytes(), b"\n"].concat())
+}
+
+/// Whether a name stays in the folder that it is put in.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
 }
 
 /// The process that holds a run.
@@ -216,10 +253,11 @@ impl RunDir {
     }
 
     /// A new directory `OUT/<experiment>/<run>/` with its configuration and its first state. The state is written last:
-    /// a directory without `run.json` is one whose making was cut off, and may be made again.
+    /// a directory without `run.json` is one whose making was cut off, and may be made again. One that holds this run
+    /// already stays as it is.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If another process is at it, or the disk refuses.
     pub fn create(
         out: &Path,
         experiment: &str,
@@ -228,8 +266,15 @@ impl RunDir {
         state: &RunState,
     ) -> Result<Self, RecordError> {
         let dir = Self::at(out.join(experiment).join(run));
+        file::make_dir(&dir.path)?;
+        let _lock = dir.lock()?;
+        if dir.stored_state().is_ok_and(|known| known.id == state.id) {
+            return Ok(dir);
+        }
         file::write_atomic_soon(&dir.config(), config.as_bytes())?;
-        dir.write_state(state)?;
+        let mut state = state.clone();
+        state.files.insert("config.toml".to_owned(), Seal::of(config.as_bytes()));
+        dir.write_state(&state)?;
         Ok(dir)
     }
 
@@ -325,12 +370,20 @@ impl RunDir {
             }
             Err(error) => return Err(FileError::at("cannot read", &path)(error).into()),
         };
-        let corrupt = |error: serde_json::Error| RecordError::Corrupt { path: path.clone(), reason: error.to_string() };
-        let Version { version } = serde_json::from_slice(&bytes).map_err(corrupt)?;
+        let corrupt = |reason: String| RecordError::Corrupt { path: path.clone(), reason };
+        let no_json = |error: serde_json::Error| corrupt(error.to_string());
+        let Version { version } = serde_json::from_slice(&bytes).map_err(no_json)?;
         if version > FORMAT {
             return Err(RecordError::Version { path, found: version, known: FORMAT });
         }
-        serde_json::from_slice(&bytes).map_err(corrupt)
+        if !is_as_written(&bytes) {
+            return Err(corrupt("its checksum does not match".to_owned()));
+        }
+        let state: RunState = serde_json::from_slice(&bytes).map_err(no_json)?;
+        if let Some(name) = [&state.experiment, &state.run].into_iter().find(|name| !is_plain(name)) {
+            return Err(corrupt(format!("`{name}` cannot name a folder")));
+        }
+        Ok(state)
     }
 
     /// Where the run really stands: one that says it is running while nobody holds its lock was interrupted.
@@ -355,15 +408,14 @@ impl RunDir {
     /// # Errors
     /// If the disk refuses; the old one then stands.
     pub fn write_state(&self, state: &RunState) -> Result<(), RecordError> {
-        let mut text = serde_json::to_string_pretty(state).expect("a state has only string keys");
-        text.push('\n');
         // Grids have thousands of these, and each would wait for the disk. A state lost with the machine's power is an
         // older one, or none: the run then goes on from its newest checkpoint.
-        file::write_atomic_soon(&self.json(), text.as_bytes())?;
+        file::write_atomic_soon(&self.json(), state.text().as_bytes())?;
         Ok(())
     }
 
-    /// Takes the run for this process, as long as the lock lives.
+    /// Takes the run for this process, as long as the lock lives, and removes what a process that was killed left half
+    /// written.
     ///
     /// # Errors
     /// If another process has it, with its name, or the disk refuses.
@@ -384,11 +436,14 @@ impl RunDir {
                     let line = format!("process {} on {} since {}\n", who.pid, who.host, who.started);
                     // Only for messages: a lock that cannot name its holder is a lock all the same.
                     drop(lock.set_len(0).and_then(|()| lock.write_all(line.as_bytes())));
+                    for folder in [&self.path, &self.checkpoints(), &self.samples(), &self.frames()] {
+                        file::sweep(folder);
+                    }
                     return Ok(RunLock { _file: lock });
                 }
                 Err(TryLockError::WouldBlock) if attempt < 9 => std::thread::sleep(Duration::from_millis(20)),
                 Err(TryLockError::WouldBlock) => break,
-                Err(TryLockError::Error(error)) => return Err(FileError::at("cannot lock", &path)(error).into()),
+                Err(TryLockError::Error(source)) => return Err(RecordError::NoLock { path, source }),
             }
         }
         let mut holder = String::new();
@@ -491,7 +546,10 @@ mod tests {
     fn a_state_reads_back_as_written_with_what_varies_in_order() {
         let out = tempfile::tempdir().unwrap();
         let (dir, state) = a_run(out.path());
-        assert_eq!(RunDir::open(&dir.path).unwrap().state().unwrap(), state);
+        let mut read = RunDir::open(&dir.path).unwrap().state().unwrap();
+        assert_eq!(read.files["config.toml"], Seal::of(b"name = \"toy\"\n"));
+        read.files.clear();
+        assert_eq!(read, state);
         assert_eq!(dir.config_text().unwrap(), "name = \"toy\"\n");
         assert_eq!(find_runs(out.path()).unwrap(), std::slice::from_ref(&dir));
         assert_eq!(find_runs(&dir.path).unwrap(), [dir]);
@@ -533,6 +591,49 @@ mod tests {
         file::write_atomic(&dir.json(), b"").unwrap();
         assert!(matches!(dir.state(), Err(RecordError::NotARun { .. })));
         assert!(matches!(RunDir::open(out.path()), Err(RecordError::NotARun { .. })));
+    }
+
+    #[test]
+    fn a_changed_state_is_noticed_and_one_without_a_checksum_is_taken_at_its_word() {
+        let out = tempfile::tempdir().unwrap();
+        let (dir, state) = a_run(out.path());
+        let bytes = file::read(&dir.json()).unwrap();
+        for place in 0..bytes.len() {
+            file::write_atomic_soon(&dir.json(), &bytes[..place]).unwrap();
+            assert!(dir.stored_state().is_err(), "cut at {place}");
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            file::write_atomic_soon(&dir.json(), &changed).unwrap();
+            // Where the word `checksum` itself is hit, all the rest is whole.
+            let harmless = dir.stored_state().is_ok_and(|read| read.steps == state.steps && read.files.len() == 1);
+            assert!(dir.stored_state().is_err() || harmless, "flipped at {place}");
+        }
+        file::write_atomic(&dir.json(), serde_json::to_string(&state).unwrap().as_bytes()).unwrap();
+        assert_eq!(dir.stored_state().unwrap(), state);
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_its_folder_is_refused() {
+        let out = tempfile::tempdir().unwrap();
+        let (dir, mut state) = a_run(out.path());
+        for name in ["../../x", "/x", "..", ""] {
+            state.run = name.to_owned();
+            dir.write_state(&state).unwrap();
+            let error = dir.stored_state().unwrap_err().to_string();
+            assert!(error.ends_with(&format!("`{name}` cannot name a folder")), "{error}");
+        }
+    }
+
+    #[test]
+    fn whoever_takes_a_run_removes_what_was_left_half_written() {
+        let out = tempfile::tempdir().unwrap();
+        let (dir, _) = a_run(out.path());
+        let halves = [dir.path.join(".part-a"), dir.checkpoints().join(".part-b")];
+        for half in &halves {
+            file::write_atomic(half, b"half").unwrap();
+        }
+        let _lock = dir.lock().unwrap();
+        assert!(halves.iter().all(|half| !half.exists()) && dir.config().exists());
     }
 
     /// Numbers from `date -u -d @N +%FT%TZ`.

@@ -2,6 +2,7 @@
 //! what lies past its checkpoint and goes on, so that the file is the one that an unbroken run leaves.
 
 use super::RecordError;
+use super::seal::{Seal, Sealing};
 use crate::base::file::{self, FileError};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -15,8 +16,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the table with these columns (besides `step`), and cuts rows past the step from which the run goes on; 0
-    /// begins anew.
+    /// Opens the table with these columns (besides `step`), to keep the rows up to the step from which the run goes on;
+    /// 0 begins anew. Nothing is cut before the first row or flush.
     ///
     /// # Errors
     /// If the disk refuses, or the file has rows to keep under other columns.
@@ -59,6 +60,11 @@ impl Metrics {
     pub fn flush(&mut self) -> Result<(), RecordError> {
         self.log.flush()
     }
+
+    /// The seal of what was there and what was appended, good once it is flushed.
+    pub fn seal(&self) -> Seal {
+        self.log.sealing.seal()
+    }
 }
 
 /// The writer of `eval.csv`.
@@ -69,8 +75,8 @@ pub struct EvalLog {
 }
 
 impl EvalLog {
-    /// Opens the table with these protocol columns (besides `step`, `metric` and `value`), and cuts rows past the step
-    /// from which the run goes on; 0 begins anew.
+    /// Opens the table with these protocol columns (besides `step`, `metric` and `value`), to keep the rows up to the
+    /// step from which the run goes on; 0 begins anew. Nothing is cut before the first row or flush.
     ///
     /// # Errors
     /// If the disk refuses, or the file has rows to keep under other columns.
@@ -120,6 +126,11 @@ impl EvalLog {
     pub fn flush(&mut self) -> Result<(), RecordError> {
         self.log.flush()
     }
+
+    /// The seal of what was there and what was appended, good once it is flushed.
+    pub fn seal(&self) -> Seal {
+        self.log.sealing.seal()
+    }
 }
 
 /// A file of lines that begin with their step.
@@ -128,6 +139,11 @@ struct Log {
     path: PathBuf,
     file: BufWriter<File>,
     row: String,
+    header: String,
+    /// How much of the file stays, until it is cut.
+    kept: Option<u64>,
+    /// All that stays and was appended.
+    sealing: Sealing,
 }
 
 impl Log {
@@ -136,6 +152,7 @@ impl Log {
             file::make_dir(folder)?;
         }
         let mut kept = 0;
+        let mut sealing = Sealing::default();
         if resume_from_step > 0 && path.exists() {
             let bytes = file::read(path)?;
             kept = keep_up_to(&bytes, resume_from_step);
@@ -150,26 +167,47 @@ impl Log {
             if first != header.as_bytes() {
                 kept = 0;
             }
+            sealing.add(&bytes[..kept]);
         }
-        let failed = || FileError::at("cannot write", path);
-        let file = File::options().create(true).append(true).open(path).map_err(failed())?;
-        file.set_len(kept as u64).map_err(failed())?;
-        let mut log = Self { path: path.to_owned(), file: BufWriter::new(file), row: String::new() };
+        let file = File::options().create(true).append(true).open(path).map_err(FileError::at("cannot write", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+            row: String::new(),
+            header: header.to_owned(),
+            kept: Some(kept as u64),
+            sealing,
+        })
+    }
+
+    /// Cuts what does not stay, once.
+    fn cut(&mut self) -> Result<(), RecordError> {
+        let Some(kept) = self.kept.take() else { return Ok(()) };
+        self.file.get_ref().set_len(kept).map_err(FileError::at("cannot write", &self.path))?;
         if kept == 0 {
-            log.row.push_str(header);
-            log.end_row()?;
+            let header = std::mem::take(&mut self.header) + "\n";
+            self.write(&header)?;
         }
-        log.flush()?;
-        Ok(log)
+        Ok(())
     }
 
     fn end_row(&mut self) -> Result<(), RecordError> {
-        self.row.push('\n');
-        self.file.write_all(self.row.as_bytes()).map_err(FileError::at("cannot write", &self.path))?;
+        self.cut()?;
+        let mut row = std::mem::take(&mut self.row);
+        row.push('\n');
+        let written = self.write(&row);
+        self.row = row;
+        written
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), RecordError> {
+        self.file.write_all(text.as_bytes()).map_err(FileError::at("cannot write", &self.path))?;
+        self.sealing.add(text.as_bytes());
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), RecordError> {
+        self.cut()?;
         self.file.flush().map_err(FileError::at("cannot write", &self.path))?;
         Ok(())
     }
@@ -244,13 +282,14 @@ pub struct EvalRow {
     pub protocol: Vec<(String, String)>,
 }
 
-/// The rows of `metrics.csv`; none where there is no file. A last line that is still being written is left out.
+/// The rows of `metrics.csv`; none where there is no file. What its seal does not vouch for is left out, and so is a
+/// last line that is still being written.
 ///
 /// # Errors
-/// If it cannot be read, or a row of it makes no sense.
-pub fn read_metrics(path: &Path) -> Result<Table, RecordError> {
+/// If it cannot be read, is not what was written, or a row of it makes no sense.
+pub fn read_metrics(path: &Path, seal: Option<&Seal>) -> Result<Table, RecordError> {
     let mut table = Table::default();
-    read_rows(path, |columns, record| {
+    read_rows(path, seal, |columns, record| {
         if table.columns.is_empty() {
             table.columns = columns.iter().skip(1).map(str::to_owned).collect();
         }
@@ -262,13 +301,13 @@ pub fn read_metrics(path: &Path) -> Result<Table, RecordError> {
     Ok(table)
 }
 
-/// The rows of `eval.csv`; none where there is no file. A last line that is still being written is left out.
+/// The rows of `eval.csv`, as [`read_metrics`] reads.
 ///
 /// # Errors
-/// If it cannot be read, or a row of it makes no sense.
-pub fn read_eval(path: &Path) -> Result<Vec<EvalRow>, RecordError> {
+/// As [`read_metrics`].
+pub fn read_eval(path: &Path, seal: Option<&Seal>) -> Result<Vec<EvalRow>, RecordError> {
     let mut rows = Vec::new();
-    read_rows(path, |columns, record| {
+    read_rows(path, seal, |columns, record| {
         let step = record.get(0).and_then(|step| step.parse().ok()).ok_or("a row without a step")?;
         let metric = record.get(1).ok_or("a row without a metric")?.to_owned();
         let value = number(record.get(2).ok_or("a row without a value")?)?;
@@ -288,14 +327,16 @@ fn number(text: &str) -> Result<Option<f64>, &'static str> {
 
 fn read_rows(
     path: &Path,
+    seal: Option<&Seal>,
     mut row: impl FnMut(&csv::StringRecord, &csv::StringRecord) -> Result<(), &'static str>,
 ) -> Result<(), RecordError> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let bytes = file::read(path)?;
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let corrupt = |reason: String| RecordError::Corrupt { path: path.to_owned(), reason };
+    let bytes = match file::read(path) {
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        bytes => bytes?,
+    };
+    let bytes = seal.map_or(Ok(bytes.as_slice()), |seal| seal.check(&bytes)).map_err(corrupt)?;
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let mut reader = csv::Reader::from_reader(&bytes[..whole]);
     let columns = reader.headers().map_err(|error| corrupt(error.to_string()))?.clone();
     for (index, record) in reader.records().enumerate() {
@@ -346,7 +387,7 @@ mod tests {
         table.flush().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "step,x,\"a,b\"\n1,0.1,\n2,0,\n3,-3,\n4,1.2e-8,\n5,3.4e20,\n6,16777216,\n7,nan,-inf\n");
-        let read = read_metrics(&path).unwrap();
+        let read = read_metrics(&path, None).unwrap();
         assert_eq!(read.columns, ["x", "a,b"]);
         #[expect(clippy::cast_possible_truncation, reason = "the values are 32 bits wide")]
         let back: Vec<f32> = read.rows[..6].iter().map(|(_, row)| row[0].unwrap() as f32).collect();
@@ -363,7 +404,7 @@ mod tests {
         drop(table);
         assert!(matches!(Metrics::open(&path, &names(&["y"]), 10), Err(RecordError::Columns { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "step,x\n10,\n");
-        drop(Metrics::open(&path, &names(&["y"]), 9).unwrap());
+        Metrics::open(&path, &names(&["y"]), 9).unwrap().flush().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "step,y\n");
     }
 
@@ -377,12 +418,12 @@ mod tests {
         log.flush().unwrap();
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(b"1500,w1,0.").unwrap();
-        let rows = read_eval(&path).unwrap();
+        let rows = read_eval(&path, None).unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].step, rows[0].value), (500, Some(1.0 / 3.0)));
         assert_eq!(rows[0].protocol[1], ("reference".to_owned(), "test, all".to_owned()));
-        drop(EvalLog::open(&path, &["n", "reference"], 700).unwrap());
-        assert_eq!(read_eval(&path).unwrap().len(), 1);
-        assert_eq!(read_metrics(&folder.path().join("none.csv")).unwrap(), Table::default());
+        EvalLog::open(&path, &["n", "reference"], 700).unwrap().flush().unwrap();
+        assert_eq!(read_eval(&path, None).unwrap().len(), 1);
+        assert_eq!(read_metrics(&folder.path().join("none.csv"), None).unwrap(), Table::default());
     }
 }

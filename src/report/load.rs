@@ -5,6 +5,7 @@
 use crate::base::file::{self, FileError};
 use crate::eval::{Direction, direction};
 use crate::experiment::grid::fits;
+use crate::experiment::plan::is_of;
 use crate::experiment::{Cell, REMARKS};
 use crate::record::run::find_runs;
 use crate::record::{EvalRow, RecordError, RunDir, RunState, State, Table, read_eval, read_metrics};
@@ -80,14 +81,15 @@ pub struct Run {
 impl Run {
     /// Reads a run's directory.
     pub fn read(path: &Path) -> Self {
-        // A path such as `.` has no name of its own.
-        let dir = RunDir::at(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        let dir = RunDir::at(path);
         let mut faults = Vec::new();
-        let config = or_fault(&mut faults, read_toml(&dir.config())).unwrap_or_default();
-        let (settings, seed) = settings(config);
         let facts = or_fault(&mut faults, dir.state());
-        let scalars = or_fault(&mut faults, read_metrics(&dir.metrics())).map(scalars).unwrap_or_default();
-        let evals = or_fault(&mut faults, read_eval(&dir.eval())).map(evals).unwrap_or_default();
+        let config = or_fault(&mut faults, config(&dir, facts.as_ref())).unwrap_or_default();
+        let (settings, seed) = settings(config);
+        let seal = |path: &Path| facts.as_ref().and_then(|facts| facts.seal(path));
+        let (metrics, eval) = (dir.metrics(), dir.eval());
+        let scalars = or_fault(&mut faults, read_metrics(&metrics, seal(&metrics))).map(scalars).unwrap_or_default();
+        let evals = or_fault(&mut faults, read_eval(&eval, seal(&eval))).map(evals).unwrap_or_default();
         let experiment = dir.path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
         Self {
             name: dir.name(),
@@ -187,13 +189,34 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
         if !path.exists() {
             return Err(LoadError::Missing(path.clone()));
         }
-        let runs = find_runs(path)?;
+        // A path such as `.` has no name of its own, and two may lead to one run.
+        let runs = find_runs(&path.canonicalize().unwrap_or_else(|_| path.clone()))?;
         if runs.is_empty() {
             return Err(LoadError::NoRuns(path.clone()));
         }
-        found.extend(runs.into_iter().map(|run| run.path.canonicalize().unwrap_or(run.path)));
+        found.extend(runs.into_iter().map(|run| run.path));
     }
-    Ok(found.iter().map(|path| Run::read(path)).collect())
+    let found: Vec<PathBuf> = found.into_iter().collect();
+    // Thousands of runs are small files that are read independently of each other, so the cores share them.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(std::thread::scope(|scope| {
+        let share = found.len().div_ceil(cores).max(1);
+        let read = |paths: &[PathBuf]| paths.iter().map(|path| Run::read(path)).collect::<Vec<_>>();
+        let readers: Vec<_> = found.chunks(share).map(|paths| scope.spawn(move || read(paths))).collect();
+        readers.into_iter().flat_map(|reader| reader.join().expect("reading answers with faults")).collect()
+    }))
+}
+
+/// The configuration of a run, if it is the one that it began with.
+fn config(dir: &RunDir, facts: Option<&RunState>) -> Result<toml::Table, LoadError> {
+    let path = dir.config();
+    let text = file::read_text(&path)?;
+    let table = parse_toml(&path, &text)?;
+    if facts.is_some_and(|facts| !is_of(&text, facts)) {
+        let reason = "it is not the configuration that the run began with".to_owned();
+        return Err(RecordError::Corrupt { path, reason }.into());
+    }
+    Ok(table)
 }
 
 /// A TOML document as a table.
@@ -201,8 +224,11 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
 /// # Errors
 /// If it cannot be read or does not parse.
 pub fn read_toml(path: &Path) -> Result<toml::Table, LoadError> {
-    let text = file::read_text(path)?;
-    toml::from_str(&text).map_err(|e| LoadError::Toml { path: path.to_owned(), message: e.message().to_owned() })
+    parse_toml(path, &file::read_text(path)?)
+}
+
+fn parse_toml(path: &Path, text: &str) -> Result<toml::Table, LoadError> {
+    toml::from_str(text).map_err(|e| LoadError::Toml { path: path.to_owned(), message: e.message().to_owned() })
 }
 
 /// The value, or nothing and a fault.

@@ -132,7 +132,8 @@ struct Active {
     device: Device,
     threads: usize,
     refusal: Option<(String, Option<String>)>,
-    told: Vec<Option<State>>,
+    /// How each run ended by the worker's own words, and why.
+    told: Vec<Option<(State, Option<String>)>>,
 }
 
 struct Engine<'a, 'w> {
@@ -212,6 +213,9 @@ impl Engine<'_, '_> {
             if self.active.len() >= self.work.shares.jobs || busy + threads > self.work.shares.cores {
                 return Ok(());
             }
+            if self.drop_what_others_took() {
+                continue;
+            }
             let load = |device: Device| self.active.values().filter(|active| active.device == device).count();
             let device = self.work.devices.iter().copied().min_by_key(|&device| load(device)).unwrap_or(Device::Cpu);
             if load(device) >= self.work.shares.jobs_per_device {
@@ -232,6 +236,34 @@ impl Engine<'_, '_> {
             self.started += 1;
         }
         Ok(())
+    }
+
+    /// Takes out of the next pack what another process trains or has finished meanwhile; whether the pack is gone.
+    fn drop_what_others_took(&mut self) -> bool {
+        let Some(mut pack) = self.queue.pop_front() else { return true };
+        pack.runs.retain(|&run| match self.dir(run).state() {
+            Ok(state) if state.state == State::Running => {
+                self.leave(run, &self.dir(run).holder().unwrap_or_else(|| "another process".to_owned()));
+                false
+            }
+            Ok(state) if state.state.is_final() => {
+                self.outcome.states.insert(run, state.state);
+                false
+            }
+            // What cannot be read is the worker's to name.
+            _ => true,
+        });
+        let gone = pack.runs.is_empty();
+        if !gone {
+            self.queue.push_front(pack);
+        }
+        gone
+    }
+
+    /// Says that a run is another process's.
+    fn leave(&mut self, run: usize, holder: &str) {
+        let name = self.name(run);
+        self.watch.say(&format!("{name} is left to {holder}"));
     }
 
     fn hear(&mut self, message: Message) -> Result<(), ScheduleError> {
@@ -273,11 +305,7 @@ impl Engine<'_, '_> {
             }
             Event::State { run, state, reason, .. } if state.is_final() => {
                 let Some(told) = active.told.get_mut(run) else { return };
-                // A failure is final only when it is known whether the run is tried once more.
-                if state == State::Failed && !active.pack.alone {
-                    return;
-                }
-                let first = told.replace(state).is_none();
+                let first = told.replace((state, reason.clone())).is_none();
                 let name = self.work.entries[active.pack.runs[run]].state.run.clone();
                 if first {
                     self.watch.run_ended(&name, state, reason.as_deref());
@@ -299,22 +327,35 @@ impl Engine<'_, '_> {
         let ending = active.worker.ended();
         let exit = ending.code.and_then(WorkerExit::from_code);
         let mut unfinished = Vec::new();
-        let mut failed = None;
         for (place, &run) in active.pack.runs.iter().enumerate() {
-            let state = match self.dir(run).stored_state() {
-                Ok(state) => state,
-                Err(error) => {
-                    failed.get_or_insert(error);
+            let (dir, told) = (self.dir(run), active.told[place].take());
+            // Whoever writes holds the lock, which another process may have taken before the worker could.
+            let lock = match dir.lock() {
+                Err(RecordError::Locked { holder, .. }) => {
+                    self.leave(run, &holder);
                     continue;
                 }
+                lock => lock.ok(),
             };
-            if state.state.is_final() {
-                self.outcome.states.insert(run, state.state);
-                if active.told[place].is_none() {
-                    self.watch.run_ended(&self.name(run), state.state, state.reason.as_deref());
+            match (dir.stored_state(), told) {
+                (Ok(state), told) if state.state.is_final() => {
+                    self.outcome.states.insert(run, state.state);
+                    if told.is_none() {
+                        self.watch.run_ended(&self.name(run), state.state, state.reason.as_deref());
+                    }
                 }
-            } else {
-                unfinished.push((run, state));
+                (Ok(state), None) => unfinished.push((run, state, lock)),
+                // Its own failure, which the worker could not write down.
+                (Ok(mut state), Some((ended, reason))) => {
+                    (state.state, state.reason, state.process) = (ended, reason, None);
+                    self.write(run, &state);
+                }
+                (Err(error), told) => {
+                    self.outcome.states.insert(run, State::Failed);
+                    if told.is_none() {
+                        self.watch.run_ended(&self.name(run), State::Failed, Some(&error.to_string()));
+                    }
+                }
             }
         }
         let refusal = active.refusal.take();
@@ -324,25 +365,22 @@ impl Engine<'_, '_> {
             let runs = words::plural(unfinished.len(), "run");
             self.watch.say(&format!("{}: {runs} of its pack go on, each alone", ending.in_words()));
         }
-        for (run, state) in unfinished {
-            let written = if let Some(exit @ (WorkerExit::Data | WorkerExit::Disk)) = exit {
+        for (run, state, _lock) in unfinished {
+            if let Some(exit @ (WorkerExit::Data | WorkerExit::Disk)) = exit {
                 let (message, help) = refusal.clone().unwrap_or_else(|| (ending.in_words(), None));
                 let refusal = Refusal { exit, message, help };
                 if !self.outcome.refusals.contains(&refusal) {
                     self.outcome.refusals.push(refusal);
                 }
-                self.put_back(run, state)
+                self.put_back(run, state);
             } else if told_to_stop {
-                self.put_back(run, state)
+                self.put_back(run, state);
             } else if !active.pack.alone {
                 self.queue.push_back(Pack { runs: vec![run], threads: state.threads, alone: true });
-                self.put_back(run, state)
+                self.put_back(run, state);
             } else {
                 let reason = refusal.as_ref().map_or_else(|| ending.in_words(), |(message, _)| message.clone());
-                self.fail(run, state, reason, &ending.log_tail)
-            };
-            if let Err(error) = written {
-                failed.get_or_insert(error);
+                self.fail(run, state, reason, &ending.log_tail);
             }
         }
         self.outcome.interrupted |= exit == Some(WorkerExit::Interrupted) && !self.stopping;
@@ -355,36 +393,45 @@ impl Engine<'_, '_> {
             let message = refusal.map_or_else(|| ending.in_words(), |(message, _)| message);
             return Err(ScheduleError::Refused { message });
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    /// Leaves a run to be gone on with.
-    fn put_back(&mut self, run: usize, mut state: RunState) -> Result<(), RecordError> {
-        if state.state == State::Running {
-            state.state = State::Interrupted;
-            state.process = None;
-            self.dir(run).write_state(&state)?;
-        }
-        self.outcome.states.insert(run, state.state);
         Ok(())
     }
 
-    fn fail(&mut self, run: usize, mut state: RunState, reason: String, words: &str) -> Result<(), RecordError> {
+    /// Leaves a run to be gone on with.
+    fn put_back(&mut self, run: usize, mut state: RunState) {
+        if state.state == State::Running {
+            state.state = State::Interrupted;
+            state.process = None;
+            // Where that cannot be written, it says that it is running and nobody holds it, which comes to the same.
+            drop(self.dir(run).write_state(&state));
+        }
+        self.outcome.states.insert(run, state.state);
+    }
+
+    /// Writes how a run ended; where that cannot be written, the user hears so, and the others go on.
+    fn write(&mut self, run: usize, state: &RunState) {
+        self.outcome.states.insert(run, state.state);
+        if let Err(error) = self.dir(run).write_state(state) {
+            let name = self.name(run);
+            self.watch.say(&format!("{name}: {error}"));
+        }
+    }
+
+    fn fail(&mut self, run: usize, mut state: RunState, reason: String, words: &str) {
         let tail = if words.trim().is_empty() { tail_of(&self.dir(run)) } else { words.to_owned() };
         state.state = State::Failed;
         state.process = None;
         state.log_tail = Some(tail).filter(|tail| !tail.trim().is_empty());
         self.watch.run_ended(&self.name(run), State::Failed, Some(&reason));
         state.reason = Some(reason);
-        self.outcome.states.insert(run, State::Failed);
-        self.dir(run).write_state(&state)
+        self.write(run, &state);
     }
 
     fn give_up_if_too_many(&mut self) {
         let Some(most) = self.work.max_fail else { return };
-        let bad = |state: &State| matches!(state, State::Failed | State::Diverged);
-        let ended = self.outcome.states.values().filter(|state| bad(state)).count();
-        let ending = self.active.values().flat_map(|active| active.told.iter().flatten()).filter(|s| bad(s)).count();
+        let bad = |state: State| matches!(state, State::Failed | State::Diverged);
+        let ended = self.outcome.states.values().filter(|&&state| bad(state)).count();
+        let told = self.active.values().flat_map(|active| active.told.iter().flatten());
+        let ending = told.filter(|(state, _)| bad(*state)).count();
         if ended + ending >= most.max(1) && !self.stopping {
             self.outcome.gave_up = true;
             self.watch.say(&format!("{} ended badly: saving and stopping", ended + ending));
@@ -570,7 +617,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let entries: Vec<Entry> = keys.iter().enumerate().map(|(i, key)| entry(&format!("r{i}"), key)).collect();
         for entry in &entries {
-            RunDir::create(out.path(), "toy", &entry.state.run, &entry.config, &entry.state).unwrap();
+            RunDir::create(out.path(), "toy", &entry.state.run, &entry.config.text(), &entry.state).unwrap();
         }
         let decisions = survey(&entries, out.path(), Retry::default(), &|_| None).unwrap();
         assert!(decisions.iter().all(Decision::is_work));

@@ -38,6 +38,7 @@ pub fn plan_packs(entries: &[Entry], decisions: &[Decision], no_pack: bool, core
         let (step, threads) = match decision {
             Decision::Start => (0, None),
             Decision::Resume { step, threads } => (*step, *threads),
+            Decision::Mend { step, .. } => (*step, None),
             Decision::Done | Decision::Leave(_) | Decision::Held(_) => continue,
         };
         let key = (entry.pack_key.as_str(), &entry.data_roots, step, threads);

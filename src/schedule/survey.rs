@@ -3,14 +3,37 @@
 use super::ScheduleError;
 use crate::record::{RecordError, RunDir, RunState, State, checkpoint};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The text of a `config.toml`, made when it is wanted: those of a large grid are a lot of text.
+#[derive(Clone)]
+pub struct Config(Arc<dyn Fn() -> String>);
+
+impl Config {
+    /// What this makes.
+    pub fn made_by(make: impl Fn() -> String + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text())
+    }
+}
 
 /// A cell of a plan, as far as scheduling goes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// The run as it is written down first: names, id, seed, steps, what varies.
     pub state: RunState,
     /// The text of its `config.toml`.
-    pub config: String,
+    pub config: Config,
     /// Runs with the same key can train together.
     pub pack_key: String,
     /// How many may.
@@ -41,6 +64,13 @@ pub enum Decision {
         /// The threads of its last sitting.
         threads: Option<usize>,
     },
+    /// Its `run.json` is damaged: it is written anew, and the run goes on.
+    Mend {
+        /// The step of its newest checkpoint; 0 where it has none.
+        step: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// Nothing: it is done.
     Done,
     /// Nothing: it ended badly, and trying again was not asked for.
@@ -52,7 +82,7 @@ pub enum Decision {
 impl Decision {
     /// Whether the run has work left for this command.
     pub fn is_work(&self) -> bool {
-        matches!(self, Self::Start | Self::Resume { .. })
+        matches!(self, Self::Start | Self::Resume { .. } | Self::Mend { .. })
     }
 }
 
@@ -82,30 +112,39 @@ pub fn dir_of(entry: &Entry, out: &Path) -> RunDir {
     RunDir::at(out.join(&entry.state.experiment).join(&entry.state.run))
 }
 
-/// Makes the directories of what starts, and takes the bad ending back from what is tried again.
+/// Makes the directories of what starts, and takes the bad ending back from what is tried again. What another process
+/// took meanwhile is that one's.
 ///
 /// # Errors
 /// If the disk refuses.
 pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<(), RecordError> {
     for (entry, decision) in entries.iter().zip(decisions) {
-        match decision {
-            Decision::Start => {
-                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config, &entry.state)?;
+        let prepared = match decision {
+            Decision::Start | Decision::Mend { .. } => {
+                RunDir::create(out, &entry.state.experiment, &entry.state.run, &entry.config.text(), &entry.state)
+                    .map(drop)
             }
-            Decision::Resume { step, .. } => {
-                let dir = dir_of(entry, out);
-                let mut state = dir.stored_state()?;
-                if state.state.is_final() {
-                    state.state = if *step > 0 { State::Interrupted } else { State::Queued };
-                    state.reason = None;
-                    state.log_tail = None;
-                    dir.write_state(&state)?;
-                }
-            }
-            Decision::Done | Decision::Leave(_) | Decision::Held(_) => {}
+            Decision::Resume { step, .. } => take_back(&dir_of(entry, out), *step),
+            Decision::Done | Decision::Leave(_) | Decision::Held(_) => Ok(()),
+        };
+        match prepared {
+            Err(RecordError::Locked { .. }) => {}
+            other => other?,
         }
     }
     Ok(())
+}
+
+fn take_back(dir: &RunDir, step: u64) -> Result<(), RecordError> {
+    if !dir.stored_state()?.state.is_final() {
+        return Ok(());
+    }
+    let _lock = dir.lock()?;
+    let mut state = dir.stored_state()?;
+    state.state = if step > 0 { State::Interrupted } else { State::Queued };
+    state.reason = None;
+    state.log_tail = None;
+    dir.write_state(&state)
 }
 
 fn decide(
@@ -114,9 +153,20 @@ fn decide(
     retry: Retry,
     id_of: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Decision, ScheduleError> {
+    let newest = || checkpoint::steps(&dir.checkpoints()).last().copied().unwrap_or(0);
     let state = match dir.state() {
         Ok(state) => state,
         Err(RecordError::NotARun { .. }) => return Ok(Decision::Start),
+        // All that it says is known from elsewhere: the plan, the checkpoints, the tables.
+        Err(error @ RecordError::Corrupt { .. }) => {
+            if let Some(holder) = dir.holder() {
+                return Ok(Decision::Held(holder));
+            }
+            if dir.config().exists() {
+                check_config(entry, dir, id_of)?;
+            }
+            return Ok(Decision::Mend { step: newest(), why: error.to_string() });
+        }
         Err(error) => return Err(error.into()),
     };
     if state.id != entry.state.id {
@@ -133,13 +183,19 @@ fn decide(
         State::Diverged if !retry.diverged => return Ok(Decision::Leave(State::Diverged)),
         State::Queued | State::Interrupted | State::Failed | State::Diverged => {}
     }
-    // Remarks and the like may differ without changing the run; what trains is what the file in the directory says.
-    let config = dir.config_text()?;
-    if config != entry.config && id_of(&config).as_deref() != Some(&entry.state.id) {
-        return Err(ScheduleError::ChangedConfig { path: dir.config() });
-    }
-    let step = checkpoint::steps(&dir.checkpoints()).last().copied().unwrap_or(0);
+    check_config(entry, dir, id_of)?;
+    let step = newest();
     Ok(Decision::Resume { step, threads: state.threads.filter(|_| step > 0) })
+}
+
+/// Remarks and the like may differ without changing the run; what trains is what the file in the directory says.
+fn check_config(entry: &Entry, dir: &RunDir, id_of: &dyn Fn(&str) -> Option<String>) -> Result<(), ScheduleError> {
+    let config = crate::base::file::read(&dir.config()).map_err(RecordError::from)?;
+    let config = String::from_utf8_lossy(&config);
+    if config == entry.config.text() || id_of(&config).as_deref() == Some(&entry.state.id) {
+        return Ok(());
+    }
+    Err(ScheduleError::ChangedConfig { path: dir.config() })
 }
 
 #[cfg(test)]
@@ -150,7 +206,10 @@ pub(super) mod tests {
     pub(in crate::schedule) fn entry(run: &str, pack_key: &str) -> Entry {
         Entry {
             state: RunState::queued("toy", run, &format!("id-{run}"), 0, 100, Vec::new()),
-            config: format!("# {run}\n"),
+            config: Config::made_by({
+                let text = format!("# {run}\n");
+                move || text.clone()
+            }),
             pack_key: pack_key.to_owned(),
             pack_limit: 64,
             data_roots: Vec::new(),
@@ -160,7 +219,7 @@ pub(super) mod tests {
     pub(in crate::schedule) fn written(entry: &Entry, out: &Path, state: State) -> RunDir {
         let mut first = entry.state.clone();
         first.state = state;
-        RunDir::create(out, &first.experiment, &first.run, &entry.config, &first).unwrap()
+        RunDir::create(out, &first.experiment, &first.run, &entry.config.text(), &first).unwrap()
     }
 
     fn no_id(_: &str) -> Option<String> {
@@ -219,5 +278,24 @@ pub(super) mod tests {
         // A text that resolves to the same id is the same run.
         let same = |_: &str| Some("id-c".to_owned());
         assert!(survey(&entries[2..], out.path(), Retry::default(), &same).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_state_is_written_anew_and_what_another_process_took_is_left_alone() {
+        let out = tempfile::tempdir().unwrap();
+        let entries = [entry("damaged", "k"), entry("taken", "k")];
+        let damaged = written(&entries[0], out.path(), State::Done);
+        let mut bytes = file::read(&damaged.json()).unwrap();
+        let at = bytes.windows(7).position(|w| w == b"\"seed\":").unwrap() + 8;
+        bytes[at] ^= 1;
+        file::write_atomic(&damaged.json(), &bytes).unwrap();
+        let decisions = survey(&entries, out.path(), Retry::default(), &no_id).unwrap();
+        let [Decision::Mend { step: 0, why }, Decision::Start] = &decisions[..] else { panic!("{decisions:?}") };
+        assert!(why.ends_with("run.json is corrupt: its checksum does not match"), "{why}");
+        let taken = written(&entries[1], out.path(), State::Done);
+        let _lock = taken.lock().unwrap();
+        prepare(&entries, &decisions, out.path()).unwrap();
+        assert_eq!(damaged.stored_state().unwrap().state, State::Queued);
+        assert_eq!(taken.stored_state().unwrap().state, State::Done);
     }
 }

@@ -8,7 +8,7 @@ use crate::base::file::{self, FileError};
 use crate::data::{Examples, Source, Split, Truth, shapes};
 use crate::eval::{self, EvalSpec, ReferenceKind, WeightsKind};
 use crate::objective::{Generate, Objective, Request};
-use crate::picture;
+use crate::picture::{self, PictureError};
 use crate::record::event::Event;
 use crate::record::run::Process;
 use crate::record::{
@@ -20,6 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// The tables of a run, as [`RunState::files`] and the metadata of checkpoints name them.
+pub const METRICS: &str = "metrics.csv";
+/// See [`METRICS`].
+pub const EVAL: &str = "eval.csv";
 /// The seed of what samples are held against: the same for every run, so that runs are comparable.
 const REFERENCE_SEED: u64 = 0;
 /// How long a frame of an animation is shown, in milliseconds.
@@ -67,6 +71,8 @@ pub struct Session<'a, O> {
     first_step: u64,
     reported: Option<Instant>,
     stated: Instant,
+    /// What the disk said when it took nothing more: no run's own fault.
+    refused: Option<RecordError>,
 }
 
 /// A seat with its open files.
@@ -80,11 +86,52 @@ struct Desk {
     seconds_before: f64,
 }
 
+impl Desk {
+    /// Opens the files of a run, to go on after the step in its state.
+    fn open(
+        mut seat: Seat,
+        columns: &[String],
+        reference: Arc<Examples>,
+        train: Arc<Examples>,
+        preview: Preview,
+    ) -> Result<Self, RecordError> {
+        let metrics = Metrics::open(&seat.dir.metrics(), columns, seat.state.step)?;
+        let evals = EvalLog::open(&seat.dir.eval(), eval::PROTOCOL_COLUMNS, seat.state.step)?;
+        let real = seat.dir.samples().join("real.png");
+        if !real.exists() {
+            file::write_atomic(&real, &picture::encode_png(&preview.real()))?;
+        }
+        let state = &mut seat.state;
+        state.state = State::Running;
+        state.process = Some(Process::this());
+        state.reason = None;
+        state.log_tail = None;
+        state.versions = Versions {
+            libtorch: Some(super::LIBTORCH.to_owned()),
+            tch: Some(super::TCH.to_owned()),
+            ..Versions::of_this_program()
+        };
+        state.files.insert(METRICS.to_owned(), metrics.seal());
+        state.files.insert(EVAL.to_owned(), evals.seal());
+        seat.dir.write_state(&seat.state)?;
+        let seconds_before = seat.state.seconds;
+        let mut desk = Self { seat, metrics, evals, reference, train, preview, seconds_before };
+        // The rows past the checkpoint go only now that nobody is promised them any more.
+        desk.flush()?;
+        Ok(desk)
+    }
+
+    /// Hands all rows to the system.
+    fn flush(&mut self) -> Result<(), RecordError> {
+        self.metrics.flush().and_then(|()| self.evals.flush())
+    }
+}
+
 impl<'a, O: Objective + Generate> Session<'a, O> {
-    /// A sitting of a pack from the step it stands at.
+    /// A sitting of a pack from the step it stands at. Runs whose files cannot be opened fail, and the others go on.
     ///
     /// # Errors
-    /// If a run's files cannot be opened.
+    /// If the disk takes nothing.
     pub fn new(
         pack: Pack<O>,
         seats: Vec<Seat>,
@@ -93,17 +140,14 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         report: &'a mut dyn FnMut(Event),
     ) -> Result<Self, RecordError> {
         let columns: Vec<String> = pack.objective.scalars().into_iter().map(str::to_owned).collect();
-        let mut seats_open: Vec<Desk> = Vec::new();
-        let size = seats.len();
+        let (size, mut desks, mut stay) = (seats.len(), Vec::<Desk>::new(), Vec::new());
         for (run, mut seat) in seats.into_iter().enumerate() {
-            let metrics = Metrics::open(&seat.dir.metrics(), &columns, pack.step)?;
-            let evals = EvalLog::open(&seat.dir.eval(), eval::PROTOCOL_COLUMNS, pack.step)?;
             let source = &pack.sources[run];
             // Runs over one source share what they are held against.
-            let same = (0..run).find(|&other| Arc::ptr_eq(&pack.sources[other], source));
+            let same = stay.iter().position(|&other: &usize| Arc::ptr_eq(&pack.sources[other], source));
             let (reference, train, preview) = match same {
                 Some(other) => {
-                    let other = &seats_open[other];
+                    let other = &desks[other];
                     (other.reference.clone(), other.train.clone(), other.preview.clone())
                 }
                 None => {
@@ -112,32 +156,29 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
                     (reference, train, preview)
                 }
             };
-            let real = seat.dir.samples().join("real.png");
-            if !real.exists() {
-                file::write_atomic(&real, &picture::encode_png(&preview.real()))?;
-            }
-            seat.state.state = State::Running;
-            seat.state.process = Some(Process::this());
             seat.state.device = Some(settings.device.clone());
             seat.state.pack_size = Some(size);
             seat.state.threads = Some(settings.threads);
-            seat.state.reason = None;
-            seat.state.log_tail = None;
             seat.state.step = pack.step;
-            seat.state.versions = Versions {
-                libtorch: Some(super::LIBTORCH.to_owned()),
-                tch: Some(super::TCH.to_owned()),
-                ..Versions::of_this_program()
-            };
-            seat.dir.write_state(&seat.state)?;
-            let seconds_before = seat.state.seconds;
-            seats_open.push(Desk { seat, metrics, evals, reference, train, preview, seconds_before });
+            let (dir, state, place) = (RunDir::at(&seat.dir.path), seat.state.clone(), seat.place);
+            match Desk::open(seat, &columns, reference, train, preview) {
+                Ok(desk) => {
+                    desks.push(desk);
+                    stay.push(run);
+                }
+                Err(error) if error.is_of_the_disk() => return Err(error),
+                Err(error) => fail(&dir, state, place, &error.to_string(), report),
+            }
+        }
+        let mut pack = pack;
+        if stay.len() < size && !stay.is_empty() {
+            pack.keep(&stay);
         }
         let now = Instant::now();
         let first_step = pack.step;
         Ok(Self {
             pack,
-            seats: seats_open,
+            seats: desks,
             settings,
             stop,
             report,
@@ -145,17 +186,21 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             first_step,
             reported: None,
             stated: now,
+            refused: None,
         })
     }
 
     /// Trains until the last step, or until told to stop; runs that diverge or whose files cannot be written leave on
     /// the way.
-    pub fn run(mut self) {
+    ///
+    /// # Errors
+    /// If the disk takes nothing more. Runs that are not done then go on from their newest checkpoint another time.
+    pub fn run(mut self) -> Result<(), RecordError> {
         let steps = self.pack.schedule.steps;
-        while self.pack.step < steps && !self.seats.is_empty() {
+        while self.pack.step < steps && !self.seats.is_empty() && self.refused.is_none() {
             if self.stop.load(Ordering::Relaxed) {
                 self.interrupt();
-                return;
+                return self.refused.map_or(Ok(()), Err);
             }
             let next = self.pack.step + 1;
             let recording = due(next, self.settings.output.metrics_every.max(1), steps);
@@ -165,7 +210,10 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             }
             self.leave(recording.then_some(&outcome.scalars), &outcome.diverged);
         }
-        self.finish();
+        if self.refused.is_none() {
+            self.finish();
+        }
+        self.refused.map_or(Ok(()), Err)
     }
 
     /// Writes all that is due at the step just done. Scalars have a value a run as the pack was before `gone` left.
@@ -254,25 +302,21 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             let folder = desk.seat.dir.checkpoints();
             let mut meta = counters.clone();
             meta.insert("id".to_owned(), desk.seat.state.id.clone());
-            let saved = desk
-                .metrics
-                .flush()
-                .and_then(|()| desk.evals.flush())
-                .and_then(|()| checkpoint::save(&folder, step, &tensors, &meta))
-                .and_then(|_| {
-                    // A checkpoint between two regular ones is there for an interruption alone.
-                    let regular = |s: u64| due(s, every, self.pack.schedule.steps);
-                    if regular(step) {
-                        for old in checkpoint::steps(&folder).into_iter().filter(|&s| s != step && !regular(s)) {
-                            let path = checkpoint::path(&folder, old);
-                            std::fs::remove_file(&path).map_err(FileError::at("cannot remove", &path))?;
-                        }
-                    }
-                    checkpoint::prune(&folder, keep.max(1), &[step])
-                });
+            // What goes on from here needs the rows up to here.
+            meta.insert(METRICS.to_owned(), desk.metrics.seal().to_string());
+            meta.insert(EVAL.to_owned(), desk.evals.seal().to_string());
+            let saved = desk.flush().and_then(|()| checkpoint::save(&folder, step, &tensors, &meta)).and_then(|_| {
+                // A checkpoint between two regular ones is there for an interruption alone, and until the next.
+                let regular = |s: u64| due(s, every, self.pack.schedule.steps);
+                for old in checkpoint::steps(&folder).into_iter().filter(|&s| s != step && !regular(s)) {
+                    let path = checkpoint::path(&folder, old);
+                    std::fs::remove_file(&path).map_err(FileError::at("cannot remove", &path))?;
+                }
+                if regular(step) { checkpoint::prune(&folder, keep, &[step]).map(drop) } else { Ok(()) }
+            });
             desk.seat.state.state = state;
             desk.seat.state.checkpoints = checkpoint::steps(&folder);
-            let written = saved.and_then(|_| self.write_state(run));
+            let written = saved.and_then(|()| self.write_state(run));
             if let Err(error) = written {
                 failed.push((self.seats[run].seat.place, error));
             }
@@ -291,7 +335,13 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         if state.state != State::Running {
             state.process = None;
         }
-        desk.seat.dir.write_state(state)
+        // A state vouches for rows that are there; where they cannot be written, it vouches for those before.
+        let flushed = desk.flush();
+        if flushed.is_ok() {
+            let seals = [(METRICS, desk.metrics.seal()), (EVAL, desk.evals.seal())];
+            desk.seat.state.files.extend(seals.map(|(name, seal)| (name.to_owned(), seal)));
+        }
+        desk.seat.dir.write_state(&desk.seat.state).and(flushed)
     }
 
     /// Ends runs whose numbers stopped being finite: named, with their last checkpoint as it is.
@@ -306,10 +356,15 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         self.leave_seats(&diverged.iter().map(|(run, _)| *run).collect::<Vec<_>>());
     }
 
-    /// Ends runs whose files cannot be written, by their places in the job.
+    /// Ends runs whose files cannot be written, by their places in the job. Where no file at all can be, no run is to
+    /// blame.
     fn fail(&mut self, failed: Vec<(usize, RecordError)>) {
         let mut gone = Vec::new();
         for (place, error) in failed {
+            if error.is_of_the_disk() {
+                self.refused = Some(error);
+                return;
+            }
             if let Some(run) = self.seats.iter().position(|d| d.seat.place == place)
                 && !gone.contains(&run)
             {
@@ -324,11 +379,9 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         let desk = &mut self.seats[run];
         desk.seat.state.state = state;
         desk.seat.state.reason = Some(reason.to_owned());
-        // What can still be written is; the reason reaches the parent in any case.
-        let rows = desk.metrics.flush().and_then(|()| desk.evals.flush());
         let place = desk.seat.place;
-        let written = rows.and(self.write_state(run));
-        let reason = match written {
+        // The reason reaches the parent in any case.
+        let reason = match self.write_state(run) {
             Ok(()) => reason.to_owned(),
             Err(error) => format!("{reason} (and {error})"),
         };
@@ -354,6 +407,9 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         let mut failed = Vec::new();
         self.save(State::Interrupted, &mut failed);
         self.fail(failed);
+        if self.refused.is_some() {
+            return;
+        }
         for desk in &self.seats {
             (self.report)(Event::State {
                 run: desk.seat.place,
@@ -369,14 +425,19 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         if self.settings.output.animation.is_some() {
             for desk in &self.seats {
                 let (frames, out) = (desk.seat.dir.frames(), desk.seat.dir.animation());
-                let made = picture::assemble(&frames, &out, FRAME_MS)
-                    .map_err(|e| RecordError::Corrupt { path: frames, reason: e.to_string() });
+                let made = picture::assemble(&frames, &out, FRAME_MS).map_err(|error| match error {
+                    PictureError::File(error) => RecordError::File(error),
+                    other => RecordError::Corrupt { path: frames, reason: other.to_string() },
+                });
                 if let Err(error) = made {
                     failed.push((desk.seat.place, error));
                 }
             }
         }
         self.fail(failed);
+        if self.refused.is_some() {
+            return;
+        }
         let mut failed = Vec::new();
         for run in 0..self.seats.len() {
             self.seats[run].seat.state.state = State::Done;
@@ -385,7 +446,7 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             }
         }
         self.fail(failed);
-        for desk in &self.seats {
+        for desk in self.seats.iter().filter(|_| self.refused.is_none()) {
             (self.report)(Event::State {
                 run: desk.seat.place,
                 state: State::Done,
@@ -428,6 +489,18 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
             self.fail(failed);
         }
     }
+}
+
+/// Ends a run that cannot go on: in its `run.json` where that can be written, and to the parent in any case.
+pub fn fail(dir: &RunDir, mut state: RunState, place: usize, reason: &str, report: &mut dyn FnMut(Event)) {
+    state.state = State::Failed;
+    state.process = None;
+    state.reason = Some(reason.to_owned());
+    let reason = match dir.write_state(&state) {
+        Ok(()) => reason.to_owned(),
+        Err(error) => format!("{reason} (and {error})"),
+    };
+    report(Event::State { run: place, state: State::Failed, step: state.step, reason: Some(reason) });
 }
 
 /// A row of `eval.csv` without its step: metric, number where it is finite, protocol.
