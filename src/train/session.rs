@@ -247,10 +247,13 @@ impl<'a, O: Objective + Generate> Session<'a, O> {
         if picture_due || frame_due {
             self.draw(picture_due, frame_due, &mut failed);
         }
-        if due(step, self.settings.output.checkpoint_every, steps) {
-            self.save(State::Running, &mut failed);
-        }
         self.fail(failed);
+        // A checkpoint says that all before it has been written.
+        if due(step, self.settings.output.checkpoint_every, steps) && self.refused.is_none() {
+            let mut failed = Vec::new();
+            self.save(State::Running, &mut failed);
+            self.fail(failed);
+        }
         self.progress(scalars, &kept);
     }
 

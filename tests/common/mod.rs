@@ -175,7 +175,8 @@ pub fn said(output: Output) -> (i32, String) {
 }
 
 pub fn assert_same(a: &Files, b: &Files) {
-    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    let only_in = |a: &Files, b: &Files| a.keys().filter(|k| !b.contains_key(*k)).cloned().collect::<Vec<_>>();
+    assert_eq!((only_in(a, b), only_in(b, a)), (vec![], vec![]), "files that the other side has not");
     for (name, bytes) in a {
         assert!(
             b[name] == *bytes,
