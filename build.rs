@@ -12,20 +12,20 @@ fn main() {
                 println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
             }
         }
-        println!("cargo:rerun-if-changed=src/base/graph.cpp");
+        println!("cargo:rerun-if-changed=src/base/unbound.cpp");
         let mut compiler = cc::Build::new();
         compiler.cpp(true).std("c++17").opt_level(2).warnings(false).cargo_metadata(false);
         compiler.include(root.join("include")).include(root.join("include/torch/csrc/api/include"));
-        compiler.file("src/base/graph.cpp").compile("gantlet_graph");
+        compiler.file("src/base/unbound.cpp").compile("gantlet_unbound");
         // Not bundled into the library: its object file would bring its static initializers into the command.
         println!("cargo:rustc-link-search=native={}", std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
-        println!("cargo:rustc-link-lib=static:-bundle=gantlet_graph");
+        println!("cargo:rustc-link-lib=static:-bundle=gantlet_unbound");
     }
     // One library serves both binaries, so the linker meets libtorch's bindings in the command too, and their static
     // initializers would have it load half a gigabyte at every start (0.3 s). The command calls none of them: it gets
     // empty files in their place. The option is lld's, which is Rust's linker on this target alone.
     if std::env::var("TARGET").as_deref() == Ok("x86_64-unknown-linux-gnu") {
-        for archive in ["*libtorch_sys-*.rlib", "*libgantlet_graph.a"] {
+        for archive in ["*libtorch_sys-*.rlib", "*libgantlet_unbound.a"] {
             println!("cargo:rustc-link-arg-bin=gantlet=-Wl,--remap-inputs={archive}=/dev/null");
         }
         println!("cargo:rustc-link-arg-bin=gantlet=-Wl,--unresolved-symbols=ignore-all");

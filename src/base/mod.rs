@@ -3,9 +3,9 @@
 pub mod array;
 pub(crate) mod bare;
 pub mod file;
-pub mod graph; // (torch)
 pub mod host; // (torch)
 pub mod num;
+pub mod unbound; // (torch)
 
 pub use array::Array;
 pub(crate) use bare::{bare_number, or_integer, or_number};

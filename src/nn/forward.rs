@@ -360,6 +360,7 @@ mod tests {
             assert_packs(r#"{ mlp = { hidden = [33, 7], activation = "elu" } }"#, &discriminator(&[2]), batch);
         }
         assert_packs(r#"{ mlp = { hidden = [128, 128] } }"#, &discriminator(&[2]), 256);
+        assert_packs(r#"{ mlp = { hidden = [530, 520] } }"#, &discriminator(&[2]), 200);
         assert_packs(r#"{ mlp = { hidden = [128, 128] } }"#, &generator(2, &[2]), 256);
         assert_packs(
             r#"{ mlp = { hidden = [100, 50], activation = { leaky-relu = 0.2 } } }"#,

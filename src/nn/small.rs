@@ -8,12 +8,14 @@
 
 use super::plan::{Form, ParamPlan, Step};
 use super::spec::ActivationSpec;
-use crate::base::graph;
 use crate::base::host::{self, Rows};
+use crate::base::unbound::{self, Derivatives};
 use tch::{Device, Kind, Tensor};
 
-/// Weights of more numbers than this (32 × 32) are left to libtorch's products, which are then faster.
+/// Weights of more numbers than this (32 × 32), and layers of more units, are left to libtorch's products, which are then
+/// faster.
 const MOST_WEIGHTS: usize = 1024;
+const MOST_UNITS: usize = 64;
 
 /// Examples that are worked on at once.
 const LANES: usize = 8;
@@ -53,7 +55,10 @@ impl Chain {
                 chain.params.push(index);
                 chain.params.len()
             };
-            let small = |index: usize| plans[index].len() <= MOST_WEIGHTS;
+            let small = |index: usize| {
+                let plan = &plans[index];
+                plan.len() <= MOST_WEIGHTS && plan.shape.iter().all(|&n| n <= MOST_UNITS)
+            };
             let (kernel, outputs) = match step {
                 Step::Linear(linear) if linear.weight.form == Form::Plain && small(linear.weight.index) => {
                     let weight = place(linear.weight.index);
@@ -94,7 +99,7 @@ impl Chain {
             work.pass(Task::Backward { of_output: host::rows(&of_output), places });
             slopes
         };
-        graph::attach(value, &inputs, Box::new(backward))
+        unbound::attach(value, &inputs, Derivatives::One, Box::new(backward))
     }
 }
 

@@ -1,5 +1,8 @@
-// A node of autograd whose backward pass is Rust's; tch binds nothing of the kind. See graph.rs, which alone calls this.
+// What tch does not bind: a node of autograd whose backward pass is Rust's, and oneDNN's product of matrices. See
+// unbound.rs, which alone calls this.
 
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -27,11 +30,13 @@ struct RustNode final : Node {
   std::vector<SavedVariable> inputs;
   std::unique_ptr<void, Drop> state;
   Backward backward;
+  bool again;
 
-  RustNode(void* state, Backward backward, Drop drop) : state(state, drop), backward(backward) {}
+  RustNode(void* state, Backward backward, Drop drop, bool again)
+      : state(state, drop), backward(backward), again(again) {}
 
   variable_list apply(variable_list&& of_output) override {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "a node of the program has no second derivative");
+    TORCH_CHECK(again || !at::GradMode::is_enabled(), "a node of the program has no second derivative");
     variable_list found(inputs.size());
     if (!of_output[0].defined()) return found;
     std::vector<Tensor*> given, wanted(inputs.size());
@@ -56,10 +61,11 @@ struct RustNode final : Node {
 
 }  // namespace
 
-// Makes `value`, which nothing has recorded yet, the result of a node with these inputs; takes `state` over. Does nothing
-// where no gradient can be asked for. False after an exception.
+// Makes `value`, which nothing has recorded yet, the result of a node with these inputs; takes `state` over. `again` says
+// whether the backward pass is recorded where one goes through it. Does nothing where no gradient can be asked for. False
+// after an exception.
 extern "C" bool gantlet_attach(Tensor* value, Tensor* const* inputs, size_t count, void* state, Backward backward,
-                               Drop drop) {
+                               Drop drop, bool again) {
   std::unique_ptr<void, Drop> owned(state, drop);
   try {
     variable_list all;
@@ -69,12 +75,37 @@ extern "C" bool gantlet_attach(Tensor* value, Tensor* const* inputs, size_t coun
       asked = asked || inputs[i]->requires_grad();
     }
     if (!asked || !at::GradMode::is_enabled()) return true;
-    std::shared_ptr<RustNode> node(new RustNode(owned.release(), backward, drop), torch::autograd::deleteNode);
+    std::shared_ptr<RustNode> node(new RustNode(owned.release(), backward, drop, again), torch::autograd::deleteNode);
     node->set_next_edges(torch::autograd::collect_next_edges(all));
     for (auto& input : all) node->inputs.emplace_back(input, false);
     torch::autograd::set_history(*value, node);
     return true;
   } catch (const std::exception&) {
     return false;
+  }
+}
+
+// x·w + bias run by run, of [R, m, k], [R, k, n] and [R, n] or null; null after an exception. oneDNN makes its kernels for
+// the processor that it finds; the products of MKL are half as fast where that is not Intel's.
+extern "C" Tensor* gantlet_product(const Tensor* x, const Tensor* w, const Tensor* bias, bool onednn) {
+  using Pointwise = Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, c10::string_view,
+                           c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
+  try {
+    at::NoGradGuard guard;
+    static const auto found = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+    auto dense = [](Tensor t) { return t.is_contiguous() || t.t().is_contiguous() ? t : t.contiguous(); };
+    std::vector<Tensor> out;
+    for (int64_t run = 0; run < x->size(0); ++run) {
+      const Tensor a = dense(x->select(0, run)), b = dense(w->select(0, run));
+      const auto c = bias ? std::optional<Tensor>(bias->select(0, run)) : std::nullopt;
+      if (onednn && found) {
+        out.push_back(found->typed<Pointwise>().call(a, b.t(), c, "none", c10::List<std::optional<at::Scalar>>(), ""));
+      } else {
+        out.push_back(c ? at::addmm(*c, a, b) : at::mm(a, b));
+      }
+    }
+    return new Tensor(out.size() == 1 ? out[0].unsqueeze(0) : at::stack(out));
+  } catch (const std::exception&) {
+    return nullptr;
   }
 }

@@ -1,4 +1,5 @@
-//! A node of autograd with a backward pass of our own, through `graph.cpp`. (torch)
+//! What tch does not bind, through `unbound.cpp`: nodes of autograd with a backward pass of our own, and oneDNN's product
+//! of matrices. (torch)
 //!
 //! libtorch spends a microsecond or two on every operation that it records; work on small tensors is that and little
 //! else. What is computed in Rust on host memory becomes one node here.
@@ -10,20 +11,53 @@ use tch::Tensor;
 /// argument says that nobody wants it.
 type Backward = Box<dyn Fn(&[Tensor], &Tensor, &[bool]) -> Vec<Option<Tensor>>>;
 
-/// `value`, computed from `inputs` without being recorded, as the result of one node. It has no second derivative.
+/// How often a node can be differentiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Derivatives {
+    /// Once: its backward pass is not recorded.
+    One,
+    /// As often as its backward pass can, which is made of operations that are recorded.
+    All,
+}
+
+/// `value`, computed from `inputs` without being recorded, as the result of one node.
 ///
 /// # Panics
-/// If libtorch refuses, and later, in a backward pass that builds a graph itself.
-pub fn attach(value: Tensor, inputs: &[&Tensor], backward: Backward) -> Tensor {
+/// If libtorch refuses, and later, in a backward pass that is recorded itself, where there is one derivative.
+pub fn attach(value: Tensor, inputs: &[&Tensor], derivatives: Derivatives, backward: Backward) -> Tensor {
     let pointers: Vec<*const c_void> = inputs.iter().map(|t| t.as_ptr().cast()).collect();
     let state = Box::into_raw(Box::new(backward)).cast();
     // SAFETY: the pointers are of tensors that live through the call; `state` is taken over, and freed by `drop_state`.
     #[expect(unsafe_code, reason = "autograd's nodes are C++ objects")]
     let done = unsafe {
-        gantlet_attach(value.as_ptr().cast(), pointers.as_ptr(), pointers.len(), state, call_backward, drop_state)
+        let again = derivatives == Derivatives::All;
+        gantlet_attach(
+            value.as_ptr().cast(),
+            pointers.as_ptr(),
+            pointers.len(),
+            state,
+            call_backward,
+            drop_state,
+            again,
+        )
     };
     assert!(done, "libtorch refused a node");
     value
+}
+
+/// x·w + bias run by run, of `[R, m, k]`, `[R, k, n]` and `[R, n]` on the CPU, by oneDNN or by MKL. Not recorded.
+///
+/// # Panics
+/// If libtorch refuses.
+pub fn product(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, onednn: bool) -> Tensor {
+    let bias = bias.map_or(std::ptr::null(), |bias| bias.as_ptr().cast());
+    // SAFETY: the pointers are of tensors that live through the call; the result is ours.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    unsafe {
+        let made = gantlet_product(x.as_ptr().cast(), w.as_ptr().cast(), bias, onednn);
+        assert!(!made.is_null(), "libtorch refused a product of {:?} and {:?}", x.size(), w.size());
+        Tensor::from_ptr(made.cast())
+    }
 }
 
 #[expect(unsafe_code, reason = "autograd's nodes are C++ objects")]
@@ -35,7 +69,9 @@ unsafe extern "C" {
         state: *mut c_void,
         backward: extern "C" fn(*const c_void, *const *mut c_void, usize, *mut c_void, *mut *mut c_void),
         drop: extern "C" fn(*mut c_void),
+        again: bool,
     ) -> bool;
+    fn gantlet_product(x: *const c_void, w: *const c_void, bias: *const c_void, onednn: bool) -> *mut c_void;
 }
 
 extern "C" fn drop_state(state: *mut c_void) {
@@ -70,17 +106,23 @@ extern "C" fn call_backward(
 
 #[cfg(test)]
 mod tests {
+    use super::Derivatives::{All, One};
     use super::*;
 
-    fn cubed(x: &Tensor) -> Tensor {
+    fn cubed(x: &Tensor, derivatives: Derivatives) -> Tensor {
         let value = tch::no_grad(|| x * x * x);
-        attach(value, &[x], Box::new(|inputs, gradient, _| vec![Some(&inputs[0] * &inputs[0] * 3.0 * gradient)]))
+        attach(
+            value,
+            &[x],
+            derivatives,
+            Box::new(|inputs, gradient, _| vec![Some(&inputs[0] * &inputs[0] * 3.0 * gradient)]),
+        )
     }
 
     #[test]
     fn a_node_of_ours_takes_part_in_a_backward_pass() {
         let x = Tensor::from_slice(&[2.0f32, -1.0]).set_requires_grad(true);
-        let loss = (cubed(&(&x * 2.0)) * 0.5).sum(tch::Kind::Float);
+        let loss = (cubed(&(&x * 2.0), One) * 0.5).sum(tch::Kind::Float);
         let gradient = Tensor::run_backward(&[&loss], &[&x], false, false).pop().expect("one gradient");
         // d/dx ½(2x)³ = 12x².
         assert_eq!(Vec::<f32>::try_from(gradient).expect("numbers"), [48.0, 12.0]);
@@ -89,16 +131,18 @@ mod tests {
     #[test]
     fn nothing_is_recorded_where_no_gradient_is_asked_for() {
         let x = Tensor::from_slice(&[2.0f32]);
-        assert!(!cubed(&x).requires_grad());
+        assert!(!cubed(&x, One).requires_grad());
         let x = x.set_requires_grad(true);
-        assert!(cubed(&x).requires_grad());
-        assert!(!tch::no_grad(|| cubed(&x)).requires_grad());
+        assert!(cubed(&x, One).requires_grad());
+        assert!(!tch::no_grad(|| cubed(&x, One)).requires_grad());
     }
 
     #[test]
-    fn a_second_derivative_is_refused() {
+    fn a_second_derivative_is_had_or_refused() {
         let x = Tensor::from_slice(&[2.0f32]).set_requires_grad(true);
-        let y = cubed(&x);
-        assert!(Tensor::f_run_backward(&[&y], &[&x], true, true).is_err());
+        assert!(Tensor::f_run_backward(&[&cubed(&x, One)], &[&x], true, true).is_err());
+        let slope = Tensor::run_backward(&[&cubed(&x, All)], &[&x], true, true).pop().expect("one gradient");
+        let bend = Tensor::run_backward(&[&slope], &[&x], false, false).pop().expect("one gradient");
+        assert_eq!((f64::try_from(slope).ok(), f64::try_from(bend).ok()), (Some(12.0), Some(12.0)));
     }
 }
