@@ -563,6 +563,10 @@ fn slope(activation: ActivationSpec, x: &[Lanes], by_y: &[Lanes], by_x: &mut [La
 // Exponentials from arithmetic alone, which compilers turn into vector instructions. The polynomials are those of
 // Moshier's Cephes library (single precision: expf, logf, tanhf), each good to about one unit in the last place.
 
+/// ln 2 in two parts, of which the first has so few digits that its product with a whole number is exact.
+const LN_2_HIGH: f32 = 355.0 / 512.0;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+
 /// eˣ for x ≤ 0; below −87, where numbers lose their digits, e⁻⁸⁷.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
@@ -571,7 +575,7 @@ fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = x - n * 0.693_359_375 + n * 2.121_944_4e-4;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
     let p = 1.987_569_1e-4;
     let p = p * r + 1.398_199_9e-3;
     let p = p * r + 8.333_452e-3;
@@ -598,8 +602,8 @@ fn log1p(u: f32) -> f32 {
     let p = p * f + 2.000_071_4e-1;
     let p = p * f - 2.499_999_4e-1;
     let p = p * f + 3.333_333e-1;
-    let rest = p * f * z - 2.121_944_4e-4 * twos - 0.5 * z;
-    f + rest + 0.693_359_375 * twos
+    let rest = p * f * z + twos * LN_2_LOW - 0.5 * z;
+    f + rest + twos * LN_2_HIGH
 }
 
 #[inline(always)]
