@@ -1,7 +1,8 @@
-// What tch does not bind: a node of autograd whose backward pass is Rust's, and oneDNN's product of matrices. See
-// unbound.rs, which alone calls this.
+// What tch does not bind: a node of autograd whose backward pass is Rust's, oneDNN's product of matrices, and libtorch's
+// threads. See unbound.rs, which alone calls this.
 
 #include <ATen/ATen.h>
+#include <ATen/TensorIterator.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/function.h>
@@ -107,5 +108,26 @@ extern "C" Tensor* gantlet_product(const Tensor* x, const Tensor* w, const Tenso
     return new Tensor(out.size() == 1 ? out[0].unsqueeze(0) : at::stack(out));
   } catch (const std::exception&) {
     return nullptr;
+  }
+}
+
+// Calls `work` with ranges that make up [0, count), on libtorch's threads. An iteration over so many bytes is the way to
+// them that is compiled into the library: the template at::parallel_for would want OpenMP of the compiler here. False after
+// an exception.
+extern "C" bool gantlet_parallel(size_t count, const void* state, void (*work)(const void*, size_t begin, size_t end)) {
+  try {
+    at::NoGradGuard guard;
+    Tensor places = at::empty({static_cast<int64_t>(count)}, at::kByte);
+    auto iterator = at::TensorIterator::nullary_op(places);
+    const char* first = static_cast<const char*>(places.data_ptr());
+    iterator.for_each(
+        [&](char** at, const int64_t*, int64_t n) {
+          const size_t begin = at[0] - first;
+          work(state, begin, begin + n);
+        },
+        /*grain_size=*/1);
+    return true;
+  } catch (const std::exception&) {
+    return false;
   }
 }

@@ -1,9 +1,10 @@
-//! What tch does not bind, through `unbound.cpp`: nodes of autograd with a backward pass of our own, and oneDNN's product
-//! of matrices. (torch)
+//! What tch does not bind, through `unbound.cpp`: nodes of autograd with a backward pass of our own, oneDNN's product of
+//! matrices, and libtorch's threads. (torch)
 //!
 //! libtorch spends a microsecond or two on every operation that it records; work on small tensors is that and little
 //! else. What is computed in Rust on host memory becomes one node here.
 
+use super::host;
 use std::ffi::c_void;
 use tch::Tensor;
 
@@ -60,6 +61,42 @@ pub fn product(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, onednn: bool) -> T
     }
 }
 
+/// Calls `work` with each piece of `out` that is `len` long and its number, on libtorch's threads and with the widest
+/// instructions that the processor has. The last piece may be shorter.
+///
+/// # Panics
+/// If libtorch refuses. A panic of `work` ends the process.
+pub fn each_piece(out: &mut [f32], len: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    struct Shared<F> {
+        first: *mut f32,
+        total: usize,
+        len: usize,
+        work: F,
+    }
+    extern "C" fn call<F: Fn(usize, &mut [f32])>(state: *const c_void, begin: usize, end: usize) {
+        // SAFETY: `state` is the `Shared` of the call below; ranges do not overlap, so no two slices share a number.
+        #[expect(unsafe_code, reason = "the arguments come from C++")]
+        let (shared, slice) = unsafe {
+            let shared = &*state.cast::<Shared<F>>();
+            let (from, to) = (begin * shared.len, (end * shared.len).min(shared.total));
+            (shared, std::slice::from_raw_parts_mut(shared.first.add(from), to - from))
+        };
+        host::wide(|| {
+            for (i, piece) in slice.chunks_mut(shared.len).enumerate() {
+                (shared.work)(begin + i, piece);
+            }
+        });
+    }
+    fn of<F: Fn(usize, &mut [f32])>(_: &Shared<F>) -> extern "C" fn(*const c_void, usize, usize) {
+        call::<F>
+    }
+    let shared = Shared { first: out.as_mut_ptr(), total: out.len(), len, work };
+    // SAFETY: `shared` and `out` live through the call.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    let done = unsafe { gantlet_parallel(out.len().div_ceil(len), (&raw const shared).cast(), of(&shared)) };
+    assert!(done, "libtorch refused to share work out");
+}
+
 #[expect(unsafe_code, reason = "autograd's nodes are C++ objects")]
 unsafe extern "C" {
     fn gantlet_attach(
@@ -72,6 +109,7 @@ unsafe extern "C" {
         again: bool,
     ) -> bool;
     fn gantlet_product(x: *const c_void, w: *const c_void, bias: *const c_void, onednn: bool) -> *mut c_void;
+    fn gantlet_parallel(count: usize, state: *const c_void, work: extern "C" fn(*const c_void, usize, usize)) -> bool;
 }
 
 extern "C" fn drop_state(state: *mut c_void) {
@@ -135,6 +173,19 @@ mod tests {
         let x = x.set_requires_grad(true);
         assert!(cubed(&x, One).requires_grad());
         assert!(!tch::no_grad(|| cubed(&x, One)).requires_grad());
+    }
+
+    #[test]
+    fn every_piece_is_worked_on_once_whatever_the_threads() {
+        for threads in [1, 3] {
+            tch::set_num_threads(threads);
+            for len in [1, 7, 1000] {
+                let mut out = vec![0.0; 1000];
+                each_piece(&mut out, len, |i, piece| piece.iter_mut().for_each(|x| *x += (1 + i) as f32));
+                assert!(out.iter().enumerate().all(|(k, &x)| x == (1 + k / len) as f32), "{threads} threads, {len}");
+            }
+        }
+        tch::set_num_threads(1);
     }
 
     #[test]

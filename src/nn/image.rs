@@ -43,6 +43,11 @@ pub(super) fn channels(x: &Tensor) -> Tensor {
 pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let runs = w.size()[0];
     let w = w.flatten(0, 1);
+    if runs == 1
+        && let Some(y) = super::columns::convolve(conv, x, &w, bias)
+    {
+        return y;
+    }
     let w = if runs == 1 && w.device() == Device::Cpu { channels_last(&w) } else { w };
     let bias = bias.map(channels);
     let stride = [conv.stride as i64; 2];

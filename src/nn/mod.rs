@@ -8,6 +8,7 @@ pub mod spec;
 
 mod activation;
 mod archive;
+mod columns;
 mod dense;
 mod image;
 mod norm;
