@@ -13,7 +13,7 @@ use crate::record::event::{
 };
 use crate::record::{Checkpoint, RecordError, RunDir, RunState, Seal, State, Values, Versions, checkpoint};
 use crate::rng::Purpose;
-use crate::train::session::{self, Seat, Session, Settings};
+use crate::train::{self, Seat, Settings};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,9 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     let mut opened = Vec::new();
     for (place, path) in job.runs.iter().enumerate() {
         match open(path, place) {
-            Ok(run) => opened.push(run),
+            Ok(Some(run)) => opened.push(run),
+            // Another process has trained it since the parent looked.
+            Ok(None) => {}
             // It is being trained, which is all that is wanted; the parent sees so too, and says it.
             Err(RecordError::Locked { .. }) => {}
             Err(error) => {
@@ -160,11 +162,14 @@ fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Locks a run and reads where it stands.
-fn open(path: &Path, place: usize) -> Result<Opened, RecordError> {
+/// Locks a run and reads where it stands; nothing for one that is done.
+fn open(path: &Path, place: usize) -> Result<Option<Opened>, RecordError> {
     let dir = RunDir::open(path)?;
     let lock = dir.lock()?;
     let state = dir.stored_state()?;
+    if state.state == State::Done {
+        return Ok(None);
+    }
     let cell = read_cell(&dir, &state)?;
     let (checkpoint, warnings) = newest(&dir, &state);
     for text in warnings {
@@ -174,7 +179,7 @@ fn open(path: &Path, place: usize) -> Result<Opened, RecordError> {
     if let Some(checkpoint) = &checkpoint {
         log(&dir, &format!("goes on after step {}", checkpoint.step));
     }
-    Ok(Opened { seat: Seat { dir, lock, state, place }, cell, checkpoint })
+    Ok(Some(Opened { seat: Seat { dir, lock, state, place }, cell, checkpoint }))
 }
 
 /// The newest checkpoint that is whole, of this configuration, and beside the rows that led to it; and what is wrong with
@@ -184,7 +189,7 @@ fn newest(dir: &RunDir, state: &RunState) -> (Option<Checkpoint>, Vec<String>) {
         if checkpoint.meta.get("id").is_some_and(|id| *id != state.id) {
             return Err("it is of another configuration".to_owned());
         }
-        for name in [session::METRICS, session::EVAL] {
+        for name in [train::METRICS, train::EVAL] {
             let Some(seal) = checkpoint.meta.get(name) else { continue };
             let bytes = std::fs::read(dir.path.join(name)).unwrap_or_default();
             let checked = Seal::try_from(seal.clone()).map_err(str::to_owned).and_then(|s| s.check(&bytes).map(drop));
@@ -217,7 +222,7 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
     let fail = |reason: &str| {
         for (place, dir, state) in &places {
             log(dir, reason);
-            session::fail(dir, state.clone(), *place, reason, &mut |event| emit(&event));
+            train::fail(dir, state.clone(), *place, reason, &|event| emit(&event));
         }
     };
     let (mut seats, mut cells, mut checkpoints) = (Vec::new(), Vec::new(), Vec::new());
@@ -253,7 +258,7 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
                     return Ok(());
                 }
             }
-            Session::new(pack, seats, settings, stop.clone(), &mut |event| emit(&event))?.run()?;
+            train::sit(pack, seats, &settings, stop, &|event| emit(&event))?;
         }
     }
     Ok(())
@@ -431,7 +436,7 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
                 metric.needs(info).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
             }
         }
-        let rows = crate::train::session::measure(&asked.pack, &asked.cell.eval, has_average(&asked.cell));
+        let rows = train::measure(&asked.pack, &asked.cell.eval, has_average(&asked.cell));
         let path = asked.dir.eval();
         let mut state = asked.dir.stored_state()?;
         let known = crate::record::read_eval(&path, state.seal(&path))?;
@@ -449,7 +454,7 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
             emit(&Event::Number { step, metric: metric.clone(), value: *value, protocol });
         }
         log.flush()?;
-        state.files.insert(session::EVAL.to_owned(), log.seal());
+        state.files.insert(train::EVAL.to_owned(), log.seal());
         asked.dir.write_state(&state)?;
     }
     Ok(())

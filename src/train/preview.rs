@@ -40,6 +40,15 @@ impl Preview {
         self.view.examples(&self.real.x.head(self.samples()), self.per_row, "data")
     }
 
+    /// The picture of a run at a step.
+    pub fn picture(&self, sketch: &Sketch, step: u64) -> RgbImage {
+        if self.view.is_image() {
+            return self.view.images(&sketch.fake.x, self.per_row);
+        }
+        let answer = sketch.answer.as_ref().map(|(values, probability)| Answer { values, probability: *probability });
+        self.view.points(&self.real.x, &sketch.fake.x, answer, &format!("step {step}"))
+    }
+
     /// How many samples a picture shows, whatever `output.samples` says of images.
     fn samples(&self) -> usize {
         if self.view.is_image() { self.samples } else { POINTS }
@@ -62,25 +71,27 @@ impl Preview {
     }
 }
 
-/// The picture of every run at the pack's step, from latents that stay the same over a run.
-pub fn pictures<'p, O: Objective + Generate>(
+/// What is to be drawn of a run, taken from its networks.
+pub struct Sketch {
+    fake: Examples,
+    /// The discriminator's answers where the view asks for them, and whether they are probabilities.
+    answer: Option<(Vec<f32>, bool)>,
+}
+
+/// What is to be drawn of every run as the pack stands, from latents that stay the same over a run.
+pub fn sketches<'p, O: Objective + Generate>(
     pack: &Pack<O>,
     previews: impl Iterator<Item = &'p Preview>,
     averaged: bool,
-) -> Vec<RgbImage> {
+) -> Vec<Sketch> {
     let previews: Vec<&Preview> = previews.collect();
     let Some(first) = previews.first() else { return vec![] };
     let request =
         Request { seeds: &pack.seeds, purpose: Purpose::Preview, index: 0, n: first.samples(), label: None, averaged };
     let fakes = pack.objective.generate(&pack.players, &request);
-    let title = format!("step {}", pack.step);
     let mut answers: Option<((f32, f32), Vec<Vec<f32>>, bool)> = None;
     let mut out = Vec::new();
-    for (run, (preview, fake)) in previews.iter().zip(&fakes).enumerate() {
-        if preview.view.is_image() {
-            out.push(preview.view.images(&fake.x, preview.per_row));
-            continue;
-        }
+    for (run, (preview, fake)) in previews.iter().zip(fakes).enumerate() {
         // Runs over one source are asked at the same points, all at once.
         if answers.as_ref().is_none_or(|(window, ..)| *window != preview.view.window()) {
             answers = preview.asked().map(|points| {
@@ -88,9 +99,8 @@ pub fn pictures<'p, O: Objective + Generate>(
                 (preview.view.window(), rows, probability)
             });
         }
-        let answer =
-            answers.as_ref().map(|(_, rows, probability)| Answer { values: &rows[run], probability: *probability });
-        out.push(preview.view.points(&preview.real.x, &fake.x, answer, &title));
+        let answer = answers.as_mut().map(|(_, rows, probability)| (std::mem::take(&mut rows[run]), *probability));
+        out.push(Sketch { fake, answer });
     }
     out
 }

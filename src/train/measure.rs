@@ -1,0 +1,91 @@
+//! The numbers of `eval.csv`: samples drawn from a pack, held against real examples on the host.
+
+use super::pack::Pack;
+use crate::data::{Examples, Source, Split, Truth, shapes};
+use crate::eval::{self, EvalSpec, ReferenceKind, WeightsKind};
+use crate::objective::{Generate, Objective, Request};
+use crate::rng::Purpose;
+use std::sync::Arc;
+
+/// The seed of what samples are held against: the same for every run, so that runs are comparable.
+const REFERENCE_SEED: u64 = 0;
+
+/// A row of `eval.csv` without its step: metric, number where it is finite, protocol.
+pub type Row = (String, Option<f64>, Vec<String>);
+
+/// The numbers of every run of a pack as it stands.
+pub fn measure<O: Objective + Generate>(pack: &Pack<O>, spec: &EvalSpec, has_average: bool) -> Vec<Vec<Row>> {
+    let fakes = samples(pack, spec, has_average);
+    let of_run = |(fake, source): (&Examples, &Arc<dyn Source>)| Judge::new(source, spec, has_average).rows(fake);
+    fakes.iter().zip(&pack.sources).map(of_run).collect()
+}
+
+/// The samples of every run that its numbers are taken from.
+pub fn samples<O: Objective + Generate>(pack: &Pack<O>, spec: &EvalSpec, has_average: bool) -> Vec<Examples> {
+    let request = Request {
+        seeds: &pack.seeds,
+        purpose: Purpose::Eval,
+        index: 0,
+        n: spec.samples as usize,
+        label: None,
+        averaged: averaged(spec, has_average),
+    };
+    pack.objective.generate(&pack.players, &request)
+}
+
+fn averaged(spec: &EvalSpec, has_average: bool) -> bool {
+    has_average && spec.weights == WeightsKind::Auto
+}
+
+/// What samples of one source are held against. Cheap to clone.
+#[derive(Clone)]
+pub struct Judge {
+    source: Arc<dyn Source>,
+    spec: EvalSpec,
+    averaged: bool,
+    reference: Arc<Examples>,
+    /// Training examples, as many.
+    pub train: Arc<Examples>,
+}
+
+impl Judge {
+    /// Draws what `spec` asks for.
+    pub fn new(source: &Arc<dyn Source>, spec: &EvalSpec, has_average: bool) -> Self {
+        let split = match spec.reference {
+            ReferenceKind::Test => Split::Test,
+            ReferenceKind::Train => Split::Train,
+        };
+        let draw = |split| Arc::new(source.reference(split, REFERENCE_SEED, spec.samples as usize));
+        let (reference, train) = (draw(split), draw(Split::Train));
+        Self { source: source.clone(), spec: spec.clone(), averaged: averaged(spec, has_average), reference, train }
+    }
+
+    /// All numbers of one run's samples.
+    pub fn rows(&self, fake: &Examples) -> Vec<Row> {
+        let info = self.source.info();
+        let shapes = match &info.truth {
+            Truth::Shapes(spec) => Some(|image: &[f32]| {
+                let verdict = shapes::classify(image, spec);
+                (verdict.attributes.class, f64::from(verdict.error))
+            }),
+            _ => None,
+        };
+        let context = eval::Context {
+            spec: &self.spec,
+            info,
+            real: &self.reference,
+            train: Some(&self.train),
+            fake,
+            seed: REFERENCE_SEED,
+            score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
+        };
+        let values = eval::measure_all(&context).into_iter().map(|mut value| {
+            value.protocol.weights = if self.averaged { "ema" } else { "raw" }.to_owned();
+            if value.protocol.split == "test" && !self.source.has_test() {
+                value.protocol.split = "train".to_owned();
+            }
+            (value.metric, value.value.is_finite().then_some(value.value), value.protocol.fields().to_vec())
+        });
+        values.collect()
+    }
+}
