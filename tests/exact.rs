@@ -67,7 +67,8 @@ metrics = ["sliced-wasserstein"]
 
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS] {
+    let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
+    for text in [DENSE, MINIBATCH, IMAGES, LABELS, &rounded] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);

@@ -59,6 +59,7 @@ pub fn gan(
         sources,
         seeds,
         schedule: cells[0].schedule.clone(),
+        run: cells[0].run.unwrap_or_default(),
         device,
         step: 0,
         draws: 0,

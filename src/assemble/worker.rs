@@ -13,7 +13,7 @@ use crate::record::event::{
 };
 use crate::record::{Checkpoint, RecordError, RunDir, RunState, Seal, State, Values, Versions, checkpoint};
 use crate::rng::Purpose;
-use crate::train::{self, Seat, Settings};
+use crate::train::{self, Precision, Seat, Settings};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -249,6 +249,8 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
     };
     match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => {
+            let precision = cells[0].run.unwrap_or_default().precision;
+            crate::base::unbound::allow_tf32(precision == Precision::Tf32);
             let mut pack = build::gan(&cells, spec, networks, sources, device);
             for (run, checkpoint) in checkpoints.iter().enumerate() {
                 if let Some(checkpoint) = checkpoint

@@ -1,8 +1,9 @@
-// What tch does not bind: a node of autograd whose backward pass is Rust's, oneDNN's product of matrices, and libtorch's
-// threads. See unbound.rs, which alone calls this.
+// What tch does not bind: a node of autograd whose backward pass is Rust's, oneDNN's product of matrices, libtorch's
+// threads, and the kinds of numbers that it multiplies in. See unbound.rs, which alone calls this.
 
 #include <ATen/ATen.h>
 #include <ATen/TensorIterator.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/function.h>
@@ -130,4 +131,22 @@ extern "C" bool gantlet_parallel(size_t count, const void* state, void (*work)(c
   } catch (const std::exception&) {
     return false;
   }
+}
+
+// Whether products and convolutions on the device are computed in bfloat16 from now on, by this thread.
+extern "C" void gantlet_bfloat16(bool on, bool cuda) {
+  const auto device = cuda ? at::kCUDA : at::kCPU;
+  if (on) {
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::increment_nesting();
+  } else if (at::autocast::decrement_nesting() == 0) {
+    at::autocast::clear_cache();
+  }
+  at::autocast::set_autocast_enabled(device, on);
+}
+
+// Whether CUDA's products and convolutions of float32 numbers may leave out 13 bits of their fractions.
+extern "C" void gantlet_tf32(bool on) {
+  at::globalContext().setAllowTF32CuBLAS(on);
+  at::globalContext().setAllowTF32CuDNN(on);
 }

@@ -1,12 +1,12 @@
 //! What tch does not bind, through `unbound.cpp`: nodes of autograd with a backward pass of our own, oneDNN's product of
-//! matrices, and libtorch's threads. (torch)
+//! matrices, libtorch's threads, and the kinds of numbers that it multiplies in. (torch)
 //!
 //! libtorch spends a microsecond or two on every operation that it records; work on small tensors is that and little
 //! else. What is computed in Rust on host memory becomes one node here.
 
 use super::host;
 use std::ffi::c_void;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// Gradients of the inputs, in their order, given inputs and the gradient of the output; a place is `None` where the last
 /// argument says that nobody wants it.
@@ -97,6 +97,38 @@ pub fn each_piece(out: &mut [f32], len: usize, work: impl Fn(usize, &mut [f32]) 
     assert!(done, "libtorch refused to share work out");
 }
 
+/// Does the work with products and convolutions on the device in bfloat16: operands are rounded to 7 bits of fraction,
+/// sums are float32.
+pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            // SAFETY: a setting of this thread.
+            #[expect(unsafe_code, reason = "a function in C++")]
+            unsafe {
+                gantlet_bfloat16(false, self.0);
+            }
+        }
+    }
+    let back = Back(device.is_cuda());
+    // SAFETY: a setting of this thread.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    unsafe {
+        gantlet_bfloat16(true, back.0);
+    }
+    work()
+}
+
+/// Whether products and convolutions of float32 numbers on NVIDIA's GPUs may use TF32, with 10 bits of fraction, from now
+/// on. Of the whole process.
+pub fn allow_tf32(on: bool) {
+    // SAFETY: a setting of libtorch's.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    unsafe {
+        gantlet_tf32(on);
+    }
+}
+
 #[expect(unsafe_code, reason = "autograd's nodes are C++ objects")]
 unsafe extern "C" {
     fn gantlet_attach(
@@ -109,6 +141,8 @@ unsafe extern "C" {
         again: bool,
     ) -> bool;
     fn gantlet_product(x: *const c_void, w: *const c_void, bias: *const c_void, onednn: bool) -> *mut c_void;
+    fn gantlet_bfloat16(on: bool, cuda: bool);
+    fn gantlet_tf32(on: bool);
     fn gantlet_parallel(count: usize, state: *const c_void, work: extern "C" fn(*const c_void, usize, usize)) -> bool;
 }
 
@@ -173,6 +207,15 @@ mod tests {
         let x = x.set_requires_grad(true);
         assert!(cubed(&x, One).requires_grad());
         assert!(!tch::no_grad(|| cubed(&x, One)).requires_grad());
+    }
+
+    #[test]
+    fn bfloat16_is_for_the_products_of_its_work_alone() {
+        let (x, one) = (Tensor::from_slice2(&[[1.0f32 + 1.0 / 512.0]]), Tensor::from_slice2(&[[1.0f32]]));
+        let rounded = in_bfloat16(Device::Cpu, || in_bfloat16(Device::Cpu, || x.mm(&one)));
+        assert_eq!((rounded.kind(), rounded.double_value(&[0, 0])), (tch::Kind::BFloat16, 1.0));
+        let exact = x.mm(&one);
+        assert_eq!((exact.kind(), exact.double_value(&[0, 0])), (tch::Kind::Float, 1.0 + 1.0 / 512.0));
     }
 
     #[test]

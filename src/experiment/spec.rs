@@ -8,7 +8,7 @@ use crate::nn::ArchitectureSpec;
 use crate::objective::AlgorithmSpec;
 use crate::player::OptimizersSpec;
 use crate::record::OutputSpec;
-use crate::train::ScheduleSpec;
+use crate::train::{RunSpec, ScheduleSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -47,6 +47,9 @@ pub struct Experiment {
     pub optimizer: OptimizersSpec,
     /// How long, and who moves how often.
     pub schedule: ScheduleSpec,
+    /// How numbers are computed, where not in float32 throughout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunSpec>,
     /// What a run leaves.
     #[serde(default)]
     pub output: OutputSpec,

@@ -1,7 +1,7 @@
 //! Layers over vectors `[R, B, F]`: one product for all runs of a pack.
 
 use crate::base::unbound::{self, Derivatives};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Products of more multiplications than this a run are done run by run, and of more than that by oneDNN.
 const LARGE: i64 = 1 << 18;
@@ -14,7 +14,7 @@ const VERY_LARGE: i64 = 1 << 20;
 pub(super) fn product(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let (runs, batch, inputs) = x.size3().expect("a linear layer takes [runs, batch, features]");
     let outputs = w.size()[2];
-    if batch * inputs * outputs >= LARGE && x.device() == Device::Cpu {
+    if batch * inputs * outputs >= LARGE && x.device() == Device::Cpu && x.kind() == Kind::Float {
         return large(x, w, bias);
     }
     let bias = bias.map(|bias| per_run(bias, runs));

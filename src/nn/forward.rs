@@ -21,6 +21,14 @@ pub struct Output {
     pub class_logits: Option<Tensor>,
 }
 
+impl Output {
+    /// The same as float32 numbers.
+    pub fn float32(self) -> Self {
+        let float = |x: Tensor| x.to_kind(Kind::Float);
+        Self { out: float(self.out), features: self.features.map(float), class_logits: self.class_logits.map(float) }
+    }
+}
+
 /// Where dropout and noise come from: each run draws from its own seed.
 pub trait Noise {
     /// Numbers from U[0, 1): `[R, …]` for the shape that one run needs.
@@ -158,7 +166,7 @@ impl Pass<'_, '_, '_> {
 
     /// What the steps begin with as one small piece of work, where that is faster and the derivatives suffice.
     fn chain(&self, steps: &[Step], x: &Tensor) -> Option<(Chain, usize)> {
-        let possible = !self.mode.slopes && x.device() == Device::Cpu && x.dim() == 3;
+        let possible = !self.mode.slopes && x.device() == Device::Cpu && x.kind() == Kind::Float && x.dim() == 3;
         if possible { Chain::of(steps, &self.plan.params, x.size()[2] as usize) } else { None }
     }
 

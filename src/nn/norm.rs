@@ -3,7 +3,7 @@
 use super::dense::per_run;
 use super::image::channels;
 use super::plan::BatchNorm;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Added to the variance by layer, instance and group norm, as in PyTorch.
 const EPS: f64 = 1e-5;
@@ -15,6 +15,7 @@ pub(super) fn batch_norm(norm: &BatchNorm, x: &Tensor, params: &[Tensor], train:
 }
 
 fn batch_norm_of_vectors(norm: &BatchNorm, x: &Tensor, params: &[Tensor], train: bool) -> Tensor {
+    let x = &x.to_kind(Kind::Float);
     let (runs, batch, _) = x.size3().expect("batch norm of vectors takes [runs, batch, features]");
     let (centered, var) = if train {
         let mean = x.mean_dim(1, true, None);
@@ -82,6 +83,7 @@ pub(super) fn group_norm(
     folded: bool,
     runs: i64,
 ) -> Tensor {
+    let x = &x.to_kind(Kind::Float);
     if folded {
         return x.group_norm(groups as i64 * runs, gain.map(channels), bias.map(channels), EPS, x.device().is_cuda());
     }

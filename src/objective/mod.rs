@@ -9,7 +9,7 @@ pub mod spec;
 pub use gan::Gan;
 pub use spec::{AlgorithmSpec, ConditionKind, GanSpec, LatentSpec};
 
-use crate::base::host;
+use crate::base::{host, unbound};
 use crate::data::Examples;
 use crate::nn::{Mode, Noise};
 use crate::player::Player;
@@ -124,6 +124,8 @@ pub struct Cx<'a> {
     pub clock: u64,
     /// Where tensors live.
     pub device: Device,
+    /// Whether networks multiply in bfloat16.
+    pub bfloat16: bool,
     /// Whether scalars are wanted this time; they cost operations.
     pub recording: bool,
     /// Scalars `[R]` reported so far in this step.
@@ -161,7 +163,9 @@ impl Cx<'_> {
         labels: Option<&Tensor>,
         noise: &mut HostNoise,
     ) -> crate::nn::Output {
-        self.players[player].forward(player == self.moves, x, labels, &mut Mode { train: true, parts, slopes, noise })
+        let mut mode = Mode { train: true, parts, slopes, noise };
+        let mut forward = || self.players[player].forward(player == self.moves, x, labels, &mut mode);
+        if self.bfloat16 { unbound::in_bfloat16(self.device, forward).float32() } else { forward() }
     }
 
     /// Reports a scalar `[R]`.

@@ -11,7 +11,7 @@ pub use clerk::fail;
 pub use measure::measure;
 pub use pack::Pack;
 pub use session::{EVAL, METRICS, Seat, Settings, sit};
-pub use spec::{CriticSteps, OrderKind, ScheduleSpec};
+pub use spec::{CriticSteps, OrderKind, Precision, RunSpec, ScheduleSpec};
 
 /// The libtorch that this program is built for.
 pub const LIBTORCH: &str = "2.11.0";

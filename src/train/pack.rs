@@ -1,6 +1,6 @@
 //! The runs of a pack and one step of them: drawing, freezing, differentiating, stepping, counting.
 
-use super::spec::{OrderKind, ScheduleSpec};
+use super::spec::{OrderKind, Precision, RunSpec, ScheduleSpec};
 use crate::base::host;
 use crate::data::Source;
 use crate::objective::{Batch, Cadence, Cx, Objective, RealDraw, Turn};
@@ -24,6 +24,8 @@ pub struct Pack<O> {
     pub seeds: Vec<u64>,
     /// How long, and who moves how often.
     pub schedule: ScheduleSpec,
+    /// How numbers are computed.
+    pub run: RunSpec,
     /// Where tensors live.
     pub device: Device,
     /// Steps done.
@@ -112,6 +114,7 @@ impl<O: Objective> Pack<O> {
             turn: index,
             clock,
             device: self.device,
+            bfloat16: self.run.precision == Precision::Bfloat16,
             recording,
             scalars,
         };

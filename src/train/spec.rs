@@ -62,6 +62,29 @@ impl CriticSteps {
     }
 }
 
+/// How numbers are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RunSpec {
+    /// In what the networks multiply while they train. Weights, losses, norms, updates and evaluation are float32.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+/// What products and convolutions are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 23 bits of fraction.
+    #[default]
+    Float32,
+    /// 10 bits, on NVIDIA GPUs; float32 on the CPU.
+    Tf32,
+    /// 7 bits, sums in float32. On the CPU, layers that this program computes itself (small, or of few channels) stay
+    /// float32.
+    Bfloat16,
+}
+
 /// Who moves when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
