@@ -86,13 +86,13 @@ class Dcgan28:
 class Grid25:
     """25 Gaussians: G and D 2-512-512-512 relu, batch 256, gradient penalty 0.1, two critic steps, Adam 1e-4 (0.5, 0.9)."""
 
-    batch, critic_steps, weight = 256, 2, 0.1
+    batch, critic_steps, weight, width = 256, 2, 0.1, 512
 
     def __init__(self, adam):
         def net(outputs):
-            widths = [2, 512, 512, 512]
+            widths = [2, self.width, self.width, self.width]
             layers = [layer for a, b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]
-            return nn.Sequential(*layers, nn.Linear(512, outputs))
+            return nn.Sequential(*layers, nn.Linear(self.width, outputs))
 
         self.generator, self.discriminator = net(2), net(1)
         self.optimizers = [
@@ -125,6 +125,12 @@ class Grid25:
         g_optimizer.step()
 
 
+class SmallGrid25(Grid25):
+    """The same at 3 × 128."""
+
+    width = 128
+
+
 def step(task):
     """An update of the discriminator, then one of the generator (non-saturating)."""
     if hasattr(task, "step"):
@@ -144,7 +150,7 @@ def step(task):
     g_optimizer.step()
 
 
-TASKS = {"gaussian-1d": Gaussian1d, "dcgan-28": Dcgan28, "grid-25": Grid25}
+TASKS = {"gaussian-1d": Gaussian1d, "dcgan-28": Dcgan28, "grid-25": Grid25, "grid-25-small": SmallGrid25}
 
 
 def main():

@@ -137,6 +137,7 @@ def main():
             "gantlet": of_gantlet(grid, 0),
         },
         "25 Gaussians, WGAN-GP 3×128, one thread, run-steps/s": {
+            **of_pytorch("grid-25-small", 1, "eager", "fused"),
             "gantlet, 16 in a row": of_gantlet(grid, 1, *small, options=["--no-pack"], together=statistics.mean),
             "gantlet, pack of 16": of_gantlet(grid, 1, *small),
         },
