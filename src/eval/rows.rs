@@ -43,6 +43,7 @@ impl Rows {
 
 /// Visits `(i, products)` for each row `i` of `a`: its products with all rows of `b`, which may be changed.
 pub(super) fn each_products(a: &Rows, b: &Rows, mut visit: impl FnMut(usize, &mut [f64])) {
+    // A copy: of a view whose rows are not side by side, nalgebra 0.35 reads outside where the other side has few rows.
     let b = b.columns(0, b.count).transpose();
     let mut tile = DMatrix::zeros(b.nrows(), TILE.min(a.count));
     for first in (0..a.count).step_by(TILE) {
