@@ -136,7 +136,8 @@ impl Sources<'_> {
                 total: network.plan.learned() as u64,
             })
             .collect();
-        let metrics = cell.eval.metrics.iter().flat_map(|m| m.names()).map(|name| name.name.to_owned()).collect();
+        let metrics =
+            cell.eval.metrics.iter().flat_map(|m| m.names(&info)).map(|name| name.name.into_owned()).collect();
         Ok(CellFacts { networks, data_note: note(&info), metrics })
     }
 

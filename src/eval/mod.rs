@@ -3,15 +3,24 @@
 //!
 //! Metrics know nothing of networks: whoever evaluates brings samples, reference and (for metrics that judge an image)
 //! a function that judges. A metric is an arm of [`MetricSpec`], its values in [`MetricSpec::names`], what it needs in
-//! [`MetricSpec::needs`], and a function in one of the files beside this one; a metric over features is the same with the
-//! extractor's name in its protocol.
+//! [`MetricSpec::needs`], and a function in one of the files beside this one. A metric over features is an arm of
+//! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
+mod extractor;
+mod features;
+mod frechet;
 mod images;
+mod kid;
 mod line;
 mod modes;
+mod neighbors;
 mod pairs;
+mod parzen;
+mod patches;
+mod rows;
 mod slices;
 pub mod spec;
+mod ssim;
 #[cfg(test)]
 mod testing;
 
@@ -19,6 +28,7 @@ pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use crate::data::{DataInfo, Examples, Truth};
 use crate::rng;
+use std::borrow::Cow;
 
 /// Gives the class and the error of the shape that fits an image best.
 pub type ScoreShape<'a> = &'a dyn Fn(&[f32]) -> (usize, f64);
@@ -65,7 +75,8 @@ pub struct Protocol {
     pub against: String,
     /// Which weights of the generator made the samples, `raw` or `ema`; whoever drew them fills it in.
     pub weights: String,
-    /// What the numbers compared are: `values` (low-dimensional examples as they are), `pixels`, or a named extractor.
+    /// What the numbers compared are: `values` (low-dimensional examples as they are), `pixels`, or a named extractor with
+    /// the start of its weights' hash.
     pub extractor: String,
     /// Everything else, as `name=value` in a fixed order, or `undefined: …` and the reason.
     pub parameters: String,
@@ -123,10 +134,10 @@ impl Direction {
 }
 
 /// A number that a metric gives.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetricName {
     /// As in `eval.csv`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Which way is better.
     pub direction: Direction,
     /// The unit: `data` is the unit of the examples.
@@ -134,7 +145,7 @@ pub struct MetricName {
 }
 
 const fn named(name: &'static str, direction: Direction, unit: &'static str) -> MetricName {
-    MetricName { name, direction, unit }
+    MetricName { name: Cow::Borrowed(name), direction, unit }
 }
 
 /// The values of each metric, in the order in which it gives them, under its tag.
@@ -176,13 +187,43 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("shapes/accuracy", Higher, "share"),
             ],
         ),
+        ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
+        ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
+        ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
+    ]
+};
+
+/// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
+/// behind `laplacian-wasserstein` is the same.
+const FEATURE_NAMES: &[(&str, &[MetricName])] = {
+    use Direction::{Higher, Lower, Neither, Target};
+    &[
+        ("frechet", &[named("frechet", Lower, "squared")]),
+        ("kid", &[named("kid", Lower, "squared"), named("kid-deviation", Neither, "squared")]),
+        ("precision-recall", &[named("precision", Higher, "share"), named("recall", Higher, "share")]),
+        ("density-coverage", &[named("density", Higher, "ratio"), named("coverage", Higher, "share")]),
+        (
+            "two-sample",
+            &[
+                named("two-sample", Target(0.5), "share"),
+                named("two-sample-real", Target(0.5), "share"),
+                named("two-sample-fake", Target(0.5), "share"),
+            ],
+        ),
     ]
 };
 
 /// Which way a metric or a scalar of `metrics.csv` is better; losses of a game, and names nobody knows, say neither.
 pub fn direction(metric: &str) -> Direction {
-    let known = NAMES.iter().flat_map(|(_, names)| *names).find(|known| known.name == metric);
-    known.map_or(Direction::Neither, |known| known.direction)
+    let find = |name: &str, table: &[(&str, &[MetricName])]| {
+        let known = table.iter().flat_map(|(_, names)| *names).find(|known| known.name == name);
+        known.map(|known| known.direction)
+    };
+    let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
+        level @ "laplacian-wasserstein" => find(level, NAMES),
+        family => find(family, FEATURE_NAMES),
+    });
+    known.unwrap_or(Direction::Neither)
 }
 
 /// What a metric found: its values in the order of its names (the last ones may be missing), and how.
@@ -216,13 +257,25 @@ impl MetricSpec {
             Self::Diversity(_) => "diversity",
             Self::Nearest(_) => "nearest",
             Self::Shapes(_) => "shapes",
+            Self::Features(_) => "features",
+            Self::LaplacianWasserstein(_) => "laplacian-wasserstein",
+            Self::MsSsim(_) => "ms-ssim",
+            Self::Parzen(_) => "parzen",
         }
     }
 
-    /// The values that it gives (`shapes/accuracy` only where the generator was asked for labels).
-    pub fn names(&self) -> &'static [MetricName] {
-        let tag = self.tag();
-        NAMES.iter().find(|(known, _)| *known == tag).expect("every tag has its names").1
+    /// The values that it gives of such data (`shapes/accuracy` only where the generator was asked for labels).
+    pub fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        let own = |tag| NAMES.iter().find(|(known, _)| *known == tag).expect("every tag has its names").1.to_vec();
+        match self {
+            Self::Features(spec) => spec.metrics.iter().flat_map(|metric| metric.names(spec.extractor)).collect(),
+            Self::LaplacianWasserstein(_) => {
+                let [whole] = own(self.tag()).try_into().expect("one name");
+                let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
+                std::iter::once(whole.clone()).chain(patches::sides(&info.shape).into_iter().map(level)).collect()
+            }
+            _ => own(self.tag()),
+        }
     }
 
     /// Whether it can be taken of such data.
@@ -244,6 +297,12 @@ impl MetricSpec {
             Self::Nearest(_) if info.len.is_none() => {
                 Err(format!("`{tag}` needs a data set; a distribution has no training examples to copy"))
             }
+            Self::Parzen(_) if info.len.is_none() => {
+                Err(format!("`{tag}` needs a data set; a distribution has no training examples to choose the width by"))
+            }
+            Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
+            Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
+            Self::Features(spec) => features::needs(spec, info),
             _ => Ok(()),
         }
     }
@@ -251,6 +310,9 @@ impl MetricSpec {
     /// Takes the metric. What cannot be taken (samples that are not finite, a reference that is missing) is NaN, with
     /// the reason in the protocol.
     pub fn measure(&self, cx: &Context) -> Vec<Value> {
+        if let Self::Features(spec) = self {
+            return features::measure(spec, cx);
+        }
         let outcome = finite(cx).and_then(|()| match self {
             Self::Mean => Ok(line::mean(cx)),
             Self::Std => line::std(cx),
@@ -263,61 +325,87 @@ impl MetricSpec {
             Self::Diversity(spec) => pairs::diversity(spec, cx),
             Self::Nearest(spec) => pairs::nearest(spec, cx),
             Self::Shapes(spec) => images::shapes(spec, cx),
+            Self::Features(_) => unreachable!("taken above"),
+            Self::LaplacianWasserstein(spec) => patches::laplacian_wasserstein(spec, cx),
+            Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
+            Self::Parzen(spec) => parzen::parzen(spec, cx),
         });
-        let names = self.names();
-        let outcome = outcome.unwrap_or_else(|why| Outcome {
-            values: vec![f64::NAN; names.len()],
-            n_real: None,
-            n_fake: cx.fake.x.rows(),
-            against: AGAINST_NOTHING,
-            parameters: format!("undefined: {why}"),
-        });
-        let protocol = Protocol {
-            n_real: outcome.n_real,
-            n_fake: outcome.n_fake,
-            split: match cx.spec.reference {
-                _ if outcome.n_real.is_none() => String::new(),
-                _ if cx.info.len.is_none() => "drawn".into(),
-                ReferenceKind::Test => "test".into(),
-                ReferenceKind::Train => "train".into(),
-            },
-            against: outcome.against.into(),
-            weights: String::new(),
-            extractor: match self {
-                Self::Shapes(_) => "shape-fit".into(),
-                _ if cx.info.is_image() => "pixels".into(),
-                _ => "values".into(),
-            },
-            parameters: outcome.parameters,
-            seed: cx.seed,
+        let extractor = match self {
+            Self::Shapes(_) => "shape-fit",
+            _ if cx.info.is_image() => "pixels",
+            _ => "values",
         };
-        let value = |(name, value): (&MetricName, f64)| Value {
-            metric: name.name.into(),
-            value: if value.is_finite() { value } else { f64::NAN },
-            protocol: protocol.clone(),
-        };
-        names.iter().zip(outcome.values).map(value).collect()
+        values(&self.names(cx.info), outcome, extractor, cx)
     }
+}
+
+/// What was found, value by value under its name.
+fn values(names: &[MetricName], outcome: Result<Outcome, String>, extractor: &str, cx: &Context) -> Vec<Value> {
+    let outcome = outcome.unwrap_or_else(|why| Outcome {
+        values: vec![f64::NAN; names.len()],
+        n_real: None,
+        n_fake: cx.fake.x.rows(),
+        against: AGAINST_NOTHING,
+        parameters: format!("undefined: {why}"),
+    });
+    let protocol = Protocol {
+        n_real: outcome.n_real,
+        n_fake: outcome.n_fake,
+        split: match cx.spec.reference {
+            _ if outcome.n_real.is_none() => String::new(),
+            _ if cx.info.len.is_none() => "drawn".into(),
+            ReferenceKind::Test => "test".into(),
+            ReferenceKind::Train => "train".into(),
+        },
+        against: outcome.against.into(),
+        weights: String::new(),
+        extractor: extractor.into(),
+        parameters: outcome.parameters,
+        seed: cx.seed,
+    };
+    let value = |(name, value): (&MetricName, f64)| Value {
+        metric: name.name.clone().into_owned(),
+        value: if value.is_finite() { value } else { f64::NAN },
+        protocol: protocol.clone(),
+    };
+    names.iter().zip(outcome.values).map(value).collect()
 }
 
 impl EvalSpec {
     /// What stands in the way of measuring such data: the place in `metrics`, and the reason.
     pub fn problems(&self, info: &DataInfo) -> Vec<(usize, String)> {
-        let mut problems = Vec::new();
+        let (mut problems, mut earlier) = (Vec::new(), Vec::new());
         for (i, metric) in self.metrics.iter().enumerate() {
+            let names = metric.names(info);
+            let twice =
+                names.iter().enumerate().find(|(k, name)| earlier.contains(*name) || names[..*k].contains(name));
             if let Err(why) = metric.needs(info) {
                 problems.push((i, why));
-            } else if self.metrics[..i].iter().any(|earlier| earlier.tag() == metric.tag()) {
-                problems.push((i, format!("`{}` stands twice; eval.csv could not tell the two apart", metric.tag())));
-            } else if matches!(metric, MetricSpec::Nearest(_)) && self.reference == ReferenceKind::Train {
-                problems.push((
-                    i,
-                    "`nearest` needs `reference = \"test\"`: training examples are their own neighbors".into(),
-                ));
+            } else if let Some((_, twice)) = twice {
+                let said = if matches!(metric, MetricSpec::Features(_)) { &*twice.name } else { metric.tag() };
+                problems.push((i, format!("`{said}` stands twice; eval.csv could not tell the two apart")));
+            } else if self.reference == ReferenceKind::Train {
+                let why = match metric {
+                    MetricSpec::Nearest(_) => "training examples are their own neighbors",
+                    MetricSpec::Parzen(_) => "training examples choose the window's width",
+                    _ => "",
+                };
+                if !why.is_empty() {
+                    problems.push((i, format!("`{}` needs `reference = \"test\"`: {why}", metric.tag())));
+                }
             }
+            earlier.extend(names);
         }
         problems
     }
+}
+
+/// Whether the data are images whose sides are at least that long.
+fn images_of_side(what: &str, side: usize, info: &DataInfo) -> Result<(), String> {
+    if info.is_image() && info.shape[1..].iter().all(|&n| n >= side) {
+        return Ok(());
+    }
+    Err(format!("`{what}` needs images of at least {side}×{side}; this is {:?}", info.shape))
 }
 
 /// All that the experiment asks for, in its order.
@@ -348,6 +436,15 @@ enum Choice {
     NearestFake = 0x8006,
     NearestTrain = 0x8007,
     Shapes = 0x8008,
+    FeaturesReal = 0x8009,
+    FeaturesFake = 0x800a,
+    KidReal = 0x800b,
+    KidFake = 0x800c,
+    Patches = 0x800d,
+    PatchDirections = 0x800e,
+    SsimReal = 0x800f,
+    SsimFake = 0x8010,
+    ParzenWidth = 0x8011,
 }
 
 /// At most `most` different places of `0..rows`, in an order that the seed decides; all of them in order where they fit.
@@ -367,13 +464,18 @@ mod tests {
     #[test]
     fn every_metric_has_a_direction_and_values_named_after_its_tag() {
         let metrics = testing::every_metric();
-        assert_eq!(metrics.len(), NAMES.len());
+        let tags: std::collections::BTreeSet<_> = metrics.iter().map(MetricSpec::tag).collect();
+        assert_eq!(tags.len(), NAMES.len() + 1, "each has its row, and `features` a table");
+        let image = info(vec![1, 28, 28], Truth::Unknown);
         for metric in &metrics {
-            for name in metric.names() {
-                assert_eq!(name.name.split('/').next(), Some(metric.tag()));
-                assert_eq!(direction(name.name), name.direction);
+            for name in metric.names(&image) {
+                if metric.tag() != "features" {
+                    assert_eq!(name.name.split('/').next(), Some(metric.tag()));
+                }
+                assert_eq!(direction(&name.name), name.direction, "{name:?}");
             }
         }
+        assert_eq!(direction("frechet/some-extractor"), Direction::Lower);
         assert_eq!(direction("g/loss"), Direction::Neither);
     }
 

@@ -6,27 +6,31 @@ use crate::base::Array;
 use crate::rng::{Purpose, Stream};
 
 pub(super) fn sliced_wasserstein(spec: &SlicedWassersteinSpec, cx: &Context) -> Outcome {
-    let (directions, p) = (spec.directions.get(), spec.p.get());
-    let width = cx.fake.x.row_len();
-    let mut stream = Stream::new(cx.seed, Purpose::Eval, Choice::Directions as u32, 0);
-    let mut data = vec![0.0; directions as usize * width];
+    let (count, p) = (spec.directions.get(), spec.p.get());
+    let stream = Stream::new(cx.seed, Purpose::Eval, Choice::Directions as u32, 0);
+    let directions = directions(stream, count as usize, cx.fake.x.row_len());
+    Outcome {
+        values: vec![distance(&cx.fake.x, &cx.real.x, &directions, p)],
+        n_real: Some(cx.real.x.rows()),
+        n_fake: cx.fake.x.rows(),
+        against: AGAINST_SAMPLES,
+        parameters: format!("directions={count} p={p}"),
+    }
+}
+
+/// Random directions as rows, uniform on the sphere.
+pub(super) fn directions(mut stream: Stream, count: usize, width: usize) -> Array {
+    let mut data = vec![0.0; count * width];
     for direction in data.chunks_mut(width) {
         stream.fill_normal(direction, 0.0, 1.0);
         let norm = direction.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         direction.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
     }
-    let directions_rows = Array::new(vec![directions as usize, width], data);
-    Outcome {
-        values: vec![distance(&cx.fake.x, &cx.real.x, &directions_rows, p)],
-        n_real: Some(cx.real.x.rows()),
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("directions={directions} p={p}"),
-    }
+    Array::new(vec![count, width], data)
 }
 
 /// (mean over the directions, which are rows, of W_p^p between the projections)^(1/p).
-fn distance(a: &Array, b: &Array, directions: &Array, p: f64) -> f64 {
+pub(super) fn distance(a: &Array, b: &Array, directions: &Array, p: f64) -> f64 {
     let (a, b) = (projections(a, directions), projections(b, directions));
     let sum: f64 = a.iter().zip(&b).map(|(a, b)| line::wasserstein(a, b, p)).sum();
     (sum / a.len() as f64).powf(1.0 / p)

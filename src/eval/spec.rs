@@ -90,6 +90,17 @@ pub enum MetricSpec {
     Nearest(NearestSpec),
     /// Whether generated shapes are shapes, and which (the embedded image set).
     Shapes(ShapesSpec),
+    /// What is measured over the features that a named extractor gives: `frechet/pixels`, `kid/random-conv`.
+    Features(FeaturesSpec),
+    /// The sliced Wasserstein distance between patches, at each level of a Laplacian pyramid (arXiv:1710.10196).
+    LaplacianWasserstein(LaplacianWassersteinSpec),
+    /// The mean multi-scale structural similarity of two samples, and how far it is above that of two real examples.
+    MsSsim(MsSsimSpec),
+    /// The log-likelihood of held-out examples under a Parzen window over the samples, in nats, by the protocol of 2014.
+    ///
+    /// A number of those papers and no measure of a model: in many dimensions it follows the window's width, ten thousand
+    /// samples are far too few, and copies or cluster centers outrank true samples (arXiv:1511.01844).
+    Parzen(ParzenSpec),
 }
 
 /// Modes. A sample belongs to its nearest center, and is of high quality within `sigmas` deviations of it.
@@ -189,5 +200,174 @@ impl Default for ShapesSpec {
             present_from: Probability::of(0.02),
             rows: NonZeroU32::new(1000).expect("1000 is not 0"),
         }
+    }
+}
+
+/// Metrics over features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FeaturesSpec {
+    /// What makes features of an example.
+    pub extractor: ExtractorKind,
+    /// What is measured over them; all that there is where nothing is said.
+    #[serde(default = "FeaturesSpec::every_metric")]
+    pub metrics: Vec<FeatureMetricSpec>,
+    /// The most examples of each side: the time of all but the Fréchet distance grows with their square.
+    #[serde(default = "FeaturesSpec::rows")]
+    pub rows: NonZeroU32,
+}
+impl FeaturesSpec {
+    fn every_metric() -> Vec<FeatureMetricSpec> {
+        vec![
+            FeatureMetricSpec::Frechet,
+            FeatureMetricSpec::Kid(KidSpec::default()),
+            FeatureMetricSpec::PrecisionRecall(PrecisionRecallSpec::default()),
+            FeatureMetricSpec::DensityCoverage(DensityCoverageSpec::default()),
+            FeatureMetricSpec::TwoSample,
+        ]
+    }
+
+    fn rows() -> NonZeroU32 {
+        NonZeroU32::new(10_000).expect("10000 is not 0")
+    }
+
+    /// All that there is, over what this extractor gives.
+    #[cfg(test)]
+    pub(super) fn of(extractor: ExtractorKind) -> Self {
+        Self { extractor, metrics: Self::every_metric(), rows: Self::rows() }
+    }
+}
+
+/// What makes features of an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExtractorKind {
+    /// Low-dimensional examples as they are.
+    Values,
+    /// Images as they are, all values in a row.
+    Pixels,
+    /// A fixed random convolutional network with 128 features.
+    ///
+    /// Three convolutions without bias, each followed by max(0, x): 32 kernels of side 4, stride 2, padding 1; 64 of side 4,
+    /// stride 2, padding 1; 32 of side 3, stride 1, padding 1. Then each channel's mean over each quarter of the image (upper
+    /// left, upper right, lower left, lower right; the middle line of an odd side belongs to the second half). Weights are
+    /// N(0, 2 / fan-in) of the stream (seed 0, evaluation, index 0x4000 + layer, step 0), in the order output channel, row,
+    /// column, input channel. The protocol holds the start of their BLAKE3 hash.
+    RandomConv,
+}
+
+/// A metric over features, whose values are named after it and the extractor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum FeatureMetricSpec {
+    /// The Fréchet distance between Gaussians of the same means and covariances, squared (arXiv:1706.08500). Only over the
+    /// features of the real Inception is it the FID. It is biased upwards: compare at equal counts.
+    Frechet,
+    /// The kernel distance of arXiv:1801.01401: the unbiased squared maximum mean discrepancy with (a·b / d + 1)³, the mean
+    /// over random subsets, and their deviation (which is no standard error of the mean). It can be below 0.
+    Kid(KidSpec),
+    /// Improved precision and recall (arXiv:1904.06991): the share of samples within the real examples' balls, and of real
+    /// examples within the samples'. A ball reaches to the k-th neighbor on its own side.
+    PrecisionRecall(PrecisionRecallSpec),
+    /// Density and coverage (arXiv:2002.09797): how many real balls a sample lies in, over k, and the share of real balls with
+    /// a sample. Of equal distributions and counts they are 1 and about 1 − 2⁻ᵏ.
+    DensityCoverage(DensityCoverageSpec),
+    /// How often the nearest other example is of the same side (arXiv:1610.06545): 0.5 where nothing tells the sides apart,
+    /// less for copies. The mean of the shares among real examples and among samples, and both.
+    TwoSample,
+}
+
+/// The kernel distance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct KidSpec {
+    /// Random subsets.
+    pub subsets: NonZeroU32,
+    /// Examples of each side in a subset, without replacement; all where there are fewer.
+    pub size: NonZeroU32,
+}
+impl Default for KidSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { subsets: of(100), size: of(1000) }
+    }
+}
+
+/// Precision and recall.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PrecisionRecallSpec {
+    /// The neighbor that a ball reaches to.
+    pub k: NonZeroU32,
+}
+impl Default for PrecisionRecallSpec {
+    fn default() -> Self {
+        Self { k: NonZeroU32::new(3).expect("3 is not 0") }
+    }
+}
+
+/// Density and coverage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DensityCoverageSpec {
+    /// The neighbor that a ball reaches to.
+    pub k: NonZeroU32,
+}
+impl Default for DensityCoverageSpec {
+    fn default() -> Self {
+        Self { k: NonZeroU32::new(5).expect("5 is not 0") }
+    }
+}
+
+/// Patches of a Laplacian pyramid. The image is halved while its sides are even and half of them is at least 14. The paper
+/// takes 16,384 images, 128 patches, 512 directions, and prints a thousand times the number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LaplacianWassersteinSpec {
+    /// Patches of 7×7 of each image and level; all where there are fewer.
+    pub patches: NonZeroU32,
+    /// Random directions of each level.
+    pub directions: NonZeroU32,
+}
+impl Default for LaplacianWassersteinSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { patches: of(32), directions: of(128) }
+    }
+}
+
+/// Multi-scale structural similarity of pairs, which are of one class where the generator was asked for classes. The
+/// window of 11×11 and the weights are those of the paper (Wang, Simoncelli, Bovik 2003); images too small for five scales
+/// have the first ones, with weights that sum to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MsSsimSpec {
+    /// Random pairs of each side; all pairs where there are no more.
+    pub pairs: NonZeroU32,
+}
+impl Default for MsSsimSpec {
+    fn default() -> Self {
+        Self { pairs: NonZeroU32::new(500).expect("500 is not 0") }
+    }
+}
+
+/// The Parzen window. Its width is the one of a geometric row under which training examples are likeliest; values whose
+/// range is known are scaled to [0, 1] first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ParzenSpec {
+    /// The smallest width tried.
+    pub low: Positive,
+    /// The largest.
+    pub high: Positive,
+    /// How many are tried.
+    pub widths: NonZeroU32,
+    /// The most training examples that the width is chosen by.
+    pub choose_by: NonZeroU32,
+}
+impl Default for ParzenSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { low: Positive::of(0.1), high: Positive::of(1.0), widths: of(10), choose_by: of(1000) }
     }
 }

@@ -1,9 +1,14 @@
 //! What the tests of metrics share: golden arrays, and a world to measure in.
 
-use super::spec::{DiversitySpec, MmdSpec, ModesSpec, NearestSpec, ShapesSpec, SlicedWassersteinSpec};
+use super::rows::Rows;
+use super::spec::{
+    DiversitySpec, ExtractorKind, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec,
+    ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
+};
 use super::{Context, EvalSpec, MetricSpec, Value};
 use crate::base::Array;
 use crate::data::{DataInfo, Examples, Truth};
+use std::num::NonZeroU32;
 
 /// Uniform numbers of SplitMix64, which Python makes in the same way.
 pub(super) fn uniforms(seed: u64, n: usize) -> Vec<f64> {
@@ -46,6 +51,38 @@ pub(super) fn line(x: &[f32]) -> Array {
 /// The same numbers as images of 2×2 with two channels.
 pub(super) fn images(x: Array) -> Array {
     Array::new(vec![x.rows(), 2, 2, 2], x.data)
+}
+
+/// Rows `from..to` of an array.
+pub(super) fn rows_of(x: &Array, from: usize, to: usize) -> Array {
+    Array::new(vec![to - from, x.row_len()], x.data[from * x.row_len()..to * x.row_len()].to_vec())
+}
+
+/// The first `n` columns of an array.
+pub(super) fn columns_of(x: &Array, n: usize) -> Array {
+    Array::new(vec![x.rows(), n], (0..x.rows()).flat_map(|i| x.row(i)[..n].to_vec()).collect())
+}
+
+pub(super) fn rows_between(x: &Array, from: usize, to: usize) -> Rows {
+    Rows::of(x, &(from..to).collect::<Vec<_>>())
+}
+
+pub(super) fn all_rows(x: &Array) -> Rows {
+    rows_between(x, 0, x.rows())
+}
+
+/// As many images of that size as the numbers make.
+pub(super) fn picture(x: &Array, channels: usize, height: usize, width: usize) -> Array {
+    let size = channels * height * width;
+    let count = x.data.len() / size;
+    Array::new(vec![count, channels, height, width], x.data[..count * size].to_vec())
+}
+
+/// A number that `golden.py` took with public packages.
+pub(super) fn golden(name: &str) -> f64 {
+    let lines = include_str!("golden.txt").lines().filter_map(|line| line.split_once(" = "));
+    let found = lines.filter(|(known, _)| *known == name).map(|(_, value)| value.parse().expect("a number")).next();
+    found.unwrap_or_else(|| panic!("golden.txt has no `{name}`"))
 }
 
 pub(super) fn close(value: f64, golden: f64, tolerance: f64) {
@@ -106,6 +143,16 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
         MetricSpec::Shapes(ShapesSpec::default()),
+        MetricSpec::Features(FeaturesSpec::of(ExtractorKind::Values)),
+        MetricSpec::Features(FeaturesSpec::of(ExtractorKind::Pixels)),
+        MetricSpec::Features(FeaturesSpec::of(ExtractorKind::RandomConv)),
+        // All the patches and all the pairs that the images have.
+        MetricSpec::LaplacianWasserstein(LaplacianWassersteinSpec {
+            patches: NonZeroU32::MIN.saturating_add(199),
+            ..Default::default()
+        }),
+        MetricSpec::MsSsim(MsSsimSpec::default()),
+        MetricSpec::Parzen(ParzenSpec::default()),
     ]
 }
 
@@ -120,6 +167,17 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
             MetricSpec::Modes(_) => {
                 let truth = Truth::Modes { centers: vec![vec![0.0; 8], vec![1.0; 8]], std: 1.0, weights: vec![0.5; 2] };
                 World::new(info(vec![8], truth), x, y)
+            }
+            MetricSpec::Features(spec) if spec.extractor == ExtractorKind::Values => {
+                World::new(info(vec![8], Truth::Unknown), x, y)
+            }
+            MetricSpec::Features(FeaturesSpec { extractor: ExtractorKind::RandomConv, .. })
+            | MetricSpec::LaplacianWasserstein(_)
+            | MetricSpec::MsSsim(_) => {
+                let image = |x| picture(x, 1, 16, 16);
+                let mut world = World::new(info(vec![1, 16, 16], Truth::Unknown), image(&x), image(&y));
+                world.info.range = Some((-4.0, 4.0));
+                world
             }
             _ => World::new(info(vec![2, 2, 2], Truth::Unknown), images(x), images(y)),
         };

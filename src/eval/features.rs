@@ -1,0 +1,251 @@
+//! Metrics over features: who extracts, what is taken of it, and what is said of how.
+
+use super::extractor::SIDE;
+use super::rows::Rows;
+use super::spec::{ExtractorKind, FeatureMetricSpec, FeaturesSpec};
+use super::{
+    AGAINST_SAMPLES, Choice, Context, FEATURE_NAMES, MetricName, Outcome, Value, choose, finite, frechet,
+    images_of_side, kid, neighbors, values,
+};
+use crate::data::DataInfo;
+use std::cell::OnceCell;
+
+impl FeatureMetricSpec {
+    fn tag(&self) -> &'static str {
+        match self {
+            Self::Frechet => "frechet",
+            Self::Kid(_) => "kid",
+            Self::PrecisionRecall(_) => "precision-recall",
+            Self::DensityCoverage(_) => "density-coverage",
+            Self::TwoSample => "two-sample",
+        }
+    }
+
+    /// The values that it gives over what this extractor gives.
+    pub(super) fn names(&self, extractor: ExtractorKind) -> Vec<MetricName> {
+        let own = FEATURE_NAMES.iter().find(|(known, _)| *known == self.tag()).expect("every tag has its names").1;
+        let over = |name: &MetricName| MetricName {
+            name: format!("{}/{}", name.name, extractor.name()).into(),
+            ..name.clone()
+        };
+        own.iter().map(over).collect()
+    }
+
+    /// The neighbor that it looks for, where it looks for one.
+    fn k(&self) -> Option<usize> {
+        match self {
+            Self::PrecisionRecall(spec) => Some(spec.k.get() as usize),
+            Self::DensityCoverage(spec) => Some(spec.k.get() as usize),
+            Self::TwoSample => Some(1),
+            Self::Frechet | Self::Kid(_) => None,
+        }
+    }
+}
+
+/// Whether such data have these features.
+pub(super) fn needs(spec: &FeaturesSpec, info: &DataInfo) -> Result<(), String> {
+    match spec.extractor {
+        _ if spec.metrics.is_empty() => Err("`features` has no metrics".into()),
+        ExtractorKind::Values if info.is_image() => Err("`values` is for low-dimensional data; take `pixels`".into()),
+        ExtractorKind::Pixels if !info.is_image() => {
+            Err(format!("`pixels` needs images; this is {:?}: take `values`", info.shape))
+        }
+        ExtractorKind::RandomConv => images_of_side("random-conv", SIDE, info),
+        _ => Ok(()),
+    }
+}
+
+/// All that is asked for, in its order.
+pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
+    let extractor = spec.extractor.extractor(cx.info);
+    let sides = finite(cx).and_then(|()| {
+        let side =
+            |x: &crate::base::Array, choice| extractor.features(x, &choose(cx.seed, choice, x.rows(), spec.rows.get()));
+        let (real, fake) = (side(&cx.real.x, Choice::FeaturesReal), side(&cx.fake.x, Choice::FeaturesFake));
+        if real.are_finite() && fake.are_finite() {
+            Ok((real, fake))
+        } else {
+            Err("a feature is not finite".to_owned())
+        }
+    });
+    // The passes over pairs are the same for all that looks at neighbors.
+    let found = OnceCell::new();
+    let mut all = Vec::new();
+    for metric in &spec.metrics {
+        let outcome = sides.as_ref().map_err(String::clone).and_then(|(real, fake)| {
+            let (values, parameters) = take(metric, spec, (real, fake), &found, cx)?;
+            Ok(Outcome { values, n_real: Some(real.count), n_fake: fake.count, against: AGAINST_SAMPLES, parameters })
+        });
+        all.extend(values(&metric.names(spec.extractor), outcome, &extractor.name, cx));
+    }
+    all
+}
+
+fn take(
+    metric: &FeatureMetricSpec,
+    all: &FeaturesSpec,
+    (real, fake): (&Rows, &Rows),
+    found: &OnceCell<neighbors::Neighbors>,
+    cx: &Context,
+) -> Result<(Vec<f64>, String), String> {
+    let rows = real.count.min(fake.count);
+    if rows < 2 {
+        return Err("two examples of each side are needed".into());
+    }
+    if let Some(k) = metric.k()
+        && k >= rows
+    {
+        return Err(format!("neighbor {k} of an example needs {} examples of each side", k + 1));
+    }
+    let found = || {
+        found.get_or_init(|| {
+            // A k that is too large is said where its metric is taken.
+            let k_of = |wanted: fn(&FeatureMetricSpec) -> bool| {
+                all.metrics
+                    .iter()
+                    .filter(|m| wanted(m))
+                    .find_map(FeatureMetricSpec::k)
+                    .filter(|&k| k < rows)
+                    .unwrap_or(1)
+            };
+            let k = k_of(|m| matches!(m, FeatureMetricSpec::PrecisionRecall(_)));
+            let k_density = k_of(|m| matches!(m, FeatureMetricSpec::DensityCoverage(_)));
+            neighbors::neighbors(real, fake, k, k_density)
+        })
+    };
+    Ok(match metric {
+        FeatureMetricSpec::Frechet => (vec![frechet::distance(real, fake)], format!("features={} ddof=1", real.width)),
+        FeatureMetricSpec::Kid(spec) => {
+            let kid = kid::kid(spec, real, fake, cx);
+            let parameters = format!(
+                "features={} unbiased kernel=(a.b/{}+1)^3 subsets={} of {}",
+                real.width, real.width, kid.subsets, kid.size
+            );
+            (vec![kid.mean, kid.deviation], parameters)
+        }
+        FeatureMetricSpec::PrecisionRecall(spec) => {
+            (vec![found().precision, found().recall], format!("features={} k={}", real.width, spec.k))
+        }
+        FeatureMetricSpec::DensityCoverage(spec) => {
+            (vec![found().density, found().coverage], format!("features={} k={}", real.width, spec.k))
+        }
+        FeatureMetricSpec::TwoSample => {
+            let (real_share, fake_share) = (found().real_by_real, found().fake_by_fake);
+            let parameters = format!("features={} leave-one-out nearest neighbor", real.width);
+            (vec![f64::midpoint(real_share, fake_share), real_share, fake_share], parameters)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Truth;
+    use crate::eval::testing::{World, appendix, close, golden, info};
+    use crate::eval::{EvalSpec, MetricSpec};
+
+    fn measure_all(world: &World, toml: &str) -> Vec<Value> {
+        let spec: EvalSpec = toml::from_str(&format!("metrics = [{{ features = {toml} }}]")).expect("a spec");
+        world.measure(&spec.metrics[0])
+    }
+
+    #[test]
+    fn every_number_is_the_reference_s_under_its_own_name() {
+        let (x, y) = appendix();
+        let world = World::new(info(vec![8], Truth::Unknown), x, y);
+        let values = measure_all(&world, "{ extractor = 'values' }");
+        let found: Vec<_> = values.iter().map(|v| (v.metric.as_str(), v.value)).collect();
+        let (real, fake) = (golden("real by real X Y"), golden("fake by fake X Y"));
+        let expected = [
+            ("frechet/values", golden("frechet X Y")),
+            ("kid/values", golden("kid X Y")),
+            ("kid-deviation/values", 0.0),
+            ("precision/values", golden("precision 3 X Y")),
+            ("recall/values", golden("recall 3 X Y")),
+            ("density/values", golden("density 5 X Y")),
+            ("coverage/values", golden("coverage 5 X Y")),
+            ("two-sample/values", f64::midpoint(real, fake)),
+            ("two-sample-real/values", real),
+            ("two-sample-fake/values", fake),
+        ];
+        assert_eq!(found.len(), expected.len());
+        for ((name, value), (expected_name, expected)) in found.into_iter().zip(expected) {
+            assert_eq!(name, expected_name);
+            close(value, expected, 1e-6);
+        }
+        assert_eq!(values[3].protocol.parameters, "features=8 k=3");
+        assert_eq!((values[0].protocol.extractor.as_str(), values[0].protocol.n_real), ("values", Some(500)));
+    }
+
+    #[test]
+    fn subsets_scatter_around_the_whole_and_follow_the_seed() {
+        let (x, y) = appendix();
+        let mut world = World::new(info(vec![8], Truth::Unknown), x, y);
+        let toml = "{ extractor = 'values', metrics = [{ kid = { subsets = 50, size = 100 } }] }";
+        let first = measure_all(&world, toml);
+        // A subset of 100 of these has a deviation near 0.4, and 50 of them are not far from independent.
+        close(first[0].value, golden("kid X Y"), 0.25);
+        assert!((0.1..1.0).contains(&first[1].value), "{first:?}");
+        assert_eq!(first[0].protocol.parameters, "features=8 unbiased kernel=(a.b/8+1)^3 subsets=50 of 100");
+        world.seed = 1;
+        assert_ne!(measure_all(&world, toml)[0].value, first[0].value);
+    }
+
+    #[test]
+    fn what_is_undefined_says_why_and_leaves_the_rest() {
+        let (x, y) = appendix();
+        let world = World::new(info(vec![8], Truth::Unknown), x.clone(), y.head(4));
+        let values = measure_all(
+            &world,
+            "{ extractor = 'values', metrics = ['frechet', { precision-recall = {} }, { density-coverage = {} }] }",
+        );
+        assert!(
+            values[..3].iter().all(|v| v.value.is_finite()) && values[3..].iter().all(|v| v.value.is_nan()),
+            "{values:?}"
+        );
+        assert_eq!(values[3].protocol.parameters, "undefined: neighbor 5 of an example needs 6 examples of each side");
+        let lone = World::new(info(vec![8], Truth::Unknown), x.clone(), y.head(1));
+        let value = measure_all(&lone, "{ extractor = 'values', metrics = ['frechet'] }").remove(0);
+        assert_eq!(value.protocol.parameters, "undefined: two examples of each side are needed");
+        let mut broken = World::new(info(vec![8], Truth::Unknown), x, y);
+        broken.fake.x.data[3] = f32::INFINITY;
+        let value = measure_all(&broken, "{ extractor = 'values', metrics = [{ kid = {} }] }").remove(0);
+        assert_eq!(value.protocol.parameters, "undefined: 1 of 500 samples are not finite");
+    }
+
+    #[test]
+    fn rows_are_cut_to_what_is_asked_for_and_counted() {
+        let (x, y) = appendix();
+        let world = World::new(info(vec![8], Truth::Unknown), x, y);
+        let values = measure_all(&world, "{ extractor = 'values', metrics = ['frechet'], rows = 200 }");
+        assert_eq!((values[0].protocol.n_real, values[0].protocol.n_fake), (Some(200), 200));
+    }
+
+    #[test]
+    fn extractors_stand_side_by_side_but_no_name_twice() {
+        let problems = |metrics: &str| {
+            let spec: EvalSpec = toml::from_str(&format!("metrics = [{metrics}]")).expect("a spec");
+            spec.problems(&info(vec![1, 28, 28], Truth::Unknown))
+        };
+        let pixels = "{ features = { extractor = 'pixels', metrics = ['frechet'] } }";
+        let random = "{ features = { extractor = 'random-conv', metrics = ['frechet'] } }";
+        let more = "{ features = { extractor = 'pixels', metrics = ['two-sample'] } }";
+        assert_eq!(problems(&[pixels, random, more].join(",")), []);
+        let twice = "`frechet/pixels` stands twice; eval.csv could not tell the two apart".to_owned();
+        assert_eq!(problems(&[pixels, more, pixels].join(",")), [(2, twice)]);
+        let within = "{ features = { extractor = 'pixels', metrics = [{ kid = {} }, { kid = { size = 9 } }] } }";
+        assert!(problems(within)[0].1.starts_with("`kid/pixels` stands twice"), "{:?}", problems(within));
+    }
+
+    #[test]
+    fn an_extractor_says_what_data_it_is_for() {
+        let said = |extractor: &str, shape: &[usize]| {
+            let spec: MetricSpec = toml::from_str(&format!("[features]\nextractor = '{extractor}'")).expect("a spec");
+            spec.needs(&info(shape.to_vec(), Truth::Unknown)).err().unwrap_or_default()
+        };
+        assert_eq!(said("pixels", &[2]), "`pixels` needs images; this is [2]: take `values`");
+        assert_eq!(said("values", &[1, 8, 8]), "`values` is for low-dimensional data; take `pixels`");
+        assert_eq!(said("random-conv", &[3, 8, 7]), "`random-conv` needs images of at least 8×8; this is [3, 8, 7]");
+        assert_eq!(said("random-conv", &[3, 8, 8]), "");
+    }
+}
