@@ -1,9 +1,9 @@
 //! Metrics over steps, each configuration's seeds put together: what the page draws, and the plots that are written as files.
 
-use super::compare::arrow;
 use super::group::{Configuration, metric_names};
+use super::stats::short;
 use crate::base::file::{self, FileError};
-use crate::eval::direction;
+use crate::eval::{Direction, direction};
 use crate::picture::{self, Curves, Series};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -37,27 +37,28 @@ pub fn curves(metric: &str, configurations: &[Configuration<'_>]) -> Option<Vec<
 
 fn curve(metric: &str, configuration: &Configuration<'_>, width: u64) -> Vec<Point> {
     // A bucket of steps holds a mean a run, so that a run with more rows weighs no more.
-    let mut buckets: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    let mut buckets: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
     for run in &configuration.runs {
-        let mut own: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        let mut own: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
         for (step, value) in run.series(metric).into_iter().filter(|(_, v)| v.is_finite()) {
-            own.entry(step / width).or_default().push(value);
+            own.entry(step / width).or_default().push((step as f64, value));
         }
-        for (bucket, values) in own {
-            buckets.entry(bucket).or_default().push(mean(&values));
+        for (bucket, rows) in own {
+            buckets.entry(bucket).or_default().push((mean(rows.iter().map(|r| r.0)), mean(rows.iter().map(|r| r.1))));
         }
     }
-    let point = |(bucket, values): (u64, Vec<f64>)| Point {
-        step: (bucket * width) as f64,
-        mean: mean(&values),
-        low: values.iter().copied().fold(f64::INFINITY, f64::min),
-        high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    let point = |rows: Vec<(f64, f64)>| Point {
+        step: mean(rows.iter().map(|r| r.0)).round(),
+        mean: mean(rows.iter().map(|r| r.1)),
+        low: rows.iter().map(|r| r.1).fold(f64::INFINITY, f64::min),
+        high: rows.iter().map(|r| r.1).fold(f64::NEG_INFINITY, f64::max),
     };
-    buckets.into_iter().map(point).collect()
+    buckets.into_values().map(point).collect()
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = values.len();
+    values.sum::<f64>() / n as f64
 }
 
 /// The range that shows what matters of some curves: all numbers but the outermost hundredth on each side, which a run
@@ -92,12 +93,20 @@ pub fn plot(title: &str, metric: &str, configurations: &[Configuration<'_>], lab
         band: curve.iter().any(|p| p.high > p.low).then(|| curve.iter().map(|p| (p.low, p.high)).collect()),
     });
     let more = configurations.len() - shown.len();
-    let more = if more > 0 { format!("; {more} more configurations are not drawn") } else { String::new() };
+    let seeds =
+        shown.iter().any(|c| c.runs.len() > 1).then(|| "lines: means over seeds, bands: lowest to highest".to_owned());
+    let more = (more > 0).then(|| format!("{more} more configurations are not drawn"));
+    let better = match direction(metric) {
+        Direction::Lower => ", lower is better".to_owned(),
+        Direction::Higher => ", higher is better".to_owned(),
+        Direction::Target(target) => format!(", best at {}", short(target)),
+        Direction::Neither => String::new(),
+    };
     Some(Curves {
         title: title.to_owned(),
-        caption: format!("lines: means over seeds, bands: lowest to highest{more}"),
+        caption: seeds.into_iter().chain(more).collect::<Vec<_>>().join("; "),
         x_label: "step".to_owned(),
-        y_label: metric.to_owned() + &arrow(direction(metric)),
+        y_label: metric.to_owned() + &better,
         series: series.collect(),
         range,
         log: false,

@@ -278,7 +278,7 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
 impl Diff {
     /// For a terminal.
     pub fn text(&self) -> String {
-        let [a, b] = &self.sides;
+        let [a, b] = own_names(self.sides.each_ref());
         let mut out = String::new();
         if self.settings.is_empty() {
             out += "no setting differs\n";
@@ -366,16 +366,26 @@ pub fn beside(paths: [&Path; 2], headings: [&str; 2]) -> Result<Vec<u8>, Picture
     Ok(picture::encode_png(&both))
 }
 
+/// What tells two sides apart: runs of one experiment by their own names.
+fn own_names<'a>(labels: [&'a String; 2]) -> [&'a str; 2] {
+    let folder = |label: &'a str| label.split_once('/').map(|(folder, _)| folder);
+    let same = folder(labels[0]) == folder(labels[1]);
+    labels.map(|label| match label.split_once('/') {
+        Some((_, run)) if same => run,
+        _ => label.as_str(),
+    })
+}
+
 /// A curve a configuration of each side, a plot a metric; scalars of training where there is no metric. Empty where there
 /// is no line to draw.
 pub fn plots(a: &Side, b: &Side) -> Vec<Curves> {
     let sides = [a, b].map(|side| configurations(&side.runs));
     let mut all = Vec::new();
     let mut labels = Vec::new();
-    for (side, of) in [a, b].into_iter().zip(&sides) {
+    for (name, of) in own_names([&a.label, &b.label]).into_iter().zip(&sides) {
         for (configuration, label) in of.iter().zip(super::verify::labels(of)) {
             all.push(configuration.clone());
-            labels.push(if label.is_empty() { side.label.clone() } else { format!("{}: {label}", side.label) });
+            labels.push(if label.is_empty() { name.to_owned() } else { format!("{name}: {label}") });
         }
     }
     let [metrics, scalars] = curves::names(&all);

@@ -78,9 +78,10 @@ fn contents(html: &mut String, sections: &[Section<'_>]) {
     *html += "<h1>Experiments</h1>\n<nav class=\"scroll\"><table>\n";
     for (i, section) in sections.iter().enumerate() {
         let claims = || section.verification.experiments.iter().flat_map(|e| &e.claims);
-        let count = |verdict: Verdict| match claims().filter(|c| c.verdict == verdict).count() {
-            0 => String::new(),
-            n => format!("<span class=\"{0}\"><b>{n} {0}</b></span> ", verdict.word()),
+        let count = |verdict: Verdict| match (claims().filter(|c| c.verdict == verdict).count(), verdict.word()) {
+            (0, _) => String::new(),
+            (1, word) => format!("<span class=\"{word}\"><b>1 {word}</b></span> "),
+            (n, word) => format!("<span class=\"{word}\"><b>{n} {}</b></span> ", word.trim_end_matches('s')),
         };
         let verdicts: String = [Verdict::Holds, Verdict::Fails, Verdict::Undecided].into_iter().map(count).collect();
         let states = count_text(&self::count(&section.runs.iter().collect::<Vec<_>>()));

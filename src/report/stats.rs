@@ -304,7 +304,7 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(short(value), text);
         }
-        let cases = [(0.001_535, "0.0015"), (1.4142, "1.4"), (123.4, "123"), (7.81e-5, "7.8e-5"), (0.0, "0")];
+        let cases = [(0.001_535, "0.0015"), (1.3611, "1.4"), (123.4, "123"), (7.81e-5, "7.8e-5"), (0.0, "0")];
         for (value, text) in cases {
             assert_eq!(short_deviation(value), text);
         }
