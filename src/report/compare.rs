@@ -554,6 +554,15 @@ impl Comparison {
         blocks.join("\n") + "\n" + &self.foot().join("\n") + "\n"
     }
 
+    /// The settings that are shown, long ones by their ends.
+    fn short_keys(&self) -> Vec<String> {
+        let short = |key: String| {
+            let parts: Vec<&str> = key.split('.').collect();
+            if key.len() > 20 && parts.len() > 2 { format!("…{}", parts[parts.len() - 2..].join(".")) } else { key }
+        };
+        self.keys().into_iter().map(short).collect()
+    }
+
     /// The settings of each row, cut to where they differ.
     fn labels(&self) -> Vec<Vec<String>> {
         let columns: Vec<Vec<String>> = self
@@ -569,7 +578,7 @@ impl Comparison {
         let head = &self.metrics[m];
         let best = |row: &Row| row.cells[m].best.filter(|best| Some(*best) != row.cells[m].last);
         let with_best = self.rows.iter().any(|row| best(row).is_some());
-        let mut header = self.keys();
+        let mut header = self.short_keys();
         header.extend(["runs", "last", "95 % interval"].map(str::to_owned));
         header.extend(with_best.then(|| "best".to_owned()));
         let row = |(row, label): (&Row, Vec<String>)| {
@@ -592,7 +601,7 @@ impl Comparison {
     /// How a metric differs from that of one row.
     fn gaps(&self, m: usize, base: usize) -> String {
         let labels = self.labels();
-        let mut header = self.keys();
+        let mut header = self.short_keys();
         header.push(format!("from {}", labels[base].join(", ")));
         header.extend(["95 % interval", "g", "p", "seeds", ""].map(str::to_owned));
         let row = |(row, label): (&Row, Vec<String>)| {
@@ -774,6 +783,22 @@ mod tests {
             by("loss.adverserial").expect_err("unknown").to_string(),
             "no run has a setting `loss.adverserial` (did you mean `loss.adversarial`?)"
         );
+    }
+
+    #[test]
+    fn rows_along_an_axis_of_numbers_are_in_its_order() {
+        let runs = Runs::new();
+        for (i, rate) in ["1e-3", "1e-4", "3e-4"].into_iter().enumerate() {
+            let settings = format!("optimizer.generator.adam.lr = {rate}");
+            runs.add(Sketch { settings: &settings, game: rate, evals: &[("w1", &[i as f64])], ..Sketch::default() });
+        }
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let comparison = compare(&runs, &Options::default()).expect("compares");
+        let order: Vec<&str> = comparison.rows.iter().filter_map(|row| row.settings["game"].as_str()).collect();
+        assert_eq!(order, ["1e-4", "3e-4", "1e-3"]);
+        let by = Options { by: vec!["optimizer.generator.adam.lr".to_owned()], ..Options::default() };
+        let text = compare(&runs, &by).expect("compares").text();
+        assert!(text.contains("…adam.lr   runs"), "{text}");
     }
 
     #[test]

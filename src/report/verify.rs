@@ -710,7 +710,7 @@ fn trend_part(claim: &Claim, label: String, members: &[(f64, &Configuration<'_>)
     };
     let shown = |summary: Summary| Summary {
         mean: sign * summary.mean,
-        interval: summary.interval.map(|[low, high]| if sign > 0.0 { [low, high] } else { [-high, -low] }),
+        interval: summary.interval.map(|interval| correlation_interval(interval, sign)),
         ..summary
     };
     Part {
@@ -739,7 +739,7 @@ fn judge_trend(tally: &Tally, sign: f64) -> Judged {
             (Verdict::of(mean.mean > 0.0), reason, None)
         }
         Some([low, high]) => {
-            let text = short_interval(if sign > 0.0 { [low, high] } else { [-high, -low] });
+            let text = short_interval(correlation_interval([low, high], sign));
             let p = mean.p(0.0);
             let (verdict, reason) = if low > 0.0 {
                 (Verdict::Holds, format!("the whole interval {text} is {claimed} 0"))
@@ -751,6 +751,12 @@ fn judge_trend(tally: &Tally, sign: f64) -> Judged {
             (verdict, reason, without_doubt([low, high], p))
         }
     }
+}
+
+/// An interval as it is shown: turned back, and within what a correlation can be.
+fn correlation_interval([low, high]: [f64; 2], sign: f64) -> [f64; 2] {
+    let [low, high] = if sign > 0.0 { [low, high] } else { [-high, -low] };
+    [low.max(-1.0), high.min(1.0)]
 }
 
 /// A verdict, why, and the chance that it rests on where an interval decides.
@@ -1372,12 +1378,12 @@ mod tests {
         // ttest_1samp([1, .5, 1], 0).pvalue.
         let rises = ask(json!({ "where": hinge, "rises-with": "optimizer.lr" }));
         assert_eq!(rises.verdict, Verdict::Holds, "{}", rises.reason);
-        assert_eq!(rises.reason, "the whole interval [0.1162, 1.55] is above 0");
+        assert_eq!(rises.reason, "the whole interval [0.1162, 1] is above 0");
         assert!((rises.parts[0].p.expect("an interval decides") - 0.037749551350623724).abs() < 1e-9);
         let falls = ask(json!({ "where": hinge, "falls-with": "optimizer.lr" }));
         assert_eq!(
             (falls.verdict, falls.reason.as_str()),
-            (Verdict::Fails, "none of the interval [0.1162, 1.55] is below 0")
+            (Verdict::Fails, "none of the interval [0.1162, 1] is below 0")
         );
         assert_eq!(
             ask(json!({ "where": hinge, "rises-with": "optimizer.lr", "over": "every" })).verdict,
