@@ -114,7 +114,30 @@ fn a_grid_runs_once_is_continued_where_it_is_widened_and_answers_its_claims() {
     assert!(out.contains("6 done (2 worked on"), "{out}");
     let (code, out, _) = place.said(&["verify", "toy.toml"]);
     assert_eq!(code, 7, "{out}");
-    assert_eq!(place.said(&["compare", "runs/toy"]).0, 0);
+    let (code, out, _) = place.said(&["compare", "runs/toy"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("from hinge") || out.contains("from non-saturating"), "two rows are told apart: {out}");
+    let (code, out, err) =
+        place.said(&["compare", "runs", "--against", "loss.adversarial=hinge", "--sort", "w1", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let compared: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let other = compared["rows"].as_array().unwrap().iter().find(|row| row["differences"][0].is_object()).unwrap();
+    assert_eq!(other["settings"]["loss.adversarial"], "non-saturating");
+    assert!(other["differences"][0]["p"].is_number() && other["differences"][0]["interval"][0].is_number(), "{out}");
+    let (code, _, err) = place.said(&["compare", "runs", "--against", "loss.adversarial=hnge"]);
+    assert_eq!(code, 2);
+    assert!(err.starts_with("error: no row is loss.adversarial=hnge, there are loss.adversarial=hinge"), "{err}");
+    // The folder of all experiments, and one of files, as the experiment and the file.
+    std::fs::create_dir(place.path().join("files")).unwrap();
+    std::fs::copy(place.path().join("toy.toml"), place.path().join("files/toy.toml")).unwrap();
+    for paths in [["verify", "runs"], ["verify", "files"]] {
+        let (code, out, err) = place.said(&paths);
+        assert_eq!(code, 7, "{err}");
+        assert!(out.contains("toy: 0 of 1 claims hold"), "{out}");
+    }
+    let (code, out, err) = place.said(&["report", "runs", "--plots", "plots", "--out", "page.html"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("page.html: ") && place.path().join("plots/d-loss.svg").is_file(), "{out}");
 
     let (code, out, _) = place.said(&["ls", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -124,6 +147,15 @@ fn a_grid_runs_once_is_continued_where_it_is_widened_and_answers_its_claims() {
     let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, shown["run"]["state"].as_str(), shown["run"]["step"].as_u64()), (0, Some("done"), Some(20)));
     assert!(shown["run"]["metrics"]["w1"]["last"]["value"].is_number(), "{out}");
+
+    // Two runs of different seeds are drawn again from the same latents.
+    let second = listed["runs"][1]["path"].as_str().unwrap();
+    let both = ["diff", path, second, "--picture", "both.png", "--curves", "curves.png"];
+    let (code, out, err) = place.said(&both);
+    assert_eq!(code, 0, "{out}{err}");
+    for file in ["both.png", "curves.png"] {
+        image::open(place.path().join(file)).unwrap();
+    }
 
     // The configuration of a run is an experiment of that one run, here and elsewhere.
     let config = format!("{path}/config.toml");

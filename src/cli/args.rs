@@ -175,9 +175,12 @@ pub(super) struct DiffArgs {
     /// Another
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// Put the sample pictures side by side into a PNG
+    /// Put samples from the same latents side by side into a PNG
     #[arg(long, value_name = "F.png")]
     pub picture: Option<PathBuf>,
+    /// Lay the curves over each other in a PNG, a plot a metric
+    #[arg(long, value_name = "F.png")]
+    pub curves: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -191,9 +194,15 @@ pub(super) struct CompareArgs {
     /// A row a value of this setting
     #[arg(long, value_name = "KEY")]
     pub by: Vec<String>,
-    /// Only this metric
+    /// Only this metric; one alone sorts the rows
     #[arg(long, value_name = "M")]
     pub metric: Vec<String>,
+    /// Sort rows by this metric, the best first
+    #[arg(long, value_name = "M")]
+    pub sort: Option<String>,
+    /// Hold every row against the one with this setting [default: the first, where there are two]
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub against: Vec<String>,
     /// Print JSON
     #[arg(long, group = "format")]
     pub json: bool,
@@ -207,7 +216,7 @@ pub(super) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Experiments' folders or files
+    /// Experiments' folders or files, or folders of them
     #[arg(required = true, value_name = "DIR|FILE")]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -270,8 +279,11 @@ pub(super) struct ReportArgs {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// The page
-    #[arg(long, value_name = "F.html")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "F.html", required_unless_present = "plots")]
+    pub out: Option<PathBuf>,
+    /// Write every curve as SVG and PNG into this folder
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

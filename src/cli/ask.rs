@@ -80,6 +80,23 @@ pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
+/// Samples of a run's newest checkpoint as a picture, from the latents of seed 0 whatever its own seed is.
+pub(super) fn draw(run: &Path, out: &Path) -> Result<(), Failure> {
+    let request = SampleRequest {
+        run: run.to_owned(),
+        n: 64,
+        out: out.to_owned(),
+        checkpoint: None,
+        seed: 0,
+        label: None,
+        weights: "auto".to_owned(),
+        data_roots: data_roots().folders,
+        device: "cpu".to_owned(),
+        threads: cores(),
+    };
+    asked(cores(), &WorkerRequest::Sample(request), |_| {})
+}
+
 /// `gantlet export`.
 pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
     known_ending(&args.out, &["pt", "safetensors"])?;

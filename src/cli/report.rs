@@ -1,11 +1,14 @@
 //! `diff`, `compare`, `verify` and `report`: what runs say together.
 
 use super::args::{CompareArgs, DiffArgs, ReportArgs, VerifyArgs};
-use super::{Exit, Failure, print, say};
+use super::{Exit, Failure, ask, print, say};
 use crate::base::file;
+use crate::picture;
 use crate::report::compare::{self, CompareError};
-use crate::report::diff::{self, Side};
-use crate::report::load::{LoadError, load};
+use crate::report::curves;
+use crate::report::diff::{self, Pair, Side};
+use crate::report::group::configurations;
+use crate::report::load::{LoadError, Run, load};
 use crate::report::page;
 use crate::report::verify::{self, VerifyError};
 use crate::ui::words;
@@ -27,24 +30,58 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let found = diff::diff(&a, &b);
     print(&if args.json { found.json() } else { found.text() })?;
     if let Some(path) = &args.picture {
-        let picture = diff::picture(&a, &b).map_err(|error| Failure::new(Exit::Data, error))?;
-        match picture {
-            Some(bytes) => file::write_atomic(path, &bytes)?,
-            None => return Err(Failure::new(Exit::Usage, "there are no sample pictures on both sides")),
+        let Some(pair) = diff::pair(&a, &b) else {
+            return Err(Failure::new(Exit::Usage, "there are no sample pictures on both sides"));
+        };
+        file::write_atomic(path, &samples(&pair)?)?;
+        say(&format!("wrote {}", path.display()));
+    }
+    if let Some(path) = &args.curves {
+        let plots = diff::plots(&a, &b);
+        if plots.is_empty() {
+            return Err(Failure::new(Exit::Usage, "there are no curves: no run has two steps of anything"));
         }
+        let pictures: Vec<_> = plots.iter().map(picture::curves).collect();
+        let all = picture::tiles(&pictures, if pictures.len() > 1 { 2 } else { 1 });
+        file::write_atomic(path, &picture::encode_png(&all))?;
         say(&format!("wrote {}", path.display()));
     }
     Ok(Exit::Well)
 }
 
+/// The samples of two runs from the same latents: as the runs drew them where their seeds are the same, else drawn again.
+fn samples(pair: &Pair<'_>) -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::new(Exit::Data, error);
+    let [left, right] = pair.runs;
+    let heading = |run: &Run| format!("{}/{}", run.experiment, run.name);
+    let headings = [heading(left), heading(right)];
+    let headings = [headings[0].as_str(), headings[1].as_str()];
+    if pair.same_seed {
+        let paths = [left, right].map(|run| run.picture().expect("a pair has pictures"));
+        return diff::beside([&paths[0], &paths[1]], headings).map_err(failed);
+    }
+    let folder = tempfile::tempdir()
+        .map_err(|error| Failure::new(Exit::Unexpected, format!("cannot make a folder for pictures: {error}")))?;
+    let paths = [folder.path().join("a.png"), folder.path().join("b.png")];
+    for (run, path) in [left, right].into_iter().zip(&paths) {
+        ask::draw(&run.path, path)?;
+    }
+    diff::beside([&paths[0], &paths[1]], headings).map_err(failed)
+}
+
 /// `gantlet compare`.
 pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let runs = load(&args.dirs)?;
-    let options = compare::Options { by: args.by.clone(), metrics: args.metric.clone() };
+    let options = compare::Options {
+        by: args.by.clone(),
+        metrics: args.metric.clone(),
+        against: args.against.clone(),
+        sort: args.sort.clone(),
+    };
     let table = compare::compare(&runs, &options).map_err(|error| {
         let exit = match &error {
-            CompareError::UnknownMetric { .. } | CompareError::UnknownKey { .. } => Exit::Usage,
             CompareError::Protocol(_) => Exit::Data,
+            _ => Exit::Usage,
         };
         Failure::new(exit, error)
     })?;
@@ -59,12 +96,13 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
 
 /// `gantlet verify`.
 pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
-    let subjects = verify::subjects(&args.paths, &args.out.out).map_err(|error| match error {
+    let (subjects, notes) = verify::subjects(&args.paths, &args.out.out).map_err(|error| match error {
         VerifyError::Load(inner) => inner.into(),
         other @ VerifyError::Claims { .. } => Failure::new(Exit::Experiment, other),
         other @ VerifyError::NoExperiment(_) => Failure::new(Exit::Usage, other),
     })?;
-    let answers = verify::verify(&subjects);
+    let mut answers = verify::verify(&subjects);
+    answers.notes = notes;
     print(&match (args.json, args.md) {
         (true, _) => answers.json(),
         (_, true) => answers.markdown(),
@@ -75,8 +113,17 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
 
 /// `gantlet report`.
 pub(super) fn page(args: &ReportArgs) -> Result<Exit, Failure> {
-    let page = page::page(&args.dir)?;
-    file::write_atomic(&args.out, page.as_bytes())?;
-    print(&format!("{}: {}\n", args.out.display(), words::bytes(page.len() as u64)))?;
+    if let Some(out) = &args.out {
+        let page = page::page(&args.dir)?;
+        file::write_atomic(out, page.as_bytes())?;
+        print(&format!("{}: {}\n", out.display(), words::bytes(page.len() as u64)))?;
+    }
+    if let Some(folder) = &args.plots {
+        let runs = load(std::slice::from_ref(&args.dir))?;
+        let configurations = configurations(&runs);
+        let title = runs.first().map(|run| run.experiment.clone()).unwrap_or_default();
+        let written = curves::write(folder, &title, &configurations, &verify::labels(&configurations))?;
+        print(&format!("{}: {} files\n", folder.display(), written.len()))?;
+    }
     Ok(Exit::Well)
 }

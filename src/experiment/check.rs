@@ -10,7 +10,7 @@ use crate::loss::AdversarialSpec;
 use crate::nn::{LayerSpec, NetworkSpec, NormSpec};
 use crate::objective::{AlgorithmSpec, LatentSpec};
 use crate::player::{EmaSpec, OptimizerSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something wrong with a cell, at a dotted key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,6 +336,8 @@ pub fn claim(claim: &Claim, node: &Node, cells: &[Cell], strict: bool) -> Result
         ("at-most", claim.at_most.is_some()),
         ("at-least", claim.at_least.is_some()),
         ("better-than", claim.better_than.is_some()),
+        ("rises-with", claim.rises_with.is_some()),
+        ("falls-with", claim.falls_with.is_some()),
     ];
     let said: Vec<&str> = ways.iter().filter(|(_, said)| *said).map(|(way, _)| *way).collect();
     if said.len() != 1 {
@@ -344,7 +346,9 @@ pub fn claim(claim: &Claim, node: &Node, cells: &[Cell], strict: bool) -> Result
             said => format!("a claim says one thing, and this one has {}", listed(said.iter().copied())),
         };
         let place = said.get(1).map_or(node.place, |way| node.place_of(way));
-        wrong.push(Mistake::at(place, message).with_help("one of `at-most`, `at-least`, `better-than`"));
+        wrong.push(
+            Mistake::at(place, message).with_help(format!("one of {}", listed(ways.iter().map(|(way, _)| *way)))),
+        );
     }
     if claim.better_than.as_ref().is_some_and(|b| b.by < 1.0 || !b.by.is_finite()) {
         wrong.push(Mistake::at(node.place_of("better-than.by"), "expected a factor of 1 or more"));
@@ -356,6 +360,23 @@ pub fn claim(claim: &Claim, node: &Node, cells: &[Cell], strict: bool) -> Result
         mistake.help = known_names(&claim.metric, metrics.iter().map(String::as_str))
             .or_else(|| Some("name it in `[eval]`, as in `metrics = [\"…\"]`".to_owned()));
         wrong.push(mistake);
+    }
+    for (way, axis) in [("rises-with", &claim.rises_with), ("falls-with", &claim.falls_with)] {
+        let Some(axis) = axis else { continue };
+        let selected: Vec<&Cell> = cells.iter().filter(|cell| cell.matches(&claim.select)).collect();
+        let place = node.place_of(way);
+        if !cells.iter().any(|cell| cell.has(axis)) {
+            let mut mistake = Mistake::at(place, format!("no cell has a key `{axis}`"));
+            let known: BTreeSet<&str> = cells.iter().flat_map(|c| &c.varies).map(|(name, _)| name.as_str()).collect();
+            mistake.help = known_names(axis, known);
+            wrong.push(mistake);
+        } else if axis == "seed" || selected.iter().any(|cell| cell.number(axis).is_none()) {
+            let mistake = Mistake::at(place, format!("`{axis}` is not a number in every cell"));
+            wrong.push(mistake.with_help("a trend is over an axis of numbers, or of labels that are numbers"));
+        } else if strict && selected.windows(2).all(|pair| pair[0].number(axis) == pair[1].number(axis)) {
+            let mistake = Mistake::at(place, format!("`{axis}` is the same in every cell"));
+            wrong.push(mistake.with_help("give it several values in `[grid]`"));
+        }
     }
     let mut selects = selection(&claim.select, node.get("where"), cells, strict, &mut wrong);
     if let Some(other) = &claim.better_than {

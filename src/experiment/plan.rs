@@ -95,6 +95,12 @@ impl Cell {
         name == "seed" || self.value(name).is_some() || self.varies.iter().any(|(key, _)| key == name)
     }
 
+    /// The number that the cell has of an axis of the grid or a setting, if it is one: what a trend is held against.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        let label = self.varies.iter().find(|(key, _)| key == name).and_then(|(_, text)| text.parse().ok());
+        label.or_else(|| self.value(name)?.as_f64())
+    }
+
     /// The first digits of the id, which end the name of the run's directory.
     pub fn short_id(&self) -> &str {
         &self.id[..SHORT]

@@ -84,6 +84,12 @@ pub struct Claim {
     /// Holds where the number is better than that of another selection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub better_than: Option<BetterThan>,
+    /// Holds where the number rises with this axis of the grid or setting, by its rank correlation within each seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rises_with: Option<String>,
+    /// Holds where the number falls with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub falls_with: Option<String>,
     /// The paper's own number, shown beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paper: Option<f64>,

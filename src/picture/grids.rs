@@ -64,6 +64,23 @@ pub fn beside(left: &RgbImage, right: &RgbImage, headings: (&str, &str)) -> RgbI
     picture
 }
 
+/// Pictures in rows of so many, on paper.
+///
+/// # Panics
+/// If there are no pictures.
+pub fn tiles(pictures: &[RgbImage], per_row: usize) -> RgbImage {
+    let per_row = per_row.clamp(1, pictures.len());
+    let width = pictures.iter().map(RgbImage::width).max().expect("there are pictures");
+    let height = pictures.iter().map(RgbImage::height).max().expect("there are pictures");
+    let rows = pictures.len().div_ceil(per_row) as u32;
+    let mut all = RgbImage::from_pixel(width * per_row as u32, height * rows, Rgb(PAPER));
+    for (i, picture) in pictures.iter().enumerate() {
+        let (column, row) = ((i % per_row) as u32, (i / per_row) as u32);
+        imageops::replace(&mut all, picture, i64::from(column * width), i64::from(row * height));
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +109,15 @@ mod tests {
         let picture = grid(&Array::zeros(vec![10, 1, 28, 28]), (0.0, 1.0), 0, 0);
         assert_eq!(picture.dimensions(), (2 + 4 * 58, 2 + 3 * 58));
         assert_eq!(grid(&Array::zeros(vec![3, 1, 28, 28]), (0.0, 1.0), 8, 1).dimensions(), (2 + 3 * 30, 32));
+    }
+
+    #[test]
+    fn tiles_stand_in_rows_from_the_top_left() {
+        let of = |color| RgbImage::from_pixel(4, 3, Rgb(color));
+        let all = tiles(&[of([1; 3]), of([2; 3]), of([3; 3])], 2);
+        assert_eq!(all.dimensions(), (8, 6));
+        let at = |x, y| all.get_pixel(x, y).0;
+        assert_eq!([at(0, 0), at(7, 2), at(3, 5), at(4, 3)], [[1; 3], [2; 3], [3; 3], PAPER]);
     }
 
     #[test]

@@ -9,11 +9,13 @@ mod canvas;
 mod font;
 mod grids;
 mod plots;
+mod svg;
 mod view;
 
 pub use animation::{assemble, save_frame};
-pub use grids::{beside, grid};
+pub use grids::{beside, grid, tiles};
 pub use plots::{Curves, Density1d, Real1d, Scatter2d, Series, Surface, curves, density, scatter};
+pub use svg::svg;
 pub use view::{Answer, POINTS, View};
 
 use crate::base::file::FileError;

@@ -353,8 +353,29 @@ pub struct Curves {
     pub y_label: String,
     /// A logarithmic vertical axis; values of 0 or below are left out.
     pub log: bool,
+    /// What the vertical axis spans; all that there is where it is `None`.
+    pub range: Option<(f64, f64)>,
     /// The lines.
     pub series: Vec<Series>,
+}
+
+impl Curves {
+    /// What both axes span.
+    pub(super) fn scales(&self) -> (Scale, Scale) {
+        let shown = |v: f64| v.is_finite() && (!self.log || v > 0.0);
+        let (mut x_range, mut y_range) = (Bounds::default(), Bounds::default());
+        for series in &self.series {
+            for (i, &(x, y)) in series.points.iter().enumerate() {
+                let ends = series.band.as_ref().and_then(|band| band.get(i)).map_or([y, y], |&(low, high)| [low, high]);
+                if x.is_finite() {
+                    x_range.take(x);
+                }
+                [y, ends[0], ends[1]].into_iter().filter(|&v| shown(v)).for_each(|v| y_range.take(v));
+            }
+        }
+        let y = self.range.map_or_else(|| y_range.padded(self.log), |(low, high)| Scale::new(low, high, self.log));
+        (Scale::new(x_range.low, x_range.high, false), y)
+    }
 }
 
 /// Lines over steps, with bands. After seven series the colors start over, in dashes.
@@ -369,18 +390,9 @@ pub fn curves(view: &Curves) -> RgbImage {
     let start = head(&mut canvas, &view.title, &view.caption, &legend, 76.0);
 
     let shown = |v: f64| v.is_finite() && (!view.log || v > 0.0);
-    let (mut x_range, mut y_range) = (Bounds::default(), Bounds::default());
-    for series in &view.series {
-        for (i, &(x, y)) in series.points.iter().enumerate() {
-            let ends = series.band.as_ref().and_then(|band| band.get(i)).map_or([y, y], |&(low, high)| [low, high]);
-            if x.is_finite() {
-                x_range.take(x);
-            }
-            [y, ends[0], ends[1]].into_iter().filter(|&v| shown(v)).for_each(|v| y_range.take(v));
-        }
-    }
+    let (x, y) = view.scales();
     let area = Area { left: 76.0, top: start, right: 856.0, bottom: 442.0 };
-    let axes = Axes { area, x: Scale::new(x_range.low, x_range.high, false), y: y_range.padded(view.log) };
+    let axes = Axes { area, x, y };
     axes.grid(&mut canvas, 5);
     canvas.clip(Some(area));
     let at = |x: f64, y: f64| axes.at(x, if shown(y) { y } else { f64::NAN });

@@ -1,16 +1,19 @@
 //! Two runs, two experiments or two TOML files: which settings differ, and which results.
 
+use super::compare::better_word;
+use super::curves;
 use super::group::{Configuration, configurations, metric_names, protocol};
 use super::load::{LoadError, Run, distinct, load, lookup, read_toml, settings as settings_of, text, varying};
 use super::stats::{Summary, difference, short, short_interval};
 use super::{FORMAT, text_table};
 use crate::base::file::FileError;
-use crate::eval::{Direction, direction};
+use crate::eval::direction;
 use crate::experiment::{Cell, Plan, REMARKS};
+use crate::picture::{self, Curves, PictureError};
 use crate::record::State;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One of the two.
 #[derive(Clone, Debug)]
@@ -90,11 +93,6 @@ impl Side {
             let gridded = document.get("grid").is_some_and(|grid| names(grid, key));
             lookup(document, key).is_none() && !gridded
         })
-    }
-
-    /// The newest sample picture of its first run that has one.
-    pub fn picture(&self) -> Option<PathBuf> {
-        self.runs.iter().find_map(Run::picture)
     }
 }
 
@@ -256,17 +254,12 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
         [Some(a), Some(b)] => Some(difference(b, a, 1.0)),
         _ => None,
     };
-    let interval = gap.and_then(|(_, interval)| interval);
-    let word = |up: bool| match (direction(metric), up) {
-        (Direction::Lower, false) | (Direction::Higher, true) => "better",
-        (Direction::Lower, true) | (Direction::Higher, false) => "worse",
-        (_, true) => "higher",
-        (_, false) => "lower",
-    };
+    let interval = gap.and_then(|gap| gap.doubt).map(|(interval, _)| interval);
+    let word = |up: bool| better_word(direction(metric), up);
     let verdict = match (gap, interval) {
         (None, _) => "",
-        (Some((0.0, _)), None) => "equal",
-        (Some((gap, _)), None) => word(gap > 0.0),
+        (Some(gap), None) if gap.mean == 0.0 => "equal",
+        (Some(gap), None) => word(gap.mean > 0.0),
         (_, Some([low, high])) if low == 0.0 && high == 0.0 => "equal",
         (_, Some([low, _])) if low > 0.0 => word(true),
         (_, Some([_, high])) if high < 0.0 => word(false),
@@ -276,7 +269,7 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
         configuration,
         metric: metric.to_owned(),
         sides,
-        difference: gap.map(|(mean, _)| mean),
+        difference: gap.map(|gap| gap.mean),
         interval,
         verdict: verdict.to_owned(),
     }
@@ -285,7 +278,7 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
 impl Diff {
     /// For a terminal.
     pub fn text(&self) -> String {
-        let [a, b] = &self.sides;
+        let [a, b] = own_names(self.sides.each_ref());
         let mut out = String::new();
         if self.settings.is_empty() {
             out += "no setting differs\n";
@@ -307,8 +300,8 @@ impl Diff {
                 s.map_or_else(
                     || "-".to_owned(),
                     |s| {
-                        let interval = s.interval.map(|i| format!(" {}", short_interval(i))).unwrap_or_default();
-                        format!("{}{interval} (n = {})", short(s.mean), s.n)
+                        let interval = s.interval.map(|i| format!("\n{}", short_interval(i))).unwrap_or_default();
+                        format!("{} (n = {}){interval}", short(s.mean), s.n)
                     },
                 )
             };
@@ -319,7 +312,7 @@ impl Diff {
             }
             let row = |r: &Outcome| {
                 let gap = r.difference.map(|d| {
-                    let interval = r.interval.map(|i| format!(" {}", short_interval(i))).unwrap_or_default();
+                    let interval = r.interval.map(|i| format!("\n{}", short_interval(i))).unwrap_or_default();
                     format!("{}{interval}", short(d))
                 });
                 let head =
@@ -339,35 +332,66 @@ impl Diff {
     }
 }
 
-/// Why two pictures cannot be put side by side.
-#[derive(Debug, thiserror::Error)]
-pub enum PictureError {
-    /// The disk refused.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A picture that does not decode.
-    #[error("cannot read {} as a picture: {source}", path.display())]
-    Image {
-        /// The picture.
-        path: PathBuf,
-        /// What was wrong.
-        source: image::ImageError,
-    },
+/// Two runs whose samples can stand side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    /// The runs.
+    pub runs: [&'a Run; 2],
+    /// Their newest pictures, where both have one that was drawn from the same latents: those of the same seed.
+    pub same_seed: bool,
 }
 
-/// The sample pictures of both sides as one PNG, the first on the left; `None` where a side has none.
+/// The runs of both sides to look at: of the same seed where there are such, else the first; `None` where a side has none
+/// that has drawn anything.
+pub fn pair<'a>(a: &'a Side, b: &'a Side) -> Option<Pair<'a>> {
+    let drawn = |side: &'a Side| side.runs.iter().filter(|run| run.picture().is_some()).collect::<Vec<&Run>>();
+    let (first, second) = (drawn(a), drawn(b));
+    let same =
+        first.iter().find_map(|x| second.iter().find(|y| y.seed == x.seed && x.seed.is_some()).map(|y| [*x, *y]));
+    let any = || Some([*first.first()?, *second.first()?]);
+    same.map(|runs| Pair { runs, same_seed: true }).or_else(|| any().map(|runs| Pair { runs, same_seed: false }))
+}
+
+/// Two pictures as one PNG, the first on the left.
 ///
 /// # Errors
 /// If one of them does not decode.
-pub fn picture(a: &Side, b: &Side) -> Result<Option<Vec<u8>>, PictureError> {
-    let (Some(left), Some(right)) = (a.picture(), b.picture()) else { return Ok(None) };
+pub fn beside(paths: [&Path; 2], headings: [&str; 2]) -> Result<Vec<u8>, PictureError> {
     let open = |path: &Path| {
         image::load_from_memory(&crate::base::file::read(path)?)
             .map(|picture| picture.to_rgb8())
             .map_err(|source| PictureError::Image { path: path.to_owned(), source })
     };
-    let both = crate::picture::beside(&open(&left)?, &open(&right)?, (&a.label, &b.label));
-    Ok(Some(crate::picture::encode_png(&both)))
+    let both = picture::beside(&open(paths[0])?, &open(paths[1])?, (headings[0], headings[1]));
+    Ok(picture::encode_png(&both))
+}
+
+/// What tells two sides apart: runs of one experiment by their own names.
+fn own_names<'a>(labels: [&'a String; 2]) -> [&'a str; 2] {
+    let folder = |label: &'a str| label.split_once('/').map(|(folder, _)| folder);
+    let same = folder(labels[0]) == folder(labels[1]);
+    labels.map(|label| match label.split_once('/') {
+        Some((_, run)) if same => run,
+        _ => label.as_str(),
+    })
+}
+
+/// A curve a configuration of each side, a plot a metric; scalars of training where there is no metric. Empty where there
+/// is no line to draw.
+pub fn plots(a: &Side, b: &Side) -> Vec<Curves> {
+    let sides = [a, b].map(|side| configurations(&side.runs));
+    let mut all = Vec::new();
+    let mut labels = Vec::new();
+    for (name, of) in own_names([&a.label, &b.label]).into_iter().zip(&sides) {
+        for (configuration, label) in of.iter().zip(super::verify::labels(of)) {
+            all.push(configuration.clone());
+            labels.push(if label.is_empty() { name.to_owned() } else { format!("{name}: {label}") });
+        }
+    }
+    let [metrics, scalars] = curves::names(&all);
+    let draw = |names: Vec<String>| names.iter().filter_map(|name| curves::plot(name, name, &all, &labels)).collect();
+    let plots: Vec<Curves> = draw(metrics);
+    if plots.is_empty() { draw(scalars) } else { plots }
 }
 
 #[cfg(test)]
@@ -434,13 +458,18 @@ mod tests {
         let add = |seed| runs.add(Sketch { settings: "x = 1", seed, evals: &[("w1", &[1.0])], ..Sketch::default() });
         let (a, b) = (add(3), add(4));
         let side = |path: &Path| Side::read(path).expect("reads");
-        assert!(picture(&side(&a), &side(&b)).expect("reads").is_none(), "without pictures there is none");
+        assert!(pair(&side(&a), &side(&b)).is_none(), "without pictures there is none");
         let name = |path: &Path| path.strip_prefix(runs.path()).expect("lies below").display().to_string();
         runs.write(&format!("{}/samples/9.png", name(&a)), png(2, 2));
         runs.write(&format!("{}/samples/10.png", name(&a)), png(10, 5));
         runs.write(&format!("{}/samples/real.png", name(&a)), png(1, 1));
         runs.write(&format!("{}/samples/10.png", name(&b)), png(20, 8));
-        let both = picture(&side(&a), &side(&b)).expect("reads").expect("both have one");
+        let sides = (side(&a), side(&b));
+        let found = pair(&sides.0, &sides.1).expect("both have one");
+        assert!(!found.same_seed, "seeds 3 and 4 draw from other latents");
+        assert!(pair(&sides.0, &sides.0).expect("both have one").same_seed);
+        let paths = found.runs.map(|run| run.picture().expect("both have one"));
+        let both = beside([&paths[0], &paths[1]], ["a", "b"]).expect("reads");
         let both = image::load_from_memory(&both).expect("is a picture");
         assert!(both.width() >= 10 + 20 && both.height() >= 8, "the newest pictures are those of step 10");
         let diff = diff(&side(&a), &side(&b));

@@ -24,8 +24,8 @@ impl Configuration<'_> {
     }
 }
 
-/// The configurations among some runs, in order of first appearance. Runs whose configuration could not be read have
-/// none.
+/// The configurations among some runs, in order of first appearance, along axes of numbers by these. Runs whose
+/// configuration could not be read have none.
 pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Configuration<'a>> {
     let mut all: Vec<Configuration<'a>> = Vec::new();
     let mut at: BTreeMap<String, usize> = BTreeMap::new();
@@ -39,7 +39,56 @@ pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Config
     for configuration in &mut all {
         configuration.runs.sort_by_key(|r| r.seed);
     }
+    in_order(&mut all);
     all
+}
+
+/// Sorts configurations of one grid along its axes: numbers by their size, others as they came. Folders are listed by their
+/// names, in which 1e-3 stands before 1e-4.
+fn in_order(all: &mut [Configuration<'_>]) {
+    let mut ranks: BTreeMap<(String, String), f64> = BTreeMap::new();
+    for configuration in all.iter() {
+        let experiment = ("experiment", configuration.runs[0].experiment.as_str());
+        for (axis, value) in [experiment].into_iter().chain(configuration.point.iter().copied()) {
+            let next = ranks.len() as f64;
+            ranks.entry((axis.to_owned(), value.to_owned())).or_insert(next);
+        }
+    }
+    let words: BTreeSet<&str> =
+        ranks.keys().filter(|(_, value)| value.parse::<f64>().is_err()).map(|(axis, _)| axis.as_str()).collect();
+    let place = |configuration: &Configuration<'_>| -> Vec<f64> {
+        let rank = |axis: &str, value: &str| ranks[&(axis.to_owned(), value.to_owned())];
+        let along = |&(axis, value): &(&str, &str)| {
+            if words.contains(axis) { rank(axis, value) } else { value.parse().unwrap_or_default() }
+        };
+        let experiment = rank("experiment", &configuration.runs[0].experiment);
+        [experiment].into_iter().chain(configuration.point.iter().map(along)).collect()
+    };
+    all.sort_by_cached_key(|configuration| Place(place(configuration)));
+}
+
+/// A place along axes, to be sorted by.
+struct Place(Vec<f64>);
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Place {}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Place {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(self.0.len().cmp(&other.0.len()))
+    }
 }
 
 /// Experiments that differ in more settings than these are told apart by their names.

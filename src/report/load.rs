@@ -166,11 +166,18 @@ impl Run {
 
     /// The newest sample picture, if there is one.
     pub fn picture(&self) -> Option<PathBuf> {
-        let entries = std::fs::read_dir(self.path.join("samples")).ok()?;
+        self.pictures().pop()
+    }
+
+    /// All sample pictures, in order of their steps.
+    pub fn pictures(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.path.join("samples")) else { return Vec::new() };
         let step = |p: &Path| p.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok());
         let png = |p: &PathBuf| p.extension().is_some_and(|e| e == "png");
         let pictures = entries.flatten().map(|e| e.path()).filter(png);
-        pictures.filter_map(|p| step(&p).map(|s| (s, p))).max().map(|(_, p)| p)
+        let mut pictures: Vec<(u64, PathBuf)> = pictures.filter_map(|p| step(&p).map(|s| (s, p))).collect();
+        pictures.sort();
+        pictures.into_iter().map(|(_, p)| p).collect()
     }
 
     /// The picture of the data, if there is one.

@@ -1,22 +1,33 @@
-//! One HTML page of an experiment that needs nothing beside itself: claims, table, curves, pictures, the TOML.
+//! One HTML page of a run, an experiment or several that needs nothing beside itself: claims, table, curves, samples, what
+//! differs, the TOML. A small script lets a reader hide a series, read a value and move through the samples; without it all
+//! is there but that.
 
 use super::compare::{Options, arrow, compare};
-use super::group::{Configuration, configurations, count, count_text, metric_names};
-use super::load::{LoadError, Run, load, state_word};
+use super::curves::{self, Point};
+use super::group::{Configuration, configurations, count, count_text};
+use super::load::{LoadError, Run, distinct, load, state_word, varying};
 use super::stats::short;
-use super::verify::{self, Verification, labels};
+use super::verify::{self, Verdict, Verification, labels};
 use crate::base::file;
 use crate::eval::direction;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{self, FilterType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Configurations that are told apart by color; what is beyond is in the table.
 const COLORS: usize = 7;
-/// Points a curve has at most.
-const POINTS: u64 = 200;
-/// Sample pictures on a page at most; each is inside the file.
+/// Configurations whose samples are shown at most, over all experiments.
 const PICTURES: usize = 24;
+/// Pictures of a configuration at most, over its steps.
+const FRAMES: usize = 12;
+/// What all pictures together may take of the page, before they are written in letters, which takes a third more.
+const BUDGET: usize = 5_500_000;
+/// Pictures on the page are so many pixels wide at most.
+const WIDE: u32 = 440;
+/// Configurations and settings that a table of what differs has at most.
+const DIFFERING: (usize, usize) = (40, 16);
 
 /// The page of a run, an experiment, or all experiments of a folder.
 ///
@@ -24,12 +35,13 @@ const PICTURES: usize = 24;
 /// If there is no run.
 pub fn page(dir: &Path) -> Result<String, LoadError> {
     let runs = load(&[dir.to_owned()])?;
-    let mut sections: BTreeMap<PathBuf, Vec<Run>> = BTreeMap::new();
+    let mut folders: BTreeMap<PathBuf, Vec<Run>> = BTreeMap::new();
     for run in runs {
         let folder = run.path.parent().map(Path::to_owned).unwrap_or_default();
-        sections.entry(folder).or_default().push(run);
+        folders.entry(folder).or_default().push(run);
     }
-    let names: Vec<String> = sections.values().map(|runs| runs[0].experiment.clone()).collect();
+    let sections: Vec<Section<'_>> = folders.iter().map(|(folder, runs)| Section::read(folder, runs)).collect();
+    let names: Vec<&str> = sections.iter().map(|s| s.name).collect();
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -37,35 +49,157 @@ pub fn page(dir: &Path) -> Result<String, LoadError> {
         escape(&names.join(", ")),
         include_str!("page.css")
     );
-    for (folder, runs) in &sections {
-        section(&mut html, folder, runs);
+    if sections.len() > 1 {
+        contents(&mut html, &sections);
     }
-    html += "</body>\n</html>\n";
+    let films = films(&sections);
+    for (i, (section, films)) in sections.iter().zip(films).enumerate() {
+        html += &format!("<section id=\"e{i}\">\n");
+        section.write(&mut html, i, films);
+        html += "</section>\n";
+    }
+    html += &format!("<script>\n{}</script>\n</body>\n</html>\n", include_str!("page.js"));
     Ok(html)
 }
 
-fn section(html: &mut String, folder: &Path, runs: &[Run]) {
-    let text = file::read_text(&folder.join("experiment.toml")).ok();
-    let document: toml::Table = text.as_deref().and_then(|t| toml::from_str(t).ok()).unwrap_or_default();
-    let say = |key: &str| document.get(key).and_then(toml::Value::as_str);
-    *html += &format!("<h1>{}</h1>\n", escape(&runs[0].experiment));
-    if let Some(about) = say("about") {
-        *html += &format!("<p>{}</p>\n", escape(about));
-    }
-    let states = count_text(&count(&runs.iter().collect::<Vec<_>>()));
-    let paper = say("paper").map(|p| format!(" · {}", escape(p))).unwrap_or_default();
-    *html += &format!("<p class=\"faint\">{states}{paper} · {}</p>\n", escape(&made_with(runs)));
+/// An experiment on the page.
+struct Section<'a> {
+    name: &'a str,
+    runs: &'a [Run],
+    text: Option<String>,
+    document: toml::Table,
+    verification: Verification,
+    configurations: Vec<Configuration<'a>>,
+    labels: Vec<String>,
+}
 
-    let subjects = verify::subjects(&[folder.to_owned()], folder).unwrap_or_default();
-    claims(html, &verify::verify(&subjects));
-    table(html, runs);
-    let configurations = configurations(runs);
-    let labels = labels(&configurations);
-    curves(html, runs, &configurations, &labels);
-    pictures(html, &configurations, &labels);
-    run_table(html, runs);
-    if let Some(text) = text {
-        *html += &format!("<details><summary>The experiment</summary><pre>{}</pre></details>\n", escape(&text));
+/// All experiments with how they came out, and links to them.
+fn contents(html: &mut String, sections: &[Section<'_>]) {
+    *html += "<h1>Experiments</h1>\n<nav class=\"scroll\"><table>\n";
+    for (i, section) in sections.iter().enumerate() {
+        let claims = || section.verification.experiments.iter().flat_map(|e| &e.claims);
+        let count = |verdict: Verdict| match (claims().filter(|c| c.verdict == verdict).count(), verdict.word()) {
+            (0, _) => String::new(),
+            (1, word) => format!("<span class=\"{word}\"><b>1 {word}</b></span> "),
+            (n, word) => format!("<span class=\"{word}\"><b>{n} {}</b></span> ", word.trim_end_matches('s')),
+        };
+        let verdicts: String = [Verdict::Holds, Verdict::Fails, Verdict::Undecided].into_iter().map(count).collect();
+        let states = count_text(&self::count(&section.runs.iter().collect::<Vec<_>>()));
+        let about = section.say("about").unwrap_or_default();
+        *html += &format!(
+            "<tr><td><a href=\"#e{i}\">{}</a></td><td>{states}</td><td>{verdicts}</td><td class=\"wrap\">{}</td></tr>\n",
+            escape(section.name),
+            escape(about)
+        );
+    }
+    *html += "</table></nav>\n";
+}
+
+impl<'a> Section<'a> {
+    fn read(folder: &Path, runs: &'a [Run]) -> Self {
+        let text = file::read_text(&folder.join("experiment.toml")).ok();
+        let (subjects, _) = verify::subjects(&[folder.to_owned()], folder).unwrap_or_default();
+        let configurations = configurations(runs);
+        Self {
+            name: &runs[0].experiment,
+            runs,
+            document: text.as_deref().and_then(|t| toml::from_str(t).ok()).unwrap_or_default(),
+            text,
+            verification: verify::verify(&subjects),
+            labels: labels(&configurations),
+            configurations,
+        }
+    }
+
+    fn say(&self, key: &str) -> Option<&str> {
+        self.document.get(key).and_then(toml::Value::as_str)
+    }
+
+    fn write(&self, html: &mut String, index: usize, films: Vec<Film>) {
+        *html += &format!("<h1>{}</h1>\n", escape(self.name));
+        if let Some(about) = self.say("about") {
+            *html += &format!("<p>{}</p>\n", escape(about));
+        }
+        let states = count_text(&count(&self.runs.iter().collect::<Vec<_>>()));
+        let paper = self.say("paper").map(|p| format!(" · {}", escape(p))).unwrap_or_default();
+        *html += &format!("<p class=\"faint\">{states}{paper} · {}</p>\n", escape(&made_with(self.runs)));
+        claims(html, &self.verification);
+        table(html, self.runs);
+        charts(html, index, &self.configurations, &self.labels);
+        self.samples(html, films);
+        self.what_differs(html);
+        run_table(html, self.runs);
+        if let Some(text) = &self.text {
+            *html +=
+                &format!("<details><summary>The experiment as TOML</summary><pre>{}</pre></details>\n", escape(text));
+        }
+    }
+
+    /// The settings that differ between configurations: those that an axis with labels stands for too.
+    fn what_differs(&self, html: &mut String) {
+        let documents: Vec<&toml::Table> = self.configurations.iter().map(|c| c.settings).collect();
+        let differing = varying(&documents);
+        if differing.is_empty() {
+            return;
+        }
+        *html += "<details><summary>What differs</summary>\n";
+        if documents.len() > DIFFERING.0 || differing.len() > DIFFERING.1 {
+            *html +=
+                "<p class=\"faint\">More than a table can show: the file grid.csv has a line a run.</p></details>\n";
+            return;
+        }
+        let texts = |values: &[Option<String>]| {
+            distinct(&values.iter().map(|v| v.clone().unwrap_or_else(|| "-".to_owned())).collect::<Vec<_>>())
+        };
+        // A setting a line and a configuration a column where these are few, which is how files are read.
+        let columns: Vec<Vec<String>> = differing.iter().map(|v| texts(&v.values)).collect();
+        let named = self.labels.iter().any(|label| !label.is_empty());
+        let mut header = vec![if named { "configuration".to_owned() } else { String::new() }];
+        header.extend(differing.iter().map(|v| v.key.clone()));
+        let row = |(i, label): (usize, &String)| {
+            [label.clone()].into_iter().chain(columns.iter().map(|column| column[i].clone())).collect()
+        };
+        let rows: Vec<Vec<String>> = self.labels.iter().enumerate().map(row).collect();
+        *html += &html_table(&header, &rows, usize::MAX);
+        *html += "</details>\n";
+    }
+
+    fn samples(&self, html: &mut String, films: Vec<Film>) {
+        if films.is_empty() {
+            return;
+        }
+        *html += "<h2>Samples</h2>\n";
+        *html += "<p class=\"film\" hidden><button type=\"button\">play</button>\
+                  <input type=\"range\" min=\"0\" value=\"0\" aria-label=\"step\"><output></output></p>\n<div class=\"cards\">\n";
+        let real = self.runs.iter().find_map(Run::real_picture).and_then(|path| shrunk(&path));
+        if let Some(real) = real {
+            *html +=
+                &format!("<figure><img alt=\"data\" src=\"{}\"><figcaption>data</figcaption></figure>\n", real.url());
+        }
+        let shown = films.len();
+        for film in films {
+            let label = &self.labels[film.configuration];
+            let caption = if label.is_empty() { String::new() } else { format!("{}: ", escape(label)) };
+            let seed = film.seed.map(|s| format!("seed {s}, ")).unwrap_or_default();
+            *html += "<figure data-film>";
+            let last = film.frames.len() - 1;
+            for (i, (step, image)) in film.frames.iter().enumerate() {
+                let hidden = if i < last { " hidden" } else { "" };
+                *html += &format!(
+                    "<img alt=\"samples after {step} steps\" data-step=\"{step}\"{hidden} src=\"{}\">",
+                    image.url()
+                );
+            }
+            let step = film.frames[last].0;
+            *html +=
+                &format!("<figcaption>{caption}{seed}<span class=\"at\">step {step}</span></figcaption></figure>\n");
+        }
+        *html += "</div>\n";
+        let with_pictures = self.configurations.iter().filter(|c| c.runs.iter().any(|r| r.picture().is_some())).count();
+        if with_pictures > shown {
+            let n = with_pictures - shown;
+            *html += &format!("<p class=\"faint\">{n} more configurations have pictures in their folders.</p>\n");
+        }
     }
 }
 
@@ -88,7 +222,7 @@ fn claims(html: &mut String, verification: &Verification) {
         return;
     }
     *html += "<h2>Claims</h2>\n";
-    for claim in claims {
+    for claim in &claims {
         let word = claim.verdict.word();
         let paper = claim.paper.map(|p| format!("; the paper has {}", short(p))).unwrap_or_default();
         *html += &format!("<div class=\"claim {word}\"><p><b>{word}</b> {}</p>\n", escape(&claim.says));
@@ -96,12 +230,16 @@ fn claims(html: &mut String, verification: &Verification) {
             *html += &format!("<p>{}</p>\n", escape(&verify::part_text(claim, part)));
         }
         *html += &format!(
-            "<p class=\"faint\">asked: {} {}, {}{paper}. {}</p></div>\n",
+            "<p class=\"faint\">asked: {} {}, {}{paper} · {}</p></div>\n",
             escape(&claim.metric),
             escape(&claim.asked),
             escape(&claim.over),
             escape(&claim.reason)
         );
+    }
+    if verification.experiments.iter().any(|e| e.tests > 1) {
+        *html += "<p class=\"faint\">Each verdict that rests on an interval stands corrected for how many of them there \
+                  are (Holm's method); intervals are shown uncorrected.</p>\n";
     }
 }
 
@@ -115,17 +253,29 @@ fn table(html: &mut String, runs: &[Run]) {
         }
     };
     let (header, rows) = comparison.cells();
-    *html += &html_table(&header, &rows);
-    *html += "<p class=\"faint\">mean ± deviation over seeds @ step, and the 95 % interval of the mean</p>\n";
-    for note in &comparison.notes {
-        *html += &format!("<p class=\"faint\">note: {}</p>\n", escape(note));
+    *html += &html_table(&header, &rows, usize::MAX);
+    for line in comparison.foot() {
+        *html += &format!("<p class=\"faint\">{}</p>\n", escape(&line));
+    }
+    let protocol = |head: &super::compare::Head| {
+        let columns: Vec<String> = head.protocol.iter().map(|(column, value)| format!("{column} {value}")).collect();
+        vec![head.name.clone(), columns.join(", ")]
+    };
+    let rows: Vec<Vec<String>> = comparison.metrics.iter().filter(|h| !h.protocol.is_empty()).map(protocol).collect();
+    if !rows.is_empty() {
+        let table = html_table(&["metric", "protocol"].map(str::to_owned), &rows, 1);
+        *html += &format!("<details><summary>How it was measured</summary>{table}</details>\n");
     }
 }
 
-fn html_table(header: &[String], rows: &[Vec<String>]) -> String {
+/// A table whose column `wrap`, if it has one, breaks its lines.
+fn html_table(header: &[String], rows: &[Vec<String>], wrap: usize) -> String {
     let line = |tag: &str, cells: &[String]| {
-        let cells = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape(c).replace('\n', "<br>")));
-        format!("<tr>{}</tr>\n", cells.collect::<String>())
+        let cell = |(i, c): (usize, &String)| {
+            let class = if i == wrap { " class=\"wrap\"" } else { "" };
+            format!("<{tag}{class}>{}</{tag}>", escape(c).replace('\n', "<br>"))
+        };
+        format!("<tr>{}</tr>\n", cells.iter().enumerate().map(cell).collect::<String>())
     };
     let body: String = rows.iter().map(|row| line("td", row)).collect();
     format!(
@@ -134,30 +284,32 @@ fn html_table(header: &[String], rows: &[Vec<String>]) -> String {
     )
 }
 
-fn curves(html: &mut String, runs: &[Run], configurations: &[Configuration<'_>], labels: &[String]) {
-    let metrics = metric_names(runs);
-    let scalars: BTreeSet<String> = runs.iter().flat_map(|r| r.scalars.keys().cloned()).collect();
+fn charts(html: &mut String, section: usize, configurations: &[Configuration<'_>], labels: &[String]) {
+    let shown = &configurations[..configurations.len().min(COLORS)];
+    let [metrics, scalars] = curves::names(configurations);
     *html += "<h2>Curves</h2>\n";
-    if configurations.len() > 1 {
-        *html += "<ul class=\"legend\">";
+    if shown.len() > 1 {
+        *html += "<div class=\"legend\">";
         for (i, label) in labels.iter().enumerate().take(COLORS) {
-            *html += &format!("<li><i style=\"background:var(--c{i})\"></i>{}</li>", escape(label));
+            *html += &format!(
+                "<button type=\"button\" aria-pressed=\"true\" data-series=\"{i}\">\
+                 <i style=\"background:var(--c{i})\"></i>{}</button>",
+                escape(label)
+            );
         }
-        *html += "</ul>\n";
+        *html += "</div>\n";
     }
-    let more = configurations.len().saturating_sub(COLORS);
+    let more = configurations.len() - shown.len();
     let more = if more > 0 { format!("; {more} more configurations are in the table") } else { String::new() };
     *html += &format!(
         "<p class=\"faint\">Lines are means over seeds, bands reach from the lowest to the highest{more}.</p>\n"
     );
-    for (open, names) in [(" open", metrics), ("", scalars.into_iter().collect())] {
-        let figures: Vec<String> = names
-            .iter()
-            .filter_map(|name| {
-                let caption = escape(&(name.clone() + &arrow(direction(name))));
-                Some(format!("<figure><figcaption>{caption}</figcaption>{}</figure>\n", chart(name, configurations)?))
-            })
-            .collect();
+    for (open, names) in [(" open", metrics), ("", scalars)] {
+        let figure = |name: &String| {
+            let caption = escape(&(name.clone() + &arrow(direction(name))));
+            Some(format!("<figure><figcaption>{caption}</figcaption>{}</figure>\n", chart(section, name, shown)?))
+        };
+        let figures: Vec<String> = names.iter().filter_map(figure).collect();
         if !figures.is_empty() {
             let title = if open.is_empty() { "Training" } else { "Evaluation" };
             let figures = figures.concat();
@@ -167,57 +319,24 @@ fn curves(html: &mut String, runs: &[Run], configurations: &[Configuration<'_>],
     }
 }
 
-/// A configuration's curve: step, mean, lowest, highest.
-type Curve = Vec<(f64, f64, f64, f64)>;
-
-fn curve(metric: &str, configuration: &Configuration<'_>, width: u64) -> Curve {
-    // A bucket of steps holds a mean a run, so that a run with more rows weighs no more.
-    let mut buckets: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for run in &configuration.runs {
-        let mut own: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for (step, value) in run.series(metric).into_iter().filter(|(_, v)| v.is_finite()) {
-            own.entry(step / width).or_default().push(value);
-        }
-        for (bucket, values) in own {
-            buckets.entry(bucket).or_default().push(mean(&values));
-        }
-    }
-    let point = |(bucket, values): (u64, Vec<f64>)| {
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        ((bucket * width) as f64, mean(&values), low, high)
-    };
-    buckets.into_iter().map(point).collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
 /// A chart of a metric as SVG; `None` where there are not two steps to draw a line between.
-fn chart(metric: &str, configurations: &[Configuration<'_>]) -> Option<String> {
+fn chart(section: usize, metric: &str, configurations: &[Configuration<'_>]) -> Option<String> {
     const LEFT: f64 = 52.0;
     const RIGHT: f64 = 352.0;
     const TOP: f64 = 8.0;
     const BOTTOM: f64 = 184.0;
-    let last =
-        configurations.iter().flat_map(|c| &c.runs).filter_map(|r| r.series(metric).last().map(|(s, _)| *s)).max()?;
-    let width = (last / POINTS).max(1);
-    let curves: Vec<Curve> = configurations.iter().take(COLORS).map(|c| curve(metric, c, width)).collect();
-    if curves.iter().all(|c| c.len() < 2) {
-        return None;
-    }
-    let points = || curves.iter().flatten();
-    let (from, to) = points().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), p| (a.min(p.0), b.max(p.0)));
-    let (bottom, top) = range(points().flat_map(|p| [p.1, p.2, p.3]).collect());
+    let all = curves::curves(metric, configurations)?;
+    let steps = || all.iter().flatten().map(|p| p.step);
+    let (from, to) = steps().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), step| (a.min(step), b.max(step)));
+    let (bottom, top) = curves::range(&all);
     let x = |step: f64| LEFT + (step - from) / (to - from) * (RIGHT - LEFT);
     // Far outside there is nothing to see; near it the clip cuts the line.
     let y = |v: f64| (BOTTOM - (v - bottom) / (top - bottom) * (BOTTOM - TOP)).clamp(-2000.0, 2000.0);
     let id: String = metric.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let mut svg = format!("<svg viewBox=\"0 0 360 204\" role=\"img\" aria-label=\"{}\">", escape(metric));
+    let mut svg = format!("<svg viewBox=\"0 0 368 204\" role=\"img\" aria-label=\"{}\">", escape(metric));
     write!(
         svg,
-        "<clipPath id=\"clip-{id}\"><rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"/></clipPath>",
+        "<clipPath id=\"clip-{section}-{id}\"><rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"/></clipPath>",
         RIGHT - LEFT,
         BOTTOM - TOP
     )
@@ -235,29 +354,25 @@ fn chart(metric: &str, configurations: &[Configuration<'_>]) -> Option<String> {
             short(tick)
         );
     }
-    svg += &format!("<g clip-path=\"url(#clip-{id})\">");
-    for (i, curve) in curves.iter().enumerate() {
-        let path = |points: &mut dyn Iterator<Item = (f64, f64)>| {
-            points.map(|(step, v)| format!("{:.1},{:.1}", x(step), y(v))).collect::<Vec<_>>().join(" ")
-        };
-        if curve.iter().any(|p| p.3 > p.2) {
-            let band = path(&mut curve.iter().map(|p| (p.0, p.2)).chain(curve.iter().rev().map(|p| (p.0, p.3))));
+    svg += &format!("<line class=\"read\" visibility=\"hidden\" y1=\"{TOP}\" y2=\"{BOTTOM}\"/>");
+    svg += &format!("<g clip-path=\"url(#clip-{section}-{id})\">");
+    for (i, curve) in all.iter().enumerate().filter(|(_, curve)| !curve.is_empty()) {
+        let pair = |step: f64, v: f64| format!("{:.1},{:.1}", x(step), y(v));
+        let joined = |of: &dyn Fn(&Point) -> String| curve.iter().map(of).collect::<Vec<_>>().join(" ");
+        svg += &format!(
+            "<g class=\"s{i}\" data-series=\"{i}\" data-s=\"{}\" data-v=\"{}\">",
+            joined(&|p| p.step.to_string()),
+            joined(&|p| short(p.mean))
+        );
+        if curve.iter().any(|p| p.high > p.low) {
+            let back: Vec<String> = curve.iter().rev().map(|p| pair(p.step, p.high)).collect();
+            let band = format!("{} {}", joined(&|p| pair(p.step, p.low)), back.join(" "));
             svg += &format!("<polygon class=\"band\" style=\"fill:var(--c{i})\" points=\"{band}\"/>");
         }
-        let line = path(&mut curve.iter().map(|p| (p.0, p.1)));
-        svg += &format!("<polyline class=\"mean\" style=\"stroke:var(--c{i})\" points=\"{line}\"/>");
+        let line = joined(&|p| pair(p.step, p.mean));
+        svg += &format!("<polyline class=\"mean\" style=\"stroke:var(--c{i})\" points=\"{line}\"/></g>");
     }
     Some(svg + "</g></svg>")
-}
-
-/// The range that shows what matters: all numbers but the outermost hundredth on each side, which a run that runs away
-/// would stretch to infinity.
-fn range(mut values: Vec<f64>) -> (f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let cut = values.len() / 100;
-    let (low, high) = (values[cut], values[values.len() - 1 - cut]);
-    let margin = if high > low { (high - low) * 0.05 } else { low.abs().max(1.0) * 0.05 };
-    (low - margin, high + margin)
 }
 
 /// A few round numbers of a range.
@@ -271,35 +386,83 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-fn pictures(html: &mut String, configurations: &[Configuration<'_>], labels: &[String]) {
-    let inline = |path: &Path| {
-        let bytes = file::read(path).ok()?;
-        Some(format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(&bytes)))
-    };
-    let mut figures = Vec::new();
-    let real = configurations.iter().flat_map(|c| &c.runs).find_map(|r| r.real_picture());
-    if let Some(image) = real.as_deref().and_then(inline) {
-        figures.push(format!("<figure>{image}<figcaption>data</figcaption></figure>\n"));
+/// What a configuration drew, over the steps.
+struct Film {
+    configuration: usize,
+    seed: Option<u64>,
+    /// Steps with their pictures; the last is the newest, and there is one.
+    frames: Vec<(u64, Picture)>,
+}
+
+/// A picture as the page holds it.
+struct Picture {
+    kind: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Picture {
+    fn url(&self) -> String {
+        format!("data:image/{};base64,{}", self.kind, base64(&self.bytes))
     }
-    let mut left_out = 0;
-    for (configuration, label) in configurations.iter().zip(labels) {
-        let Some((run, path)) = configuration.runs.iter().find_map(|r| Some((r, r.picture()?))) else { continue };
-        if figures.len() >= PICTURES {
-            left_out += 1;
-            continue;
+}
+
+/// The pictures of each section, within what all of them together may take: the newest of each configuration first, then as
+/// many of earlier steps as there is room for.
+fn films(sections: &[Section<'_>]) -> Vec<Vec<Film>> {
+    let mut all: Vec<Vec<Film>> = Vec::new();
+    let mut earlier: Vec<(usize, usize, Vec<PathBuf>)> = Vec::new();
+    let mut used = 0;
+    for (s, section) in sections.iter().enumerate() {
+        let mut films = Vec::new();
+        let most = (PICTURES / sections.len()).max(1);
+        for (i, configuration) in section.configurations.iter().enumerate() {
+            let found =
+                configuration.runs.iter().find_map(|run| Some((run, run.pictures())).filter(|f| !f.1.is_empty()));
+            let Some((run, mut paths)) = found else { continue };
+            if films.len() >= most || used > BUDGET {
+                break;
+            }
+            let Some(last) = paths.pop() else { continue };
+            let Some(image) = shrunk(&last) else { continue };
+            used += image.bytes.len();
+            earlier.push((s, films.len(), paths));
+            films.push(Film { configuration: i, seed: run.seed, frames: vec![(step_of(&last), image)] });
         }
-        let Some(image) = inline(&path) else { continue };
-        let step = path.file_stem().map(|s| s.to_string_lossy().trim_start_matches('0').to_owned()).unwrap_or_default();
-        let seed = run.seed.map(|s| format!("seed {s}, ")).unwrap_or_default();
-        let label = if label.is_empty() { String::new() } else { format!("{}: ", escape(label)) };
-        figures.push(format!("<figure>{image}<figcaption>{label}{seed}step {step}</figcaption></figure>\n"));
+        all.push(films);
     }
-    if !figures.is_empty() {
-        *html += &format!("<h2>Samples</h2>\n<div class=\"cards\">\n{}</div>\n", figures.concat());
+    let shown: usize = all.iter().map(Vec::len).sum();
+    let each = used.checked_div(shown).unwrap_or(0).max(1);
+    // Earlier pictures are hardly larger than the last one; where they are, the page is a little fuller.
+    let frames = (BUDGET.saturating_sub(used) / (each * shown.max(1))).min(FRAMES - 1);
+    for (s, film, paths) in earlier {
+        let chosen = (0..frames.min(paths.len())).map(|i| &paths[i * paths.len() / frames.min(paths.len())]);
+        let mut before: Vec<(u64, Picture)> = chosen.filter_map(|p| Some((step_of(p), shrunk(p)?))).collect();
+        let film = &mut all[s][film];
+        before.append(&mut film.frames);
+        film.frames = before;
     }
-    if left_out > 0 {
-        *html += &format!("<p class=\"faint\">{left_out} more configurations have pictures in their folders.</p>\n");
+    all
+}
+
+fn step_of(path: &Path) -> u64 {
+    path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok()).unwrap_or(0)
+}
+
+/// A picture no wider than a page needs it: as it is where it is small, else as JPEG.
+fn shrunk(path: &Path) -> Option<Picture> {
+    const SMALL: usize = 30_000;
+    let bytes = file::read(path).ok()?;
+    let picture = image::load_from_memory(&bytes).ok()?.to_rgb8();
+    if bytes.len() <= SMALL && picture.width() <= 2 * WIDE {
+        return Some(Picture { kind: "png", bytes });
     }
+    let wide = picture.width().min(WIDE);
+    let high = (u64::from(picture.height()) * u64::from(wide) / u64::from(picture.width())).max(1) as u32;
+    let picture =
+        if wide < picture.width() { imageops::resize(&picture, wide, high, FilterType::CatmullRom) } else { picture };
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 80).encode_image(&picture).ok()?;
+    Some(Picture { kind: "jpeg", bytes })
 }
 
 fn run_table(html: &mut String, runs: &[Run]) {
@@ -317,7 +480,7 @@ fn run_table(html: &mut String, runs: &[Run]) {
         ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    *html += &format!("<details><summary>Runs</summary>{}</details>\n", html_table(&header, &rows));
+    *html += &format!("<details><summary>Runs</summary>{}</details>\n", html_table(&header, &rows, 6));
 }
 
 fn escape(text: &str) -> String {
@@ -363,12 +526,43 @@ mod tests {
         assert_eq!(words(0.0012, 0.0013), "0.0012 0.00122 0.00124 0.00126 0.00128 0.0013");
     }
 
+    /// A picture that is far too large for the page.
+    fn noise(side: u32) -> Vec<u8> {
+        let mut state = 1_u32;
+        let picture = image::RgbImage::from_fn(side, side, |_, _| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            image::Rgb([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8])
+        });
+        crate::picture::encode_png(&picture)
+    }
+
     #[test]
-    fn a_run_that_runs_away_does_not_flatten_the_others() {
-        let mut values: Vec<f64> = (0..400).map(f64::from).collect();
-        values.extend([1e30, -1e30]);
-        let (low, high) = range(values);
-        assert!(low > -50.0 && high < 450.0, "{low} {high}");
+    fn five_hundred_runs_with_pictures_stay_below_ten_megabytes() {
+        let runs = Runs::new();
+        let picture = noise(200);
+        let scalars = |seed: u64| {
+            let row = |i: u64| format!("{},{},{}\n", i * 10, (i * 7919 + seed) % 1000, (i * 104_729 + seed) % 977);
+            "step,d/loss,g/loss\n".to_owned() + &(1..=300).map(row).collect::<String>()
+        };
+        for configuration in 0..100 {
+            for seed in 0..5 {
+                let settings = format!("x = {configuration}");
+                let values: Vec<f64> = (0..10).map(|i| f64::from(configuration * 10 + i)).collect();
+                let evals: &[(&str, &[f64])] = &[("w1", &values), ("ks", &values), ("mean", &values)];
+                let place = runs.add(Sketch { settings: &settings, seed, evals, ..Sketch::default() });
+                let place = place.strip_prefix(runs.path()).expect("lies below").display().to_string();
+                runs.write(&format!("{place}/metrics.csv"), scalars(seed));
+                if seed == 0 && configuration < 30 {
+                    for step in [10, 20, 30] {
+                        runs.write(&format!("{place}/samples/{step:08}.png"), &picture);
+                    }
+                }
+            }
+        }
+        let html = page(&runs.path().join("toy")).expect("there are runs");
+        assert!(html.len() < 10_000_000, "{} bytes", html.len());
+        assert!(html.contains("6 more configurations have pictures"), "24 of 30 are shown");
+        assert!(html.matches("<img").count() > 48, "{} pictures", html.matches("<img").count());
     }
 
     #[test]
@@ -386,7 +580,8 @@ mod tests {
                     ..Sketch::default()
                 });
                 let place = place.strip_prefix(runs.path()).expect("lies below").display().to_string();
-                runs.write(&format!("{place}/samples/00000030.png"), b"the picture");
+                runs.write(&format!("{place}/samples/00000010.png"), noise(200));
+                runs.write(&format!("{place}/samples/00000030.png"), noise(20));
             }
         }
         let toml = "name = 'toy'\nabout = 'A toy.'\n[[claims]]\nsays = 'Spread.'\nmetric = 'w1'\nat-most = 9\nover = 'every'\n";
@@ -399,17 +594,34 @@ mod tests {
             "game plain &lt;&amp;&gt;",
             "<polyline",
             "<polygon",
-            &base64(b"the picture"),
-            "seed 0, step 30",
+            &base64(&noise(20)),
+            "data:image/jpeg;base64,",
+            "data-step=\"10\" hidden",
+            "seed 0, <span class=\"at\">step 30</span>",
+            "data-s=\"10 20 30\" data-v=\"3.05 2.05 1.05\"",
+            "What differs",
+            "n 100, split test",
             "at-most = 9",
             "prefers-color-scheme: dark",
             "gantlet 0.1.0",
         ] {
             assert!(html.contains(part), "the page lacks {part}");
         }
-        // Nothing is fetched, and nothing runs.
-        for part in ["http:", "https:", "<script", "<link", "@import", "url(//"] {
+        // Nothing is fetched.
+        for part in ["http:", "https:", "<script src", "<link", "@import", "url(//", "fetch("] {
             assert!(!html.contains(part), "the page has {part}");
+        }
+    }
+
+    #[test]
+    fn several_experiments_are_linked_from_the_top() {
+        let runs = Runs::new();
+        for experiment in ["one", "two"] {
+            runs.add(Sketch { experiment, settings: "x = 1", evals: &[("w1", &[2.0, 1.0])], ..Sketch::default() });
+        }
+        let html = page(runs.path()).expect("there are runs");
+        for part in ["<a href=\"#e1\">two</a>", "<section id=\"e1\">", "clip-0-w1", "clip-1-w1"] {
+            assert!(html.contains(part), "the page lacks {part}");
         }
     }
 }

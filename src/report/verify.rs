@@ -12,12 +12,19 @@
 //! - *Better than*: means by Welch's interval of the difference; seeds in pairs of equal seed. The other selection's
 //!   configuration is the one that agrees in everything that neither selection names. Any number is better than none:
 //!   against a diverged seed the other one wins.
+//! - *Rises with* and *falls with*: within each seed, the rank correlation (Spearman's ρ) of the number with the axis; what
+//!   is then put together over seeds is that correlation, held against 0. Configurations that agree in all but the axis
+//!   make a trend.
 //! - A *failed* run died for reasons that are no result; it counts as not done.
+//! - *Several claims*: where more than one configuration of an experiment is decided by an interval, each of those verdicts
+//!   has to stand once its chance is corrected for their number (Holm's method), and is undecided where it does not. The
+//!   intervals that are shown are uncorrected. Counts of seeds are no tests and are left as they are.
 
+use super::compare::{SIGNIFICANT, short_p};
 use super::group::{Configuration, configurations, did_you_mean, differences, metric_names, protocol};
 use super::load::{LoadError, Run, distinct, load, read_toml, state_word};
-use super::stats::{Summary, difference, short, short_interval};
-use super::{FORMAT, markdown_table};
+use super::stats::{Summary, difference, holm, rank_correlation, short, short_interval};
+use super::{FORMAT, markdown_table, text_table};
 use crate::eval::{Direction, direction};
 use crate::experiment::spec::{BetterThan, ClaimAt, ClaimOver};
 use crate::experiment::{Cell, Claim, Plan};
@@ -66,6 +73,10 @@ pub struct Part {
     pub runs: usize,
     /// Seeds that satisfy the claim on their own.
     pub satisfied: usize,
+    /// How likely the number would be if it lay on the bound; null where no interval decides.
+    pub p: Option<f64>,
+    /// The same, corrected for how many there are in the experiment (Holm's method).
+    pub p_corrected: Option<f64>,
     /// The verdict.
     pub verdict: Verdict,
     /// Why.
@@ -80,6 +91,8 @@ pub struct Answer {
     pub says: String,
     /// The metric.
     pub metric: String,
+    /// What the numbers are: the metric, or its rank correlation with an axis.
+    pub measure: String,
     /// What is asked of it, in words.
     pub asked: String,
     /// How seeds are put together, in words.
@@ -101,17 +114,33 @@ pub struct Answers {
     pub experiment: String,
     /// One a claim.
     pub claims: Vec<Answer>,
+    /// How many verdicts rest on an interval, so that they are corrected for their number where there are several.
+    pub tests: usize,
     /// What could not be read.
     pub notes: Vec<String>,
 }
+
+impl Answers {
+    /// Whether there is a run to speak of, where anything is claimed.
+    fn begun(&self) -> bool {
+        self.claims.iter().any(|claim| claim.reason != NOT_BEGUN)
+    }
+}
+
+/// Why a claim of an experiment that was never run is undecided.
+const NOT_BEGUN: &str = "no run has begun";
 
 /// What was verified.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verification {
     /// The version of this format.
     pub version: u32,
+    /// How chances are corrected for the number of tests of an experiment.
+    pub correction: &'static str,
     /// One an experiment.
     pub experiments: Vec<Answers>,
+    /// What was left out.
+    pub notes: Vec<String>,
 }
 
 /// What cannot be verified.
@@ -129,7 +158,7 @@ pub enum VerifyError {
         message: String,
     },
     /// A folder that is no experiment's.
-    #[error("{} has no experiment.toml: give an experiment's folder or its TOML file", .0.display())]
+    #[error("{} has no experiment: give an experiment's folder or TOML file, or a folder of them", .0.display())]
     NoExperiment(PathBuf),
 }
 
@@ -139,38 +168,91 @@ impl Verification {
         self.experiments.iter().flat_map(|e| &e.claims).all(|c| c.verdict == Verdict::Holds)
     }
 
-    /// For a terminal.
+    /// For a terminal: each claim with its reasons, or a table where there are several experiments.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        for (i, experiment) in self.experiments.iter().enumerate() {
-            if i > 0 {
-                lines.push(String::new());
-            }
-            let holding = experiment.claims.iter().filter(|c| c.verdict == Verdict::Holds).count();
-            lines.push(match experiment.claims.len() {
-                0 => format!("{}: makes no claims", experiment.experiment),
-                n => format!("{}: {holding} of {n} claims hold", experiment.experiment),
-            });
-            for claim in &experiment.claims {
-                lines.push(String::new());
-                lines.push(format!("{:<10} {}", claim.verdict.word().to_uppercase(), claim.says));
-                for part in &claim.parts {
-                    lines.push(format!("           {}", part_text(claim, part)));
-                }
-                let paper = claim.paper.map(|p| format!("; the paper has {}", short(p))).unwrap_or_default();
-                lines.push(format!("           asked: {} {}, {}{paper}", claim.metric, claim.asked, claim.over));
-                lines.push(format!("           {}", claim.reason));
-            }
-            lines.extend(experiment.notes.iter().map(|note| format!("note: {note}")));
+        if let [experiment] = &self.experiments[..] {
+            lines.extend(experiment.lines());
+        } else {
+            lines.push(self.table());
+            lines.extend(self.rest());
         }
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         lines.join("\n") + "\n"
+    }
+
+    /// A row a claim of each experiment that has begun.
+    fn table(&self) -> String {
+        let begun = || self.experiments.iter().filter(|e| e.begun());
+        let with_paper = begun().flat_map(|e| &e.claims).any(|claim| claim.paper.is_some());
+        let mut header = ["experiment", "claim", "reached", "paper", "verdict"].map(str::to_owned).to_vec();
+        let mut rows = Vec::new();
+        for experiment in begun() {
+            for claim in &experiment.claims {
+                let reached: Vec<String> = claim.parts.iter().map(|part| part_text(claim, part)).collect();
+                rows.push(vec![
+                    experiment.experiment.clone(),
+                    claim.says.clone(),
+                    reached.join("\n"),
+                    claim.paper.map(short).unwrap_or_default(),
+                    claim.verdict.word().to_owned(),
+                ]);
+            }
+        }
+        if !with_paper {
+            header.remove(3);
+            rows.iter_mut().for_each(|row| drop(row.remove(3)));
+        }
+        text_table(&header, &rows)
+    }
+
+    /// What a table has no room for: counts, why claims do not hold, what never began.
+    fn rest(&self) -> Vec<String> {
+        let claims =
+            || self.experiments.iter().filter(|e| e.begun()).flat_map(|e| e.claims.iter().map(move |c| (e, c)));
+        let count = |verdict| claims().filter(|(_, claim)| claim.verdict == verdict).count();
+        let mut lines = vec![format!(
+            "{} of {} claims hold, {} fail, {} undecided",
+            count(Verdict::Holds),
+            claims().count(),
+            count(Verdict::Fails),
+            count(Verdict::Undecided)
+        )];
+        lines.extend(claims().filter(|(_, claim)| claim.verdict != Verdict::Holds).map(|(experiment, claim)| {
+            format!(
+                "{:<10} {}: {}\n           {}",
+                claim.verdict.word().to_uppercase(),
+                experiment.experiment,
+                claim.says,
+                claim.reason
+            )
+        }));
+        let most = self.experiments.iter().map(|e| e.tests).max().unwrap_or(0);
+        if most > 1 {
+            lines.push(format!("note: {}", correction_text("those of its experiment")));
+        }
+        let names = |wanted: &dyn Fn(&&Answers) -> bool| {
+            self.experiments.iter().filter(wanted).map(|e| e.experiment.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        for (what, list) in [
+            ("no run has begun of", names(&|e| !e.claims.is_empty() && !e.begun())),
+            ("makes no claims:", names(&|e| e.claims.is_empty())),
+        ] {
+            if !list.is_empty() {
+                lines.push(format!("note: {what} {list}"));
+            }
+        }
+        let named =
+            |e: &Answers| e.notes.iter().map(|note| format!("note: {}: {note}", e.experiment)).collect::<Vec<_>>();
+        lines.extend(self.experiments.iter().flat_map(named));
+        lines
     }
 
     /// A table a README can hold.
     pub fn markdown(&self) -> String {
         let header = ["experiment", "claim", "reached", "asked", "paper", "verdict"].map(str::to_owned);
         let mut rows = Vec::new();
-        for experiment in &self.experiments {
+        for experiment in self.experiments.iter().filter(|e| self.experiments.len() == 1 || e.begun()) {
             for claim in &experiment.claims {
                 let reached: Vec<String> = claim.parts.iter().map(|part| reached(claim, part)).collect();
                 rows.push(vec![
@@ -192,17 +274,48 @@ impl Verification {
     }
 }
 
+impl Answers {
+    /// For a terminal.
+    fn lines(&self) -> Vec<String> {
+        let holding = self.claims.iter().filter(|c| c.verdict == Verdict::Holds).count();
+        let mut lines = vec![match self.claims.len() {
+            0 => format!("{}: makes no claims", self.experiment),
+            n => format!("{}: {holding} of {n} claims hold", self.experiment),
+        }];
+        for claim in &self.claims {
+            lines.push(String::new());
+            lines.push(format!("{:<10} {}", claim.verdict.word().to_uppercase(), claim.says));
+            lines.extend(claim.parts.iter().map(|part| format!("           {}", part_text(claim, part))));
+            let paper = claim.paper.map(|p| format!("; the paper has {}", short(p))).unwrap_or_default();
+            lines.push(format!("           asked: {} {}, {}{paper}", claim.metric, claim.asked, claim.over));
+            lines.push(format!("           {}", claim.reason));
+        }
+        if self.tests > 1 {
+            lines.push(String::new());
+            lines.push(format!("note: {}", correction_text(&format!("the {} that an interval decides", self.tests))));
+        }
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        lines
+    }
+}
+
+/// What is corrected, in words.
+fn correction_text(of: &str) -> String {
+    format!("each verdict stands corrected for {of} (Holm's method); intervals are shown uncorrected")
+}
+
 pub(super) fn part_text(claim: &Answer, part: &Part) -> String {
     let label = if part.configuration.is_empty() { String::new() } else { format!("{}: ", part.configuration) };
     let mark = if claim.parts.len() > 1 { format!(" ({})", part.verdict.word()) } else { String::new() };
     let against = part.against.map(|s| format!(" against {}", summary_text(&s))).unwrap_or_default();
-    format!("{label}{} {}{against}{mark}", claim.metric, reached_number(claim, part))
+    format!("{label}{} {}{against}{mark}", claim.measure, reached_number(claim, part))
 }
 
 fn reached(claim: &Answer, part: &Part) -> String {
     let label = if part.configuration.is_empty() { String::new() } else { format!("{}: ", part.configuration) };
     let against = part.against.map(|s| format!(" against {}", summary_text(&s))).unwrap_or_default();
-    format!("{label}{}{against}", reached_number(claim, part))
+    let measure = if claim.measure == claim.metric { "" } else { "rank correlation " };
+    format!("{label}{measure}{}{against}", reached_number(claim, part))
 }
 
 fn reached_number(claim: &Answer, part: &Part) -> String {
@@ -233,22 +346,70 @@ pub struct Subject {
 }
 
 /// Reads claims and runs of experiments: each path is an experiment's folder, or a TOML file whose runs lie in
-/// `out/<name>`. The runs are those that the document asks for; others in the folder are left out, and said.
+/// `out/<name>`, or a folder of either. The runs are those that the document asks for; others in the folder are left out, and
+/// said. Also what was left out of a folder of TOML files, in words.
 ///
 /// # Errors
 /// If a path has no claims to read.
-pub fn subjects(paths: &[PathBuf], out: &Path) -> Result<Vec<Subject>, VerifyError> {
-    paths.iter().map(|path| subject(path, out)).collect()
+pub fn subjects(paths: &[PathBuf], out: &Path) -> Result<(Vec<Subject>, Vec<String>), VerifyError> {
+    let (mut subjects, mut notes) = (Vec::new(), Vec::new());
+    for path in paths {
+        if !path.exists() {
+            return Err(LoadError::Missing(path.clone()).into());
+        }
+        if path.is_file() || path.join(DOCUMENT).is_file() {
+            subjects.push(subject(path, out)?);
+            continue;
+        }
+        let (experiments, files) = within(path);
+        let before = subjects.len();
+        for experiment in &experiments {
+            subjects.push(subject(experiment, out)?);
+        }
+        // What experiments extend lies beside them and need not be whole.
+        for file in files.iter().filter(|_| experiments.is_empty()) {
+            match subject(file, out) {
+                Ok(found) => subjects.push(found),
+                Err(VerifyError::Claims { path, .. }) => notes.push(format!(
+                    "left out {}, which is not a whole experiment (`gantlet check` says why)",
+                    path.display()
+                )),
+                Err(other) => return Err(other),
+            }
+        }
+        if subjects.len() == before {
+            return Err(VerifyError::NoExperiment(path.clone()));
+        }
+    }
+    Ok((subjects, notes))
+}
+
+/// The document that an experiment's folder has.
+const DOCUMENT: &str = "experiment.toml";
+
+/// The experiments' folders and the TOML files below a folder, in order. Folders of runs are not looked into.
+fn within(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut experiments, mut files) = (Vec::new(), Vec::new());
+    let mut walk = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let Ok(entry) = entry else { continue };
+        let path = entry.path();
+        if entry.file_type().is_dir() {
+            if path.join(DOCUMENT).is_file() {
+                experiments.push(path.to_owned());
+                walk.skip_current_dir();
+            } else if path.join("run.json").is_file() {
+                walk.skip_current_dir();
+            }
+        } else if path.extension().is_some_and(|ending| ending == "toml") {
+            files.push(path.to_owned());
+        }
+    }
+    (experiments, files)
 }
 
 fn subject(path: &Path, out: &Path) -> Result<Subject, VerifyError> {
-    if !path.exists() {
-        return Err(LoadError::Missing(path.to_owned()).into());
-    }
-    let file = if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() };
-    if !file.is_file() {
-        return Err(VerifyError::NoExperiment(path.to_owned()));
-    }
+    let file = if path.is_dir() { path.join(DOCUMENT) } else { path.to_owned() };
     let runs_in = |folder: &Path| if folder.is_dir() { load(&[folder.to_owned()]) } else { Ok(Vec::new()) };
     let found = |folder: &Path| match runs_in(folder) {
         Err(LoadError::NoRuns(_)) => Ok(Vec::new()),
@@ -294,12 +455,43 @@ fn claims(document: &toml::Table) -> Result<Vec<Claim>, String> {
 
 /// Answers the claims of some experiments.
 pub fn verify(subjects: &[Subject]) -> Verification {
-    let answers = |subject: &Subject| Answers {
-        experiment: subject.experiment.clone(),
-        claims: subject.claims.iter().map(|claim| answer(claim, &subject.runs)).collect(),
-        notes: subject.notes.iter().chain(subject.runs.iter().flat_map(|r| &r.faults)).cloned().collect(),
+    let answers = |subject: &Subject| {
+        let mut claims: Vec<Answer> = subject.claims.iter().map(|claim| answer(claim, &subject.runs)).collect();
+        Answers {
+            experiment: subject.experiment.clone(),
+            tests: correct(&mut claims),
+            claims,
+            notes: subject.notes.iter().chain(subject.runs.iter().flat_map(|r| &r.faults)).cloned().collect(),
+        }
     };
-    Verification { version: FORMAT, experiments: subjects.iter().map(answers).collect() }
+    let experiments = subjects.iter().map(answers).collect();
+    Verification { version: FORMAT, correction: "holm", experiments, notes: Vec::new() }
+}
+
+/// Corrects the verdicts that rest on an interval for how many of them there are, and says how many.
+fn correct(claims: &mut [Answer]) -> usize {
+    let chances: Vec<f64> = claims.iter().flat_map(|claim| &claim.parts).filter_map(|part| part.p).collect();
+    let tests = chances.len();
+    let mut corrected = holm(&chances).into_iter();
+    for claim in claims {
+        for part in claim.parts.iter_mut().filter(|part| part.p.is_some()) {
+            part.p_corrected = corrected.next();
+            let (Some(raw), Some(p)) = (part.p, part.p_corrected) else { continue };
+            if tests > 1 && part.verdict != Verdict::Undecided && p > SIGNIFICANT {
+                part.reason = format!(
+                    "{}, but not once corrected for {tests} such verdicts (p = {}, with Holm's method {})",
+                    part.reason,
+                    short_p(raw),
+                    short_p(p)
+                );
+                part.verdict = Verdict::Undecided;
+            }
+        }
+        if !claim.parts.is_empty() {
+            claim.conclude();
+        }
+    }
+    tests
 }
 
 /// Which cells: dotted keys with their values.
@@ -322,6 +514,10 @@ fn answer(claim: &Claim, runs: &[Run]) -> Answer {
     let mut answer = Answer {
         says: claim.says.clone(),
         metric: claim.metric.clone(),
+        measure: match trend(claim) {
+            Some((axis, _)) => format!("rank correlation of {} with {axis}", claim.metric),
+            None => claim.metric.clone(),
+        },
         asked: asked(claim),
         over: over(claim),
         verdict: Verdict::Undecided,
@@ -332,12 +528,25 @@ fn answer(claim: &Claim, runs: &[Run]) -> Answer {
     match parts(claim, runs) {
         Err(reason) => answer.reason = reason,
         Ok(parts) => {
-            answer.verdict = parts.iter().map(|p| p.verdict).max().unwrap_or(Verdict::Undecided);
-            answer.reason = reason(&parts, answer.verdict);
             answer.parts = parts;
+            answer.conclude();
         }
     }
     answer
+}
+
+impl Answer {
+    /// The verdict and reason over its parts.
+    fn conclude(&mut self) {
+        self.verdict = self.parts.iter().map(|p| p.verdict).max().unwrap_or(Verdict::Undecided);
+        self.reason = reason(&self.parts, self.verdict);
+    }
+}
+
+/// The axis of a trend that is claimed, and 1 where the number is to rise with it, −1 where it is to fall.
+fn trend(claim: &Claim) -> Option<(&str, f64)> {
+    let rises = claim.rises_with.as_deref().map(|axis| (axis, 1.0));
+    rises.or(claim.falls_with.as_deref().map(|axis| (axis, -1.0)))
 }
 
 /// The reasons of the parts that decide.
@@ -366,6 +575,9 @@ fn asked(claim: &Claim) -> String {
         let by = if other.by == 1.0 { String::new() } else { format!(" by a factor of {}", short(other.by)) };
         words.push(format!("better than with {}{by}", selection_text(&other.select)));
     }
+    if let Some((axis, sign)) = trend(claim) {
+        words.push(format!("{} with {axis}", if sign > 0.0 { "rises" } else { "falls" }));
+    }
     words.join(" and ")
 }
 
@@ -375,6 +587,7 @@ fn over(claim: &Claim) -> String {
         ClaimAt::Best => "best",
     };
     match claim.over {
+        ClaimOver::Mean if trend(claim).is_some() => format!("mean rank correlation of the {at} numbers"),
         ClaimOver::Mean => format!("mean of the {at} numbers"),
         ClaimOver::Every => format!("every seed's {at} number"),
         ClaimOver::Share(spec) => format!("the {at} number of {} % of the seeds", short(spec.share * 100.0)),
@@ -383,9 +596,10 @@ fn over(claim: &Claim) -> String {
 
 fn parts(claim: &Claim, runs: &[Run]) -> Result<Vec<Part>, String> {
     if runs.iter().all(|run| run.state == Some(State::Queued)) {
-        return Err("no run has begun".to_owned());
+        return Err(NOT_BEGUN.to_owned());
     }
-    if claim.at_least.is_none() && claim.at_most.is_none() && claim.better_than.is_none() {
+    let bounds = [claim.at_least, claim.at_most];
+    if bounds == [None, None] && claim.better_than.is_none() && trend(claim).is_none() {
         return Err("the claim states no bound".to_owned());
     }
     let selected = select(runs, &claim.select);
@@ -399,6 +613,9 @@ fn parts(claim: &Claim, runs: &[Run]) -> Result<Vec<Part>, String> {
     }
     let others = configurations(others);
     let configurations = configurations(selected);
+    if let Some((axis, sign)) = trend(claim) {
+        return trends(claim, &configurations, axis, sign);
+    }
     let labels = labels(&configurations);
     let part = |(configuration, label): (&Configuration<'_>, String)| {
         let against = claim.better_than.as_ref().map(|b| (b, partner(configuration, &others, claim, b)));
@@ -407,8 +624,161 @@ fn parts(claim: &Claim, runs: &[Run]) -> Result<Vec<Part>, String> {
     Ok(configurations.iter().zip(labels).map(part).collect())
 }
 
+/// A part a set of configurations that agree in all but the axis of a trend.
+fn trends(claim: &Claim, all: &[Configuration<'_>], axis: &str, sign: f64) -> Result<Vec<Part>, String> {
+    let on_axis = |c: &Configuration<'_>| c.point.iter().any(|(name, _)| *name == axis);
+    let mut sets: Vec<(String, Vec<(f64, &Configuration<'_>)>)> = Vec::new();
+    for configuration in all {
+        let value = configuration.value(axis).and_then(|text| text.parse::<f64>().ok());
+        let Some(value) = value else { return Err(format!("`{axis}` is not a number in every cell")) };
+        let rest = if on_axis(configuration) {
+            let rest = configuration.point.iter().filter(|(name, _)| *name != axis);
+            rest.map(|(name, value)| format!("{} {value}", name.rsplit('.').next().unwrap_or(name))).collect::<Vec<_>>()
+        } else {
+            vec![without(configuration.settings, axis).to_string()]
+        };
+        let rest = rest.join(", ");
+        match sets.iter_mut().find(|(have, _)| *have == rest) {
+            Some((_, members)) => members.push((value, configuration)),
+            None => sets.push((rest, vec![(value, configuration)])),
+        }
+    }
+    let several = sets.len() > 1;
+    let part = |(i, (rest, members)): (usize, (String, Vec<(f64, &Configuration<'_>)>))| {
+        let short_rest = if rest.contains('\n') { format!("trend {}", i + 1) } else { rest };
+        trend_part(claim, if several { short_rest } else { String::new() }, &members, sign)
+    };
+    Ok(sets.into_iter().enumerate().map(part).collect())
+}
+
+/// Settings without a dotted key.
+fn without(settings: &toml::Table, key: &str) -> toml::Table {
+    let mut settings = settings.clone();
+    match key.split_once('.') {
+        None => drop(settings.remove(key)),
+        Some((first, rest)) => {
+            if let Some(toml::Value::Table(inner)) = settings.get_mut(first) {
+                *inner = without(inner, rest);
+            }
+        }
+    }
+    settings
+}
+
+/// Judges a trend by the correlation within each seed.
+fn trend_part(claim: &Claim, label: String, members: &[(f64, &Configuration<'_>)], sign: f64) -> Part {
+    let mut values: Vec<f64> = members.iter().map(|(value, _)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let seeds: BTreeSet<u64> = members.iter().flat_map(|(_, c)| &c.runs).filter_map(|run| run.seed).collect();
+    let mut tally = Tally { known: Vec::new(), diverged: Vec::new(), open: BTreeMap::new(), total: seeds.len() };
+    for seed in seeds {
+        let mut pairs = Vec::new();
+        let (mut diverged, mut open) = (false, None);
+        for (value, configuration) in members {
+            match configuration.runs.iter().find(|run| run.seed == Some(seed)).map(|run| number(run, claim)) {
+                Some(Number::Known(number)) => pairs.push((*value, number)),
+                Some(Number::Diverged) => diverged = true,
+                Some(Number::Open(why)) => open = Some(why),
+                None => open = Some("without a run at each value".to_owned()),
+            }
+        }
+        match (diverged, open) {
+            (true, _) => tally.diverged.push(seed),
+            (_, Some(why)) => *tally.open.entry(why).or_default() += 1,
+            _ => tally.known.push((seed, sign * rank_correlation(&pairs))),
+        }
+    }
+    // Above 0 is what is claimed, whichever way that is; numbers are shown as they are.
+    let outcomes: Vec<Outcome> = tally
+        .known
+        .iter()
+        .map(|&(seed, rho)| {
+            if rho > 0.0 {
+                Outcome::Satisfied
+            } else {
+                Outcome::Broken(format!("seed {seed} has {}", short(sign * rho)))
+            }
+        })
+        .chain(tally.diverged.iter().map(|seed| Outcome::Broken(format!("seed {seed} diverged"))))
+        .chain((0..tally.open()).map(|_| Outcome::Open))
+        .collect();
+    let (verdict, reason, p) = match claim.over {
+        _ if values.len() < 2 => (Verdict::Undecided, "a trend needs runs at two values or more".to_owned(), None),
+        ClaimOver::Mean => judge_trend(&tally, sign),
+        _ => judge_count(&outcomes, &tally, needed(claim, tally.total)),
+    };
+    let shown = |summary: Summary| Summary {
+        mean: sign * summary.mean,
+        interval: summary.interval.map(|interval| correlation_interval(interval, sign)),
+        ..summary
+    };
+    Part {
+        configuration: label,
+        number: tally.summary().map(shown),
+        against: None,
+        runs: tally.total,
+        satisfied: outcomes.iter().filter(|o| **o == Outcome::Satisfied).count(),
+        p,
+        p_corrected: None,
+        verdict,
+        reason,
+    }
+}
+
+/// The verdict over a mean correlation, turned so that above 0 is what is claimed.
+fn judge_trend(tally: &Tally, sign: f64) -> Judged {
+    let mean = match tally.mean() {
+        Ok(mean) => mean,
+        Err(reason) => return (Verdict::Undecided, reason, None),
+    };
+    let claimed = if sign > 0.0 { "above" } else { "below" };
+    match mean.interval {
+        None => {
+            let reason = format!("one seed: decided by the correlation itself, {}", short(sign * mean.mean));
+            (Verdict::of(mean.mean > 0.0), reason, None)
+        }
+        Some([low, high]) => {
+            let text = short_interval(correlation_interval([low, high], sign));
+            let p = mean.p(0.0);
+            let (verdict, reason) = if low > 0.0 {
+                (Verdict::Holds, format!("the whole interval {text} is {claimed} 0"))
+            } else if high <= 0.0 {
+                (Verdict::Fails, format!("none of the interval {text} is {claimed} 0"))
+            } else {
+                (Verdict::Undecided, format!("the interval {text} straddles 0"))
+            };
+            (verdict, reason, without_doubt([low, high], p))
+        }
+    }
+}
+
+/// An interval as it is shown: turned back, and within what a correlation can be.
+fn correlation_interval([low, high]: [f64; 2], sign: f64) -> [f64; 2] {
+    let [low, high] = if sign > 0.0 { [low, high] } else { [-high, -low] };
+    [low.max(-1.0), high.min(1.0)]
+}
+
+/// A verdict, why, and the chance that it rests on where an interval decides.
+type Judged = (Verdict, String, Option<f64>);
+
+/// The chance that goes with an interval; without any spread there is no doubt, wherever the bound is.
+fn without_doubt([low, high]: [f64; 2], p: Option<f64>) -> Option<f64> {
+    if low == high { Some(0.0) } else { p }
+}
+
+/// How many seeds have to satisfy a claim.
+fn needed(claim: &Claim, total: usize) -> usize {
+    match claim.over {
+        // A share of 0.8 asks for 8 of 10 seeds, whatever 0.8 is in binary.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of runs")]
+        ClaimOver::Share(spec) => (spec.share * total as f64 - 1e-9).ceil().max(0.0) as usize,
+        _ => total,
+    }
+}
+
 /// What tells each of some configurations from the others, in words.
-pub(super) fn labels(configurations: &[Configuration<'_>]) -> Vec<String> {
+pub fn labels(configurations: &[Configuration<'_>]) -> Vec<String> {
     let mut labels = vec![Vec::new(); configurations.len()];
     for setting in differences(configurations) {
         let texts: Vec<String> = setting.values.into_iter().map(|v| v.unwrap_or_else(|| "-".to_owned())).collect();
@@ -556,16 +926,10 @@ fn judge(claim: &Claim, configuration: &Configuration<'_>, label: String, agains
     };
     let outcomes = outcomes(claim, &tally, other.as_ref());
     let satisfied = outcomes.iter().filter(|o| **o == Outcome::Satisfied).count();
-    let (verdict, reason) = match (&against, claim.over) {
-        (Some((_, Err(reason))), _) => (Verdict::Undecided, reason.clone()),
+    let (verdict, reason, p) = match (&against, claim.over) {
+        (Some((_, Err(reason))), _) => (Verdict::Undecided, reason.clone(), None),
         (_, ClaimOver::Mean) => judge_mean(claim, &tally, other.as_ref()),
-        (_, ClaimOver::Every) => judge_count(&outcomes, &tally, tally.total),
-        (_, ClaimOver::Share(spec)) => {
-            // A share of 0.8 asks for 8 of 10 seeds, whatever 0.8 is in binary.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of runs")]
-            let needed = (spec.share * tally.total as f64 - 1e-9).ceil().max(0.0) as usize;
-            judge_count(&outcomes, &tally, needed)
-        }
+        _ => judge_count(&outcomes, &tally, needed(claim, tally.total)),
     };
     Part {
         configuration: label,
@@ -573,37 +937,41 @@ fn judge(claim: &Claim, configuration: &Configuration<'_>, label: String, agains
         against: other.and_then(|(_, tally)| tally.summary()),
         runs: tally.total,
         satisfied,
+        p,
+        p_corrected: None,
         verdict,
         reason,
     }
 }
 
 /// The verdict over means: the worst over the bounds that the claim states.
-fn judge_mean(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) -> (Verdict, String) {
+fn judge_mean(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) -> Judged {
     let mean = match tally.mean() {
         Ok(mean) => mean,
-        Err(reason) => return (Verdict::Undecided, reason),
+        Err(reason) => return (Verdict::Undecided, reason, None),
     };
-    let mut all = Vec::new();
+    let mut all: Vec<Judged> = Vec::new();
     for (bound, sign) in [(claim.at_most, 1.0), (claim.at_least, -1.0)] {
         let Some(bound) = bound else { continue };
         all.push(match mean.interval {
             None => (
                 Verdict::of(sign * mean.mean <= sign * bound),
                 format!("one seed: decided by the number itself, {}", short(mean.mean)),
+                None,
             ),
             Some([low, high]) => {
                 // Mirrored for a lower bound, so that above is always wrong.
                 let (best, worst) = if sign > 0.0 { (low, high) } else { (-high, -low) };
                 let text = short_interval([low, high]);
                 let (is, beyond) = if sign > 0.0 { ("at most", "above") } else { ("at least", "below") };
-                if worst <= sign * bound {
+                let (verdict, reason) = if worst <= sign * bound {
                     (Verdict::Holds, format!("the whole interval {text} is {is} {}", short(bound)))
                 } else if best > sign * bound {
                     (Verdict::Fails, format!("the whole interval {text} is {beyond} {}", short(bound)))
                 } else {
                     (Verdict::Undecided, format!("the interval {text} straddles {}", short(bound)))
-                }
+                };
+                (verdict, reason, without_doubt([low, high], mean.p(bound)))
             }
         });
     }
@@ -611,38 +979,41 @@ fn judge_mean(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>
         let direction = direction(&claim.metric);
         let means = tally.measure(direction).mean().and_then(|mean| Ok((mean, other.measure(direction).mean()?)));
         all.push(match means {
-            Err(reason) => (Verdict::Undecided, format!("of those it is held against, {reason}")),
+            Err(reason) => (Verdict::Undecided, format!("of those it is held against, {reason}"), None),
             Ok((mean, other)) => judge_difference(&mean, &other, direction == Direction::Higher, better_than.by),
         });
     }
-    let worst = all.iter().map(|(v, _)| *v).max().unwrap_or(Verdict::Undecided);
-    let reasons: Vec<String> = all.into_iter().filter(|(v, _)| *v == worst).map(|(_, reason)| reason).collect();
-    (worst, reasons.join(", and "))
+    let worst = all.iter().map(|(v, _, _)| *v).max().unwrap_or(Verdict::Undecided);
+    let p = all.iter().filter_map(|(_, _, p)| *p).reduce(f64::max);
+    let reasons: Vec<String> = all.into_iter().filter(|(v, _, _)| *v == worst).map(|(_, reason, _)| reason).collect();
+    (worst, reasons.join(", and "), p)
 }
 
 /// Whether a mean is better than another by a factor. The gain is positive where it is.
-fn judge_difference(mean: &Summary, other: &Summary, higher: bool, by: f64) -> (Verdict, String) {
+fn judge_difference(mean: &Summary, other: &Summary, higher: bool, by: f64) -> Judged {
     // Lower is better: by · mean < other, so that the gain is other − by · mean. Higher: mean − by · other.
     let factor = if by == 1.0 { String::new() } else { format!("{} times ", short(by)) };
-    let ((gain, interval), what) = if higher {
+    let (gain, what) = if higher {
         (difference(mean, other, by), format!("this less {factor}the other"))
     } else {
         (difference(other, mean, by), format!("the other less {factor}this"))
     };
-    match interval {
+    match gain.doubt {
         None => (
-            Verdict::of(gain > 0.0),
-            format!("one seed on a side: decided by the means themselves, {what} is {}", short(gain)),
+            Verdict::of(gain.mean > 0.0),
+            format!("one seed on a side: decided by the means themselves, {what} is {}", short(gain.mean)),
+            None,
         ),
-        Some([low, high]) => {
+        Some(([low, high], p)) => {
             let text = short_interval([low, high]);
-            if low > 0.0 {
+            let (verdict, reason) = if low > 0.0 {
                 (Verdict::Holds, format!("{what} is {text}, all of it above 0"))
             } else if high <= 0.0 {
                 (Verdict::Fails, format!("{what} is {text}, none of it above 0"))
             } else {
                 (Verdict::Undecided, format!("{what} is {text}, which straddles 0"))
-            }
+            };
+            (verdict, reason, without_doubt([low, high], Some(p)))
         }
     }
 }
@@ -700,13 +1071,13 @@ fn distance(direction: Direction, value: f64) -> f64 {
 }
 
 /// The verdict over counts: so many seeds have to satisfy the claim.
-fn judge_count(outcomes: &[Outcome], tally: &Tally, needed: usize) -> (Verdict, String) {
+fn judge_count(outcomes: &[Outcome], tally: &Tally, needed: usize) -> Judged {
     let satisfied = outcomes.iter().filter(|o| **o == Outcome::Satisfied).count();
     let open = outcomes.iter().filter(|o| **o == Outcome::Open).count();
     let broken: Vec<&str> =
         outcomes.iter().filter_map(|o| if let Outcome::Broken(why) = o { Some(why.as_str()) } else { None }).collect();
     let count = format!("{satisfied} of {} seeds satisfy it, {needed} {} needed", tally.total, are(needed));
-    if satisfied >= needed {
+    let (verdict, reason) = if satisfied >= needed {
         (Verdict::Holds, count)
     } else if satisfied + open < needed {
         let more = if broken.len() > 4 { format!(" and {} more", broken.len() - 4) } else { String::new() };
@@ -715,7 +1086,8 @@ fn judge_count(outcomes: &[Outcome], tally: &Tally, needed: usize) -> (Verdict, 
         (Verdict::Undecided, format!("{count}; {}", tally.open_text()))
     } else {
         (Verdict::Undecided, format!("{count}; {open} have no partner of the same seed that is done"))
-    }
+    };
+    (verdict, reason, None)
 }
 
 #[cfg(test)]
@@ -940,7 +1312,7 @@ mod tests {
         let runs = Runs::new();
         runs.write("toy.toml", toy());
         let file = runs.path().join("toy.toml");
-        let ask = || verify(&subjects(std::slice::from_ref(&file), runs.path()).expect("reads"));
+        let ask = || verify(&subjects(std::slice::from_ref(&file), runs.path()).expect("reads").0);
         let reasons = |v: &Verification| v.experiments[0].claims.iter().map(|c| c.reason.clone()).collect::<Vec<_>>();
         assert_eq!(reasons(&ask()), vec!["no run has begun"; 3]);
 
@@ -978,5 +1350,121 @@ mod tests {
         let verification = verify(&[subject]);
         assert!(!verification.all_hold());
         insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
+    }
+
+    /// Two losses at three learning rates: w1 rises with the rate under hinge in each of three seeds, not under vanilla.
+    fn rates() -> Vec<Run> {
+        let runs = Runs::new();
+        for (loss, numbers) in [
+            ("hinge", [[1.0, 2.0, 3.0], [1.1, 2.2, 2.1], [0.9, 2.5, 3.0]]),
+            ("vanilla", [[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 3.0, 1.0]]),
+        ] {
+            for (seed, values) in (0..).zip(numbers) {
+                for (lr, value) in [0.001, 0.01, 0.1].into_iter().zip(values) {
+                    let settings = format!("loss.adversarial = '{loss}'\noptimizer.lr = {lr}");
+                    runs.add(Sketch { settings: &settings, seed, evals: &[("w1", &[value])], ..Sketch::default() });
+                }
+            }
+        }
+        load(&[runs.path().to_owned()]).expect("there are runs")
+    }
+
+    #[test]
+    fn a_trend_is_the_rank_correlation_within_each_seed() {
+        let runs = rates();
+        let ask = |fields| answer(&claim(fields), &runs);
+        let hinge = json!({ "loss.adversarial": "hinge" });
+        // Spearman's ρ of the three seeds: 1, 0.5, 1. scipy.stats.t.interval(0.95, 2, loc=2.5/3, scale=sem) and
+        // ttest_1samp([1, .5, 1], 0).pvalue.
+        let rises = ask(json!({ "where": hinge, "rises-with": "optimizer.lr" }));
+        assert_eq!(rises.verdict, Verdict::Holds, "{}", rises.reason);
+        assert_eq!(rises.reason, "the whole interval [0.1162, 1] is above 0");
+        assert!((rises.parts[0].p.expect("an interval decides") - 0.037749551350623724).abs() < 1e-9);
+        let falls = ask(json!({ "where": hinge, "falls-with": "optimizer.lr" }));
+        assert_eq!(
+            (falls.verdict, falls.reason.as_str()),
+            (Verdict::Fails, "none of the interval [0.1162, 1] is below 0")
+        );
+        assert_eq!(
+            ask(json!({ "where": hinge, "rises-with": "optimizer.lr", "over": "every" })).verdict,
+            Verdict::Holds
+        );
+        let both = ask(json!({ "rises-with": "optimizer.lr", "over": { "share": 0.6 } }));
+        let mut satisfied: Vec<usize> = both.parts.iter().map(|p| p.satisfied).collect();
+        satisfied.sort_unstable();
+        assert_eq!(satisfied, [1, 3], "a trend each loss");
+        assert_eq!(both.verdict, Verdict::Fails);
+        let nothing =
+            ask(json!({ "where": { "optimizer.lr": 0.1, "loss.adversarial": "hinge" }, "rises-with": "optimizer.lr" }));
+        assert_eq!(nothing.reason, "a trend needs runs at two values or more");
+        assert_eq!(
+            ask(json!({ "rises-with": "loss.adversarial" })).reason,
+            "`loss.adversarial` is not a number in every cell"
+        );
+    }
+
+    #[test]
+    fn several_claims_are_corrected_for_their_number() {
+        let runs = Runs::new();
+        for (seed, value) in (0..).zip(SIX) {
+            runs.add(Sketch { seed, evals: &[("w1", &[value])], ..Sketch::default() });
+        }
+        let runs = load(&[runs.path().to_owned()]).expect("there are runs");
+        let ask = |bounds: &[f64]| {
+            let claims = bounds.iter().map(|bound| claim(json!({ "at-most": bound }))).collect();
+            verify(&[Subject { experiment: "toy".to_owned(), claims, runs: runs.clone(), notes: Vec::new() }])
+        };
+        let verdicts = |v: &Verification| v.experiments[0].claims.iter().map(|c| c.verdict).collect::<Vec<_>>();
+        // scipy.stats.ttest_1samp(SIX, 0.084).pvalue is 0.044: enough alone, not beside another one.
+        assert_eq!(verdicts(&ask(&[0.084])), [Verdict::Holds]);
+        let two = ask(&[0.084, 0.2]);
+        assert_eq!(verdicts(&two), [Verdict::Holds, Verdict::Holds], "the weaker one comes last and is not multiplied");
+        let three = ask(&[0.084, 0.2, 0.0838]);
+        assert_eq!(verdicts(&three), [Verdict::Undecided, Verdict::Holds, Verdict::Undecided]);
+        assert_eq!(
+            three.experiments[0].claims[0].reason,
+            "the whole interval [0.07354, 0.08379] is at most 0.084, but not once corrected for 3 such verdicts (p = 0.04, \
+             with Holm's method 0.09)"
+        );
+        assert!(three.text().contains("corrected for the 3 that an interval decides (Holm's method)"));
+        let json: serde_json::Value = serde_json::from_str(&three.json()).expect("is JSON");
+        assert_eq!((json["correction"].as_str(), json["experiments"][0]["tests"].as_u64()), (Some("holm"), Some(3)));
+        assert!(json["experiments"][0]["claims"][0]["parts"][0]["p_corrected"].is_number(), "{json}");
+    }
+
+    #[test]
+    fn a_folder_of_experiments_is_one_table() {
+        let runs = Runs::new();
+        for (experiment, value) in [("one", 0.5), ("two", 1.5)] {
+            for (seed, jitter) in (0..).zip([0.0, 0.01, 0.02]) {
+                runs.add(Sketch { experiment, seed, evals: &[("w1", &[value + jitter])], ..Sketch::default() });
+            }
+            let text = format!(
+                "name = '{experiment}'\n[[claims]]\nsays = 'It is near.'\nmetric = 'w1'\nat-most = 1\npaper = 0.4\n"
+            );
+            runs.write(&format!("all/{experiment}/experiment.toml"), text);
+            std::fs::rename(runs.path().join(experiment), runs.path().join("moved")).expect("renames");
+            for run in std::fs::read_dir(runs.path().join("moved")).expect("lists").flatten() {
+                std::fs::rename(run.path(), runs.path().join("all").join(experiment).join(run.file_name()))
+                    .expect("renames");
+            }
+            std::fs::remove_dir(runs.path().join("moved")).expect("is empty");
+        }
+        let read = |name: &str| subjects(&[runs.path().join(name)], runs.path());
+        let (found, _) = read("all").expect("reads");
+        let verification = verify(&found);
+        insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
+        assert_eq!(read("all/one").expect("reads").0.len(), 1);
+        assert!(matches!(read("all/one/nothing"), Err(VerifyError::Load(LoadError::Missing(_)))));
+
+        runs.write("files/toy.toml", toy());
+        runs.write("files/base/half.toml", "[schedule]\nsteps = 3");
+        let (found, notes) = read("files").expect("reads");
+        assert_eq!((found.len(), notes.len()), (1, 1));
+        assert!(notes[0].contains("half.toml, which is not a whole experiment"), "{notes:?}");
+        let text = verify(&[found.clone(), found].concat()).text();
+        assert!(text.contains("note: no run has begun of toy, toy"), "{text}");
+        runs.write("empty/readme", "");
+        assert!(matches!(read("empty"), Err(VerifyError::NoExperiment(_))));
     }
 }
