@@ -77,6 +77,17 @@ fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
 }
 
 #[test]
+fn precision_reaches_the_networks() {
+    let work = Workspace::new(IMAGES);
+    let trained = ["float32", "tf32", "bfloat16"].map(|precision| {
+        work.run(precision, &["--set", "seeds=1", "--set", &format!("run.precision={precision}")]);
+        std::fs::read(work.runs(precision)[0].join("metrics.csv")).expect("a run has its table")
+    });
+    assert_eq!(trained[0], trained[1], "tf32 is float32 on the CPU");
+    assert_ne!(trained[0], trained[2]);
+}
+
+#[test]
 fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
     for (text, steps) in [(DENSE, "300"), (MINIBATCH, "900"), (IMAGES, "60"), (LABELS, "600")] {
         let work = Workspace::new(text);

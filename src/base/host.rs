@@ -95,24 +95,6 @@ pub fn numbers(tensor: &Tensor) -> Vec<f32> {
     read(&tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous()).to_vec()
 }
 
-/// Does the work with the widest instructions that the processor has. They change how many numbers are worked on at a
-/// time, and nothing else; only what is inlined into `work` gets them.
-pub fn wide<T>(work: impl FnOnce() -> T) -> T {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn with_avx2<T>(work: impl FnOnce() -> T) -> T {
-            work()
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has been asked.
-            #[expect(unsafe_code, reason = "instructions that not every processor of this target has")]
-            return unsafe { with_avx2(work) };
-        }
-    }
-    work()
-}
-
 fn check(tensor: &Tensor) {
     assert!(
         tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous(),

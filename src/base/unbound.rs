@@ -4,7 +4,6 @@
 //! libtorch spends a microsecond or two on every operation that it records; work on small tensors is that and little
 //! else. What is computed in Rust on host memory becomes one node here.
 
-use super::host;
 use std::ffi::c_void;
 use tch::{Device, Tensor};
 
@@ -61,8 +60,8 @@ pub fn product(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, onednn: bool) -> T
     }
 }
 
-/// Calls `work` with each piece of `out` that is `len` long and its number, on libtorch's threads and with the widest
-/// instructions that the processor has. The last piece may be shorter.
+/// Calls `work` with each piece of `out` that is `len` long and its number, on libtorch's threads. The last piece
+/// may be shorter.
 ///
 /// # Panics
 /// If libtorch refuses. A panic of `work` ends the process.
@@ -81,11 +80,9 @@ pub fn each_piece(out: &mut [f32], len: usize, work: impl Fn(usize, &mut [f32]) 
             let (from, to) = (begin * shared.len, (end * shared.len).min(shared.total));
             (shared, std::slice::from_raw_parts_mut(shared.first.add(from), to - from))
         };
-        host::wide(|| {
-            for (i, piece) in slice.chunks_mut(shared.len).enumerate() {
-                (shared.work)(begin + i, piece);
-            }
-        });
+        for (i, piece) in slice.chunks_mut(shared.len).enumerate() {
+            (shared.work)(begin + i, piece);
+        }
     }
     fn of<F: Fn(usize, &mut [f32])>(_: &Shared<F>) -> extern "C" fn(*const c_void, usize, usize) {
         call::<F>
@@ -212,23 +209,10 @@ mod tests {
     #[test]
     fn bfloat16_is_for_the_products_of_its_work_alone() {
         let (x, one) = (Tensor::from_slice2(&[[1.0f32 + 1.0 / 512.0]]), Tensor::from_slice2(&[[1.0f32]]));
-        let rounded = in_bfloat16(Device::Cpu, || in_bfloat16(Device::Cpu, || x.mm(&one)));
+        let rounded = in_bfloat16(Device::Cpu, || x.mm(&one));
         assert_eq!((rounded.kind(), rounded.double_value(&[0, 0])), (tch::Kind::BFloat16, 1.0));
         let exact = x.mm(&one);
         assert_eq!((exact.kind(), exact.double_value(&[0, 0])), (tch::Kind::Float, 1.0 + 1.0 / 512.0));
-    }
-
-    #[test]
-    fn every_piece_is_worked_on_once_whatever_the_threads() {
-        for threads in [1, 3] {
-            tch::set_num_threads(threads);
-            for len in [1, 7, 1000] {
-                let mut out = vec![0.0; 1000];
-                each_piece(&mut out, len, |i, piece| piece.iter_mut().for_each(|x| *x += (1 + i) as f32));
-                assert!(out.iter().enumerate().all(|(k, &x)| x == (1 + k / len) as f32), "{threads} threads, {len}");
-            }
-        }
-        tch::set_num_threads(1);
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl<'a> Work<'a> {
     }
 
     /// Does the task with the widest instructions that the processor has. They change how many numbers are worked on at
-    /// a time, and nothing else. A closure in `host::wide` would not be inlined whole, which cost a fifth of the speed.
+    /// a time, and nothing else. A generic function around a closure is not inlined whole, which cost a fifth of the speed.
     fn pass(&self, task: Task<'_>) {
         #[cfg(target_arch = "x86_64")]
         {

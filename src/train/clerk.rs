@@ -7,21 +7,54 @@
 use super::due;
 use super::measure::Judge;
 use super::preview::{Preview, Sketch};
-use super::session::{EVAL, METRICS, Seat, Settings};
 use crate::base::file::{self, FileError};
 use crate::data::Examples;
+use crate::eval::EvalSpec;
 use crate::picture::{self, PictureError};
 use crate::record::event::Event;
 use crate::record::run::Process;
-use crate::record::{EvalLog, Metrics, RecordError, RunDir, RunState, State, TensorData, Versions, checkpoint};
+use crate::record::{
+    EvalLog, Metrics, OutputSpec, RecordError, RunDir, RunLock, RunState, State, TensorData, Versions, checkpoint,
+};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
+/// The tables of a run, as [`RunState::files`] and the metadata of checkpoints name them.
+pub const METRICS: &str = "metrics.csv";
+/// See [`METRICS`].
+pub const EVAL: &str = "eval.csv";
 /// How long a frame of an animation is shown, in milliseconds.
 const FRAME_MS: u32 = 80;
 /// Time between two writings of `run.json` while nothing else happens.
 const STATE_EVERY: Duration = Duration::from_secs(5);
+
+/// A run that has its place in the pack.
+pub struct Seat {
+    /// Its directory.
+    pub dir: RunDir,
+    /// What keeps others away from it.
+    pub lock: RunLock,
+    /// Its `run.json`.
+    pub state: RunState,
+    /// Its place in the job, which events name.
+    pub place: usize,
+}
+
+/// What all runs of a pack leave.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which files, and how often.
+    pub output: OutputSpec,
+    /// Which metrics, and how often.
+    pub eval: EvalSpec,
+    /// Whether the generator has averaged weights.
+    pub has_average: bool,
+    /// The device in words.
+    pub device: String,
+    /// Threads of operations on the CPU.
+    pub threads: usize,
+}
 
 /// What a step leaves. Lists have an entry a run, in the order of `runs`.
 pub(super) struct Entry {
@@ -210,12 +243,13 @@ impl<'a> Clerk<'a> {
     }
 
     /// Writes entries until there are no more, and what ends a run that is at its last step. Takes a permit back for
-    /// every entry.
+    /// every heavy entry.
     ///
     /// # Errors
     /// If the disk takes nothing more: no run's own fault. They go on from their newest checkpoint another time.
-    pub fn work(mut self, entries: &Receiver<(Entry, bool)>, permits: &Receiver<()>) -> Result<(), RecordError> {
-        for (entry, heavy) in entries {
+    pub fn work(mut self, entries: &Receiver<Entry>, permits: &Receiver<()>) -> Result<(), RecordError> {
+        for entry in entries {
+            let heavy = entry.is_heavy();
             self.write(entry)?;
             if heavy {
                 // One was put there before the entry was sent.

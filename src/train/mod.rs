@@ -7,10 +7,10 @@ mod preview;
 mod session;
 pub mod spec;
 
-pub use clerk::fail;
+pub use clerk::{EVAL, METRICS, Seat, Settings, fail};
 pub use measure::measure;
 pub use pack::Pack;
-pub use session::{EVAL, METRICS, Seat, Settings, sit};
+pub use session::sit;
 pub use spec::{CriticSteps, OrderKind, Precision, RunSpec, ScheduleSpec};
 
 /// The libtorch that this program is built for.

@@ -2,56 +2,24 @@
 //!
 //! What a run leaves is a function of its step alone, so that a run that was killed and resumed leaves the same files.
 
-use super::clerk::{Clerk, Desk, Entry, Saved, fail};
+use super::clerk::{Clerk, Desk, Entry, Saved, Seat, Settings, fail};
 use super::due;
 use super::measure::{self, Judge};
 use super::pack::{Outcome, Pack};
 use super::preview::{self, Preview};
-use crate::eval::EvalSpec;
 use crate::objective::{Generate, Objective};
 use crate::record::event::Event;
-use crate::record::{OutputSpec, RecordError, RunDir, RunLock, RunState, State, TensorData};
+use crate::record::{RecordError, RunDir, State, TensorData};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-/// The tables of a run, as [`RunState::files`] and the metadata of checkpoints name them.
-pub const METRICS: &str = "metrics.csv";
-/// See [`METRICS`].
-pub const EVAL: &str = "eval.csv";
 /// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 /// Entries that may wait for the clerk, and how many of those that hold samples or weights.
 const WAITING: usize = 1024;
 const HEAVY: usize = 2;
-
-/// A run that has its place in the pack.
-pub struct Seat {
-    /// Its directory.
-    pub dir: RunDir,
-    /// What keeps others away from it.
-    pub lock: RunLock,
-    /// Its `run.json`.
-    pub state: RunState,
-    /// Its place in the job, which events name.
-    pub place: usize,
-}
-
-/// What all runs of a pack leave.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which files, and how often.
-    pub output: OutputSpec,
-    /// Which metrics, and how often.
-    pub eval: EvalSpec,
-    /// Whether the generator has averaged weights.
-    pub has_average: bool,
-    /// The device in words.
-    pub device: String,
-    /// Threads of operations on the CPU.
-    pub threads: usize,
-}
 
 /// Trains a pack from the step it stands at until the last step, or until told to stop. Runs that diverge or whose files
 /// cannot be written leave on the way, and the others go on.
@@ -149,7 +117,7 @@ struct Sitting<'a, O> {
     started: Instant,
     first_step: u64,
     reported: Option<Instant>,
-    entries: SyncSender<(Entry, bool)>,
+    entries: SyncSender<Entry>,
     permits: SyncSender<()>,
     /// Places of runs that the clerk has ended.
     news: Receiver<usize>,
@@ -225,11 +193,10 @@ impl<O: Objective + Generate> Sitting<'_, O> {
 
     /// Waits where the clerk is behind.
     fn hand_over(&self, entry: Entry) -> Result<(), NobodyWrites> {
-        let heavy = entry.is_heavy();
-        if heavy {
+        if entry.is_heavy() {
             self.permits.send(()).map_err(|_| NobodyWrites)?;
         }
-        self.entries.send((entry, heavy)).map_err(|_| NobodyWrites)
+        self.entries.send(entry).map_err(|_| NobodyWrites)
     }
 
     fn saved(&self, state: State) -> Saved {
