@@ -50,9 +50,8 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Whether the first run of `DENSE` has begun its table.
 fn being_trained(work: &Workspace, out: &str) -> bool {
-    let first = || work.runs(out).into_iter().next();
-    let begun = |run: PathBuf| std::fs::metadata(run.join("metrics.csv")).is_ok_and(|table| table.len() > 0);
-    work.path(&format!("{out}/dense")).exists() && first().is_some_and(begun)
+    let begun = |run: &PathBuf| std::fs::metadata(run.join("metrics.csv")).is_ok_and(|table| table.len() > 0);
+    work.runs(out).first().is_some_and(begun)
 }
 
 /// One way to end a `gantlet` at work.
@@ -230,7 +229,7 @@ fn a_run_directory_that_is_replaced_while_it_trains_costs_that_run_alone() {
     let work = Workspace::new(DENSE);
     let set = ["--set", "schedule.steps=400", "--set", "output.checkpoint-every=50"];
     let child = work.command("replaced", &set).spawn().expect("gantlet starts");
-    let first = || work.path("replaced/dense").exists().then(|| work.runs("replaced").first().cloned()).flatten();
+    let first = || work.runs("replaced").into_iter().next();
     let saved = |run: PathBuf| run.join("checkpoints").exists();
     wait_until("there is a checkpoint", || first().is_some_and(saved));
     let run = first().expect("it is there");
@@ -420,8 +419,8 @@ fn damaged(times: u64, seed: u64) {
     let straight = work.files("straight");
     let run = || work.runs("stopped").remove(0);
     let mut child = work.command("stopped", &set).spawn().expect("gantlet starts");
-    let saved = |run: PathBuf| std::fs::read_dir(run.join("checkpoints")).is_ok_and(|list| list.count() > 1);
-    wait_until("there are checkpoints", || work.path("stopped/minibatch").exists() && saved(run()));
+    let saved = |run: &PathBuf| std::fs::read_dir(run.join("checkpoints")).is_ok_and(|list| list.count() > 1);
+    wait_until("there are checkpoints", || work.runs("stopped").first().is_some_and(saved));
     signal(child.id(), "TERM");
     child.wait().expect("gantlet ends");
     let kept = work.path("kept");

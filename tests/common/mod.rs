@@ -116,17 +116,20 @@ impl Workspace {
         said
     }
 
-    /// The run directories in a folder of one experiment, by name.
+    /// The run directories in a folder of one experiment, by name; none before the first is made.
     pub fn runs(&self, out: &str) -> Vec<PathBuf> {
         let list = |folder: &Path| -> Vec<PathBuf> {
-            let entries = std::fs::read_dir(folder).expect("a folder");
+            let entries = std::fs::read_dir(folder).into_iter().flatten();
             let mut folders: Vec<PathBuf> =
                 entries.map(|e| e.expect("an entry").path()).filter(|p| p.is_dir()).collect();
             folders.sort();
             folders
         };
-        let [experiment] = &list(&self.path(out))[..] else { panic!("one experiment in {out}") };
-        list(experiment)
+        match &list(&self.path(out))[..] {
+            [] => Vec::new(),
+            [experiment] => list(experiment),
+            many => panic!("one experiment in {out}, not {}", many.len()),
+        }
     }
 
     /// What the runs left, but for what says when and how they ran.
