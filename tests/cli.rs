@@ -182,7 +182,7 @@ fn an_exported_generator_makes_the_samples_that_the_run_makes() {
     assert_eq!(code, 0, "{out}{err}");
     let (code, out, err) = place.said(&["export", "adversarial-hinge", "--out", "generator.pt"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert!(out.contains("averaged weights, from latents to float32 [n, 1]"), "{out}");
+    assert!(out.contains("averaged weights, from float32 [n, 1] to float32 [n, 1]"), "{out}");
     let bytes = std::fs::read(place.path().join("five.npy")).unwrap();
     let samples: Vec<f32> = bytes[128..].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let mut z = [0.0; 5];

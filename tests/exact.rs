@@ -65,10 +65,37 @@ metrics = ["sliced-wasserstein"]
 "algorithm.gan.condition" = ["concatenate", "projection"]
 "#;
 
+/// A classifier of the embedded shapes, with smoothing in one half of the grid, dropout and averaged weights.
+const CLASSES: &str = r#"
+name = "classes"
+seeds = 2
+[data.shapes]
+size = 16
+count = 200
+[algorithm.classifier]
+ema = { decay = 0.9 }
+[architecture]
+classifier = { layers = [{ conv = { out = 6, kernel = 3, stride = 2 } }, "relu", { dropout = 0.3 }, { linear = 10 }] }
+[optimizer]
+classifier = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["classification"]
+[grid]
+"algorithm.classifier.label-smoothing" = [0.0, 0.1]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, &rounded] {
+    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, &rounded] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -89,7 +116,7 @@ fn precision_reaches_the_networks() {
 
 #[test]
 fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
-    for (text, steps) in [(DENSE, "300"), (MINIBATCH, "900"), (IMAGES, "60"), (LABELS, "600")] {
+    for (text, steps) in [(DENSE, "300"), (MINIBATCH, "900"), (IMAGES, "60"), (LABELS, "600"), (CLASSES, "900")] {
         let work = Workspace::new(text);
         let steps = format!("schedule.steps={steps}");
         let set = ["--set", &steps];

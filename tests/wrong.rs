@@ -1,17 +1,28 @@
 //! Every file of `tests/wrong` has one mistake; what a person is told of it is kept beside it, to the letter.
 
-use gantlet::experiment::{Plan, Style};
+use gantlet::assemble::networks;
+use gantlet::data::DataRoots;
+use gantlet::experiment::{CellFacts, Plan, Style};
 use std::path::{Path, PathBuf};
 
 /// What is said of a file with these `--set`s, or that nothing is wrong.
 fn told(file: &str, sets: &[&str]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong").join(file);
     let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-    let text = match Plan::load(&[path], &sets, None) {
+    let networks = |cell: &_| match cell_info(cell) {
+        Some(info) => networks(cell, &info).map(|_| CellFacts::default()),
+        None => Ok(CellFacts::default()),
+    };
+    let text = match Plan::load(&[path], &sets, Some(&networks)) {
         Ok(_) => "nothing is wrong".to_owned(),
         Err(wrong) => wrong.render(Style::Unicode),
     };
     text.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/"), "")
+}
+
+/// What is known of a cell's data where they are no files.
+fn cell_info(cell: &gantlet::experiment::Experiment) -> Option<gantlet::data::DataInfo> {
+    cell.data.info(&DataRoots::default()).ok()
 }
 
 fn settings() -> insta::Settings {

@@ -1,10 +1,13 @@
 //! From cells of one pack to players and an objective, at their first step or at a checkpoint. (torch)
 
 use super::PlayerNetwork;
+use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
-use crate::objective::{AlgorithmSpec, ConditionKind, Gan, GanSpec};
-use crate::player::{OptimizerSpec, Player, PlayerSpec};
+use crate::loss::LossSpec;
+use crate::objective::classifier::ClassifierSpec;
+use crate::objective::{AlgorithmSpec, Classifier, Gan, Objective};
+use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
 use std::collections::BTreeMap;
@@ -13,49 +16,33 @@ use tch::Device;
 
 /// The pack of these cells, at its first step. Cells must agree in everything but numbers
 /// (`experiment::pack_key`); networks are those of [`super::networks`] for the first.
-pub fn gan(
-    cells: &[Experiment],
-    spec: &GanSpec,
-    networks: Vec<PlayerNetwork>,
-    sources: Vec<Arc<dyn Source>>,
-    device: Device,
-) -> Pack<Gan> {
+pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc<dyn Source>>, device: Device) -> Pack {
     let seeds: Vec<u64> = cells.iter().map(|c| c.seed).collect();
-    let losses: Vec<_> = cells.iter().map(|c| c.loss.clone()).collect();
-    let gans: Vec<&GanSpec> = cells
-        .iter()
-        .map(|c| match &c.algorithm {
-            AlgorithmSpec::Gan(gan) => gan,
-        })
-        .collect();
-    let info = sources[0].info().clone();
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
-        let generator = network.player == "generator";
-        let optimizers: Vec<OptimizerSpec> = cells
-            .iter()
-            .map(|c| if generator { &c.optimizer.generator } else { &c.optimizer.discriminator })
-            .map(|o| o.clone().expect("`networks` has checked that every player has an optimizer"))
-            .collect();
-        let ema = gans.iter().map(|g| g.ema.clone()).collect::<Option<Vec<_>>>();
-        let clip = losses.iter().map(|l| l.weight_clip.map(crate::base::Positive::get)).collect::<Option<Vec<_>>>();
-        let history =
-            losses.iter().map(|l| l.historical_averaging.as_ref().map(|h| h.weight.get())).collect::<Option<Vec<_>>>();
+        let player = network.player;
+        let optimizer = |c: &Experiment| {
+            let own = c.optimizer.optimizers().find(|(name, _)| *name == player);
+            own.expect("`networks` has checked that every player has an optimizer").1.clone()
+        };
+        let average =
+            |c: &Experiment| Some(c.algorithm.family().average().filter(|(name, _)| *name == player)?.1.clone());
+        let clip =
+            |c: &Experiment| c.loss.as_ref().filter(|_| player == "discriminator")?.weight_clip.map(Positive::get);
+        let history = |c: &Experiment| c.loss.as_ref()?.historical_averaging.as_ref().map(|h| h.weight.get());
         let spec = PlayerSpec {
-            name: network.player,
+            name: player,
             index,
             plan: network.plan,
-            optimizers,
-            ema: ema.filter(|_| generator),
-            clip: clip.filter(|_| !generator),
-            history,
+            optimizers: cells.iter().map(optimizer).collect(),
+            ema: cells.iter().map(average).collect(),
+            clip: cells.iter().map(clip).collect(),
+            history: cells.iter().map(history).collect(),
         };
         Player::new(spec, &seeds, device)
     });
-    let players = players.collect();
-    let classes = if spec.condition == ConditionKind::None { 0 } else { info.classes };
     Pack {
-        objective: Gan::new(spec, &losses, &info.shape, classes, device),
-        players,
+        players: players.collect(),
+        objective: objective(cells, &*sources[0], device),
         sources,
         seeds,
         schedule: cells[0].schedule.clone(),
@@ -66,15 +53,31 @@ pub fn gan(
     }
 }
 
+/// The mathematics of these cells: the one match over families that needs tensors.
+fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<dyn Objective> {
+    match &cells[0].algorithm {
+        AlgorithmSpec::Gan(spec) => {
+            let losses: Vec<&LossSpec> = cells.iter().filter_map(|c| c.loss.as_ref()).collect();
+            Box::new(Gan::new(spec, &losses, source.info(), device))
+        }
+        AlgorithmSpec::Classifier(_) => {
+            let specs: Vec<&ClassifierSpec> = cells
+                .iter()
+                .filter_map(|c| match &c.algorithm {
+                    AlgorithmSpec::Classifier(spec) => Some(spec),
+                    _ => None,
+                })
+                .collect();
+            Box::new(Classifier::new(&specs, device))
+        }
+    }
+}
+
 /// Takes over the state of one run from a checkpoint.
 ///
 /// # Errors
 /// A sentence that says what of the checkpoint does not fit the configuration.
-pub fn load<O: crate::objective::Objective>(
-    pack: &mut Pack<O>,
-    run: usize,
-    checkpoint: &Checkpoint,
-) -> Result<(), String> {
+pub fn load(pack: &mut Pack, run: usize, checkpoint: &Checkpoint) -> Result<(), String> {
     let state: BTreeMap<String, (Vec<usize>, Vec<f32>)> = checkpoint
         .tensors
         .iter()

@@ -7,7 +7,7 @@ use crate::data::{DataInfo, DataRoots, DataSpec, Source};
 use crate::experiment::Experiment;
 use crate::experiment::plan::is_of;
 use crate::nn::Script;
-use crate::objective::{AlgorithmSpec, ConditionKind, Generate, Request};
+use crate::objective::Request;
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
@@ -247,29 +247,23 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
         device: job.device.clone(),
         threads: job.threads,
     };
-    match &cells[0].algorithm {
-        AlgorithmSpec::Gan(spec) => {
-            let precision = cells[0].run.unwrap_or_default().precision;
-            crate::base::unbound::allow_tf32(precision == Precision::Tf32);
-            let mut pack = build::gan(&cells, spec, networks, sources, device);
-            for (run, checkpoint) in checkpoints.iter().enumerate() {
-                if let Some(checkpoint) = checkpoint
-                    && let Err(reason) = build::load(&mut pack, run, checkpoint)
-                {
-                    fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
-                    return Ok(());
-                }
-            }
-            train::sit(pack, seats, &settings, stop, &|event| emit(&event))?;
+    let precision = cells[0].run.unwrap_or_default().precision;
+    crate::base::unbound::allow_tf32(precision == Precision::Tf32);
+    let mut pack = build::pack(&cells, networks, sources, device);
+    for (run, checkpoint) in checkpoints.iter().enumerate() {
+        if let Some(checkpoint) = checkpoint
+            && let Err(reason) = build::load(&mut pack, run, checkpoint)
+        {
+            fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
+            return Ok(());
         }
     }
+    train::sit(pack, seats, &settings, stop, &|event| emit(&event))?;
     Ok(())
 }
 
 fn has_average(cell: &Experiment) -> bool {
-    match &cell.algorithm {
-        AlgorithmSpec::Gan(gan) => gan.ema.is_some(),
-    }
+    cell.algorithm.family().average().is_some()
 }
 
 /// The source of every cell; equal ones are opened once.
@@ -327,7 +321,7 @@ fn log_panics(logs: Vec<PathBuf>) {
 struct Asked {
     dir: RunDir,
     cell: Experiment,
-    pack: crate::train::Pack<crate::objective::Gan>,
+    pack: train::Pack,
     step: u64,
 }
 
@@ -343,9 +337,7 @@ fn ask(
     let cells = [cell];
     let sources = sources(&cells, data_roots)?;
     let networks = networks(&cells[0], sources[0].info())?;
-    let mut pack = match &cells[0].algorithm {
-        AlgorithmSpec::Gan(spec) => build::gan(&cells, spec, networks, sources, device),
-    };
+    let mut pack = build::pack(&cells, networks, sources, device);
     build::load(&mut pack, 0, &found).map_err(|reason| does_not_fit(&found, &reason))?;
     let [cell] = cells;
     Ok(Asked { dir, cell, pack, step: found.step })
@@ -399,7 +391,11 @@ fn sample(request: &SampleRequest) -> Result<(), Refusal> {
             return refuse(format!("the label {label} is not one of 0 to {}", classes - 1));
         }
     }
-    let drawn = asked.pack.objective.generate(
+    let Some(model) = asked.pack.objective.generates() else {
+        let tag = asked.cell.algorithm.family().tag();
+        return Err(Refusal::new(WorkerExit::Request, format!("`{tag}` makes no samples")));
+    };
+    let drawn = model.generate(
         &asked.pack.players,
         &Request {
             seeds: &[request.seed],
@@ -433,9 +429,9 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
         let mut asked = ask(&request.run, Some(step), &request.data_roots, &request.device, request.threads)?;
         if !request.metrics.is_empty() {
             asked.cell.eval.metrics = request.metrics.clone();
-            let info = asked.pack.sources[0].info();
+            let (info, products) = (asked.pack.sources[0].info(), asked.cell.algorithm.family().products());
             for metric in &asked.cell.eval.metrics {
-                metric.needs(info).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
+                metric.needs(info, products).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
             }
         }
         let rows = train::measure(&asked.pack, &asked.cell.eval, has_average(&asked.cell));
@@ -467,17 +463,19 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
     // The shape of the data is in its header: no example is read.
     let info = cell.data.info(&roots_of(&cell, &request.data_roots)).map_err(|e| Refusal::new(WorkerExit::Data, e))?;
     let networks = networks(&cell, &info)?;
-    let generator = networks.into_iter().find(|n| n.player == "generator");
-    let generator = generator.ok_or_else(|| Refusal::new(WorkerExit::Request, "there is no generator to write"))?;
-    let averaged = has_average(&cell);
-    let numbers = numbers(&generator, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
+    let family = cell.algorithm.family();
+    let player = family.exported();
+    let network = networks.into_iter().find(|n| n.player == player).expect("a family exports one of its players");
+    let averaged = family.average().is_some_and(|(name, _)| name == player);
+    let numbers = numbers(&network, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
     let weights = if averaged { "averaged" } else { "raw" };
-    let facts = about(&dir.stored_state()?, &cell, &info, checkpoint.step, weights);
-    super::samples::export(&request.out, &Script::new(&generator.plan, &numbers), &facts)
+    let facts = about(&dir.stored_state()?, family.about(&info), checkpoint.step, weights);
+    super::samples::export(&request.out, &Script::new(&network.plan, &numbers), &facts)
         .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
-    let takes = if generator.plan.takes_labels() { "latents and labels" } else { "latents" };
-    let what =
-        format!("the generator of step {}, {weights} weights, from {takes} to {}", checkpoint.step, facts["output"]);
+    let what = format!(
+        "the {player} of step {}, {weights} weights, from {} to {}",
+        checkpoint.step, facts["input"], facts["output"]
+    );
     emit(&Event::Wrote { path: request.out.clone(), what });
     Ok(())
 }
@@ -496,26 +494,17 @@ fn numbers(player: &super::PlayerNetwork, checkpoint: &Checkpoint, averaged: boo
     player.plan.params.iter().map(one).collect()
 }
 
-/// What an exported generator says of itself.
-fn about(state: &RunState, cell: &Experiment, info: &DataInfo, step: u64, weights: &str) -> BTreeMap<String, String> {
-    let AlgorithmSpec::Gan(gan) = &cell.algorithm;
-    let sides = |shape: &[usize]| shape.iter().map(|n| format!(", {n}")).collect::<String>();
-    let mut facts = vec![
+/// What an exported network says of itself.
+fn about(state: &RunState, ends: Vec<(&'static str, String)>, step: u64, weights: &str) -> BTreeMap<String, String> {
+    let facts = [
         ("producer", format!("gantlet {}", env!("CARGO_PKG_VERSION"))),
         ("experiment", state.experiment.clone()),
         ("run", state.run.clone()),
         ("id", state.id.clone()),
         ("step", step.to_string()),
         ("weights", weights.to_owned()),
-        ("input", format!("float32 [n, {}]", gan.latent.dim())),
-        ("latent", serde_json::to_string(&gan.latent).expect("a spec is made of numbers, texts, lists and tables")),
-        ("output", format!("float32 [n{}]", sides(&info.shape))),
     ];
-    facts.extend(info.range.map(|(low, high)| ("range", format!("{low} to {high}"))));
-    if gan.condition != ConditionKind::None {
-        facts.push(("labels", format!("int64 [n], from 0 to {}", info.classes.saturating_sub(1))));
-    }
-    facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
+    facts.into_iter().chain(ends).map(|(name, fact)| (name.to_owned(), fact)).collect()
 }
 
 fn doctor() {

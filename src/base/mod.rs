@@ -5,8 +5,10 @@ pub(crate) mod bare;
 pub mod file;
 pub mod host; // (torch)
 pub mod num;
+pub mod problem;
 pub mod unbound; // (torch)
 
 pub use array::Array;
 pub(crate) use bare::{bare_number, or_integer, or_number};
 pub use num::{NonNegative, Positive, Probability};
+pub use problem::Problem;

@@ -3,8 +3,9 @@
 use super::args::{CheckArgs, PlanArgs};
 use super::{Exit, FORMAT, Failure, data_roots_of, print, print_json};
 use crate::assemble;
+use crate::base::Problem;
 use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
-use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable, Problem};
+use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable};
 use crate::experiment::{Experiment, Plan};
 use crate::record::{RunDir, RunState, State};
 use crate::schedule::survey::{Config, dir_of};
@@ -117,12 +118,12 @@ impl Sources<'_> {
         };
         let mut problems: Vec<Problem> = cell
             .eval
-            .problems(&info)
+            .problems(&info, cell.algorithm.family().products())
             .into_iter()
             .map(|(place, message)| Problem::at(format!("eval.metrics.{place}"), message))
             .collect();
         let networks = assemble::networks(cell, &info).unwrap_or_else(|found| {
-            problems.extend(found.into_iter().map(|p| Problem { path: p.path, message: p.message, help: p.help }));
+            problems.extend(found);
             Vec::new()
         });
         if !problems.is_empty() {
@@ -167,13 +168,12 @@ impl Sources<'_> {
 
 /// Whether two cells are alike in all that [`Sources::look`] looks at: neighbors in a grid often are.
 fn looks_like(a: &Experiment, b: &Experiment) -> bool {
-    let players = |e: &Experiment| (e.optimizer.generator.is_some(), e.optimizer.discriminator.is_some());
     a.data == b.data
         && a.architecture == b.architecture
         && a.algorithm == b.algorithm
         && a.loss == b.loss
         && a.eval == b.eval
-        && players(a) == players(b)
+        && (a.schedule.batch == 1) == (b.schedule.batch == 1)
 }
 
 fn row(row: &crate::nn::plan::Row) -> NetworkRow {

@@ -143,6 +143,7 @@ mod tests {
     use crate::data::Truth;
     use crate::eval::testing::{World, appendix, close, golden, info};
     use crate::eval::{EvalSpec, MetricSpec};
+    use crate::objective::Product;
 
     fn measure_all(world: &World, toml: &str) -> Vec<Value> {
         let spec: EvalSpec = toml::from_str(&format!("metrics = [{{ features = {toml} }}]")).expect("a spec");
@@ -225,7 +226,7 @@ mod tests {
     fn extractors_stand_side_by_side_but_no_name_twice() {
         let problems = |metrics: &str| {
             let spec: EvalSpec = toml::from_str(&format!("metrics = [{metrics}]")).expect("a spec");
-            spec.problems(&info(vec![1, 28, 28], Truth::Unknown))
+            spec.problems(&info(vec![1, 28, 28], Truth::Unknown), &[Product::Samples])
         };
         let pixels = "{ features = { extractor = 'pixels', metrics = ['frechet'] } }";
         let random = "{ features = { extractor = 'random-conv', metrics = ['frechet'] } }";
@@ -241,7 +242,7 @@ mod tests {
     fn an_extractor_says_what_data_it_is_for() {
         let said = |extractor: &str, shape: &[usize]| {
             let spec: MetricSpec = toml::from_str(&format!("[features]\nextractor = '{extractor}'")).expect("a spec");
-            spec.needs(&info(shape.to_vec(), Truth::Unknown)).err().unwrap_or_default()
+            spec.needs(&info(shape.to_vec(), Truth::Unknown), &[Product::Samples]).err().unwrap_or_default()
         };
         assert_eq!(said("pixels", &[2]), "`pixels` needs images; this is [2]: take `values`");
         assert_eq!(said("values", &[1, 8, 8]), "`values` is for low-dimensional data; take `pixels`");

@@ -6,6 +6,7 @@
 //! [`MetricSpec::needs`], and a function in one of the files beside this one. A metric over features is an arm of
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
+mod classes;
 mod extractor;
 mod features;
 mod frechet;
@@ -26,7 +27,9 @@ mod testing;
 
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
+use crate::base::Array;
 use crate::data::{DataInfo, Examples, Truth};
+use crate::objective::Product;
 use crate::rng;
 use std::borrow::Cow;
 
@@ -43,12 +46,23 @@ pub struct Context<'a> {
     pub real: &'a Examples,
     /// Training examples, for metrics that ask whether samples are copies.
     pub train: Option<&'a Examples>,
-    /// Samples; the labels are what the generator was asked for.
+    /// Samples, or no rows where the model makes none; the labels are what the generator was asked for.
     pub fake: &'a Examples,
+    /// The log-probability of every class for each reference example, where the model gives it.
+    pub classes: Option<&'a Array>,
     /// What projections and choices of rows follow from.
     pub seed: u64,
     /// The judge of shapes, where the data set is one of shapes.
     pub score_shape: Option<ScoreShape<'a>>,
+}
+
+/// What a model says, as far as its family can.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answers {
+    /// New examples; the labels are what the model was asked for.
+    pub samples: Option<Examples>,
+    /// The log-probability of every class for each reference example, `[n, classes]`.
+    pub classes: Option<Array>,
 }
 
 /// One number, with how it was taken.
@@ -189,6 +203,7 @@ const NAMES: &[(&str, &[MetricName])] = {
         ),
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
+        ("classification", &[named("accuracy", Higher, "share"), named("cross-entropy", Lower, "nats")]),
         ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
     ]
 };
@@ -261,6 +276,15 @@ impl MetricSpec {
             Self::LaplacianWasserstein(_) => "laplacian-wasserstein",
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
+            Self::Classification => "classification",
+        }
+    }
+
+    /// What a model must give for it to be taken.
+    pub fn product(&self) -> Product {
+        match self {
+            Self::Classification => Product::Classes,
+            _ => Product::Samples,
         }
     }
 
@@ -278,12 +302,15 @@ impl MetricSpec {
         }
     }
 
-    /// Whether it can be taken of such data.
+    /// Whether it can be taken of such data from models that give these products.
     ///
     /// # Errors
     /// What it needs, and what there is.
-    pub fn needs(&self, info: &DataInfo) -> Result<(), String> {
-        let tag = self.tag();
+    pub fn needs(&self, info: &DataInfo, products: &[Product]) -> Result<(), String> {
+        let (tag, product) = (self.tag(), self.product());
+        if !products.contains(&product) {
+            return Err(format!("`{tag}` is taken of {}, and this algorithm makes none", product.name()));
+        }
         match self {
             Self::Mean | Self::Std | Self::W1 | Self::Ks if info.shape != [1] => {
                 Err(format!("`{tag}` needs one-dimensional data; this is {:?}", info.shape))
@@ -313,7 +340,11 @@ impl MetricSpec {
         if let Self::Features(spec) = self {
             return features::measure(spec, cx);
         }
-        let outcome = finite(cx).and_then(|()| match self {
+        let there = match self.product() {
+            Product::Samples => finite(cx),
+            Product::Classes => Ok(()),
+        };
+        let outcome = there.and_then(|()| match self {
             Self::Mean => Ok(line::mean(cx)),
             Self::Std => line::std(cx),
             Self::W1 => Ok(line::w1(cx)),
@@ -329,9 +360,11 @@ impl MetricSpec {
             Self::LaplacianWasserstein(spec) => patches::laplacian_wasserstein(spec, cx),
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
+            Self::Classification => classes::classification(cx),
         });
         let extractor = match self {
             Self::Shapes(_) => "shape-fit",
+            Self::Classification => "",
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };
@@ -373,13 +406,13 @@ fn values(names: &[MetricName], outcome: Result<Outcome, String>, extractor: &st
 
 impl EvalSpec {
     /// What stands in the way of measuring such data: the place in `metrics`, and the reason.
-    pub fn problems(&self, info: &DataInfo) -> Vec<(usize, String)> {
+    pub fn problems(&self, info: &DataInfo, products: &[Product]) -> Vec<(usize, String)> {
         let (mut problems, mut earlier) = (Vec::new(), Vec::new());
         for (i, metric) in self.metrics.iter().enumerate() {
             let names = metric.names(info);
             let twice =
                 names.iter().enumerate().find(|(k, name)| earlier.contains(*name) || names[..*k].contains(name));
-            if let Err(why) = metric.needs(info) {
+            if let Err(why) = metric.needs(info, products) {
                 problems.push((i, why));
             } else if let Some((_, twice)) = twice {
                 let said = if matches!(metric, MetricSpec::Features(_)) { &*twice.name } else { metric.tag() };
@@ -469,7 +502,8 @@ mod tests {
         let image = info(vec![1, 28, 28], Truth::Unknown);
         for metric in &metrics {
             for name in metric.names(&image) {
-                if metric.tag() != "features" {
+                // The two that everybody calls by these names alone.
+                if !["features", "classification"].contains(&metric.tag()) {
                     assert_eq!(name.name.split('/').next(), Some(metric.tag()));
                 }
                 assert_eq!(direction(&name.name), name.direction, "{name:?}");
@@ -494,12 +528,12 @@ mod tests {
     #[test]
     fn what_a_metric_needs_is_said_in_a_sentence() {
         let plane = info(vec![2], Truth::Unknown);
-        let said = |metric: MetricSpec| metric.needs(&plane).unwrap_err();
+        let said = |metric: MetricSpec| metric.needs(&plane, &[Product::Samples]).unwrap_err();
         assert_eq!(said(MetricSpec::W1), "`w1` needs one-dimensional data; this is [2]");
         assert_eq!(said(MetricSpec::PixelStatistics), "`pixel-statistics` needs images; this is [2]");
-        assert!(MetricSpec::Mmd(Default::default()).needs(&plane).is_ok());
+        assert!(MetricSpec::Mmd(Default::default()).needs(&plane, &[Product::Samples]).is_ok());
         let twice = EvalSpec { metrics: vec![MetricSpec::Mean, MetricSpec::Mean], ..Default::default() };
-        let problems = twice.problems(&info(vec![1], Truth::Unknown));
+        let problems = twice.problems(&info(vec![1], Truth::Unknown), &[Product::Samples]);
         assert_eq!(problems, [(1, "`mean` stands twice; eval.csv could not tell the two apart".to_owned())]);
     }
 

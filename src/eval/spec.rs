@@ -101,6 +101,9 @@ pub enum MetricSpec {
     /// A number of those papers and no measure of a model: in many dimensions it follows the window's width, ten thousand
     /// samples are far too few, and copies or cluster centers outrank true samples (arXiv:1511.01844).
     Parzen(ParzenSpec),
+    /// The share of reference examples whose class the model names rightly (`accuracy`), and the mean of −log p of their
+    /// class (`cross-entropy`). Of a classifier alone.
+    Classification,
 }
 
 /// Modes. A sample belongs to its nearest center, and is of high quality within `sigmas` deviations of it.

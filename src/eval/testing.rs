@@ -101,6 +101,7 @@ pub(super) struct World {
     pub(super) real: Examples,
     pub(super) fake: Examples,
     pub(super) train: Option<Examples>,
+    pub(super) classes: Option<Array>,
     pub(super) judge: Option<Judge>,
     pub(super) seed: u64,
 }
@@ -108,7 +109,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(info: DataInfo, real: Array, fake: Array) -> Self {
         let examples = |x| Examples { x, labels: Vec::new() };
-        Self { info, real: examples(real), fake: examples(fake), train: None, judge: None, seed: 0 }
+        Self { info, real: examples(real), fake: examples(fake), train: None, classes: None, judge: None, seed: 0 }
     }
 
     pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
@@ -118,6 +119,7 @@ impl World {
             real: &self.real,
             train: self.train.as_ref(),
             fake: &self.fake,
+            classes: self.classes.as_ref(),
             seed: self.seed,
             score_shape: self.judge.as_deref(),
         })
@@ -140,6 +142,7 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::SlicedWasserstein(SlicedWassersteinSpec::default()),
         MetricSpec::Mmd(MmdSpec::default()),
         MetricSpec::PixelStatistics,
+        MetricSpec::Classification,
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
         MetricSpec::Shapes(ShapesSpec::default()),
@@ -163,6 +166,12 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
         let mut world = match metric {
             MetricSpec::Mean | MetricSpec::Std | MetricSpec::W1 | MetricSpec::Ks => {
                 World::new(info(vec![1], Truth::Unknown), line(&column(&x, 0)), line(&column(&y, 0)))
+            }
+            MetricSpec::Classification => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
+                world.real.labels = (0..500).map(|i| i % 8).collect();
+                world.classes = Some(x);
+                world
             }
             MetricSpec::Modes(_) => {
                 let truth = Truth::Modes { centers: vec![vec![0.0; 8], vec![1.0; 8]], std: 1.0, weights: vec![0.5; 2] };

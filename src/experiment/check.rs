@@ -6,36 +6,10 @@ use super::diagnostic::{Mistake, known_names, listed};
 use super::node::Node;
 use super::plan::Cell;
 use super::spec::{Claim, Experiment};
-use crate::loss::AdversarialSpec;
-use crate::nn::{LayerSpec, NetworkSpec, NormSpec};
-use crate::objective::{AlgorithmSpec, LatentSpec};
-use crate::player::{EmaSpec, OptimizerSpec};
+use crate::base::Problem;
+use crate::player::OptimizerSpec;
+use crate::train::{CriticSteps, OrderKind};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Something wrong with a cell, at a dotted key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, as in `architecture.generator.layers.3`; the longest beginning of it that the file has is shown.
-    pub path: String,
-    /// What, as a fragment without a period.
-    pub message: String,
-    /// What to do.
-    pub help: Option<String>,
-}
-
-impl Problem {
-    /// A problem at a key.
-    pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), help: None }
-    }
-
-    /// The same with what to do about it.
-    #[must_use]
-    pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
 
 /// What only networks and data can tell of a cell: its facts, or what is wrong.
 pub type DeepCheck<'a> = dyn Fn(&Experiment) -> Result<CellFacts, Vec<Problem>> + 'a;
@@ -80,18 +54,11 @@ pub fn cell(e: &Experiment) -> Vec<Problem> {
     let mut wrong = Vec::new();
     name(e, &mut wrong);
     schedule(e, &mut wrong);
-    let AlgorithmSpec::Gan(gan) = &e.algorithm;
     players(e, &mut wrong);
-    latent(&gan.latent, &mut wrong);
-    if let Some(ema) = &gan.ema {
-        averaging(ema, e.schedule.steps, &mut wrong);
-    }
-    loss(e, &mut wrong);
-    batch(e, &mut wrong);
-    for (player, optimizer) in [("generator", &e.optimizer.generator), ("discriminator", &e.optimizer.discriminator)] {
-        if let Some(spec) = optimizer {
-            moves(&format!("optimizer.{player}"), spec, e.schedule.steps, &mut wrong);
-        }
+    game(e, &mut wrong);
+    wrong.extend(e.algorithm.family().check(e.surroundings()));
+    for (player, optimizer) in e.optimizer.optimizers() {
+        moves(&format!("optimizer.{player}"), optimizer, e.schedule.steps, &mut wrong);
     }
     output(e, &mut wrong);
     wrong
@@ -144,140 +111,51 @@ fn schedule(e: &Experiment, wrong: &mut Vec<Problem>) {
     }
 }
 
+/// Every player of the family has a network and an optimizer, and nobody else has.
 fn players(e: &Experiment, wrong: &mut Vec<Problem>) {
-    let networks =
-        [("generator", e.architecture.generator.is_some()), ("discriminator", e.architecture.discriminator.is_some())];
-    let optimizers =
-        [("generator", e.optimizer.generator.is_some()), ("discriminator", e.optimizer.discriminator.is_some())];
-    for (section, what, players) in [("architecture", "a network", networks), ("optimizer", "an optimizer", optimizers)]
-    {
-        for (player, _) in players.iter().filter(|(_, there)| !there) {
+    let family = e.algorithm.family();
+    let networks: Vec<&str> = e.architecture.networks().map(|(player, _)| player).collect();
+    let optimizers: Vec<&str> = e.optimizer.optimizers().map(|(player, _)| player).collect();
+    let sections = [("architecture", "a network", networks), ("optimizer", "an optimizer", optimizers)];
+    for (section, what, there) in sections {
+        for player in family.players().iter().filter(|player| !there.contains(player)) {
             wrong.push(
-                Problem::at(section, format!("`gan` needs {what} for its {player}"))
+                Problem::at(section, format!("`{}` needs {what} for its {player}", family.tag()))
                     .with_help(format!("add `{player}` to `[{section}]`")),
+            );
+        }
+        for player in there.iter().filter(|player| !family.players().contains(player)) {
+            wrong.push(
+                Problem::at(format!("{section}.{player}"), format!("`{}` has no {player}", family.tag()))
+                    .with_help(format!("it has {}", listed(family.players().iter().copied()))),
             );
         }
     }
 }
 
-fn latent(latent: &LatentSpec, wrong: &mut Vec<Problem>) {
-    if latent.dim() == 0 {
-        wrong.push(Problem::at("algorithm.gan.latent", "a latent of 0 dimensions"));
-    }
-    let bounds = match latent {
-        LatentSpec::Uniform(uniform) => Some(("uniform", uniform.low, uniform.high)),
-        LatentSpec::Stratified(stratified) => Some(("stratified", stratified.low, stratified.high)),
-        _ => None,
-    };
-    if let Some((kind, low, high)) = bounds
-        && low >= high
-    {
-        wrong.push(Problem::at(
-            format!("algorithm.gan.latent.{kind}.low"),
-            format!("the low bound {low} is not below the high one, {high}"),
-        ));
-    }
-}
-
-fn averaging(ema: &EmaSpec, steps: u64, wrong: &mut Vec<Problem>) {
-    if ema.start >= steps {
-        wrong.push(
-            Problem::at(
-                "algorithm.gan.ema.start",
-                format!("averaging starts at step {}, and there are {steps}", ema.start),
-            )
-            .with_help("start earlier, or take `ema` out"),
-        );
-    }
-}
-
-fn loss(e: &Experiment, wrong: &mut Vec<Problem>) {
-    let loss = &e.loss;
-    let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
-    let target = loss.label_smoothing.get();
-    if !takes_targets && target < 1.0 {
-        wrong.push(
-            Problem::at(
-                "loss.label-smoothing",
-                "label smoothing needs a loss with labels: `vanilla` or `non-saturating`",
-            )
-            .with_help("least squares has its targets in `least-squares.real`"),
-        );
-    }
-    if target <= 0.0 {
-        wrong.push(Problem::at("loss.label-smoothing", "the target of real examples is 0, as that of fakes"));
-    }
-    if !loss.penalties.is_empty()
-        && e.architecture.discriminator.as_ref().is_some_and(|n| uses_batch_norm(n, Half::Discriminator))
-    {
-        wrong.push(
-            Problem::at(
-                "loss.penalties",
-                "a penalty needs each example's own gradient, and the discriminator has batch norm",
-            )
-            .with_help("use `layer` norm or none in the discriminator (arXiv:1704.00028, section 4)"),
-        );
-    }
-}
-
-fn batch(e: &Experiment, wrong: &mut Vec<Problem>) {
-    if e.schedule.batch != 1 {
+/// What only a game of two has.
+fn game(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let family = e.algorithm.family();
+    if family.is_game() {
+        if e.loss.is_none() {
+            wrong.push(
+                Problem::at("", format!("`{}` needs `[loss]`", family.tag()))
+                    .with_help("say which game, as in `loss = { adversarial = \"non-saturating\" }`"),
+            );
+        }
         return;
     }
-    let halves = [
-        ("generator", &e.architecture.generator, Half::Generator),
-        ("discriminator", &e.architecture.discriminator, Half::Discriminator),
+    let schedule = &e.schedule;
+    let said = [
+        ("loss", e.loss.is_some()),
+        ("schedule.critic-steps", schedule.critic_steps != CriticSteps::once()),
+        ("schedule.generator-steps", schedule.generator_steps != 1),
+        ("schedule.order", schedule.order != OrderKind::default()),
     ];
-    for (player, network, half) in halves {
-        let Some(network) = network else { continue };
-        let needs =
-            [(uses_batch_norm(network, half), "batch norm"), (uses_minibatch(network), "minibatch discrimination")];
-        for (_, what) in needs.iter().filter(|(there, _)| *there) {
-            wrong.push(Problem::at("schedule.batch", format!("a batch of 1 is too small: the {player} has {what}")));
-        }
+    for (path, _) in said.iter().filter(|(_, said)| *said) {
+        let message = format!("it does nothing with `{}`, which is no game", family.tag());
+        wrong.push(Problem::at(*path, message).with_help("take it out"));
     }
-}
-
-/// Which player a preset builds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Half {
-    Generator,
-    Discriminator,
-}
-
-fn uses_batch_norm(network: &NetworkSpec, half: Half) -> bool {
-    match network {
-        NetworkSpec::Mlp(mlp) => mlp.norm == NormSpec::Batch,
-        NetworkSpec::Dcgan(dcgan) => dcgan.norm == NormSpec::Batch,
-        NetworkSpec::Resnet(resnet) => match resnet.norm {
-            Some(norm) => norm == NormSpec::Batch,
-            None => half == Half::Generator,
-        },
-        NetworkSpec::Layers(layers) => any_layer(layers, |layer| match layer {
-            LayerSpec::BatchNorm(_) => true,
-            LayerSpec::Residual(block) => block.norm == NormSpec::Batch,
-            _ => false,
-        }),
-    }
-}
-
-fn uses_minibatch(network: &NetworkSpec) -> bool {
-    match network {
-        NetworkSpec::Layers(layers) => {
-            any_layer(layers, |layer| matches!(layer, LayerSpec::MinibatchDiscrimination(_)))
-        }
-        _ => false,
-    }
-}
-
-fn any_layer(layers: &[LayerSpec], test: fn(&LayerSpec) -> bool) -> bool {
-    layers.iter().any(|layer| {
-        test(layer)
-            || match layer {
-                LayerSpec::Label(label) => any_layer(&label.layers, test),
-                _ => false,
-            }
-    })
 }
 
 fn moves(path: &str, spec: &OptimizerSpec, steps: u64, wrong: &mut Vec<Problem>) {

@@ -16,7 +16,7 @@ pub mod spec;
 pub mod starter;
 pub mod text;
 
-pub use check::{CellFacts, DeepCheck, NetworkRow, NetworkTable, Problem};
+pub use check::{CellFacts, DeepCheck, NetworkRow, NetworkTable};
 pub use diagnostic::{Diagnostic, Diagnostics, Style};
 pub use file::metrics;
 pub use pack::pack_key;

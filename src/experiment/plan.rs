@@ -659,7 +659,7 @@ eval.metrics = ["mean"]
         let text = format!("{TOY}[grid]\n\"architecture.generator.mlp.hidden\" = [[4], [5]]");
         let deep: Box<DeepCheck<'_>> = Box::new(|e| match &e.architecture.generator {
             Some(crate::nn::NetworkSpec::Mlp(mlp)) if mlp.hidden == [5] => {
-                Err(vec![check::Problem::at("architecture.generator.mlp.hidden.0.out", "5 does not fit")])
+                Err(vec![crate::base::Problem::at("architecture.generator.mlp.hidden.0.out", "5 does not fit")])
             }
             _ => Ok(CellFacts { data_note: "1-D".to_owned(), ..CellFacts::default() }),
         });
@@ -686,8 +686,6 @@ eval.metrics = ["mean"]
             one("loss.adversarial = \"vanilla\"", "loss = { adversarial = \"hinge\", label-smoothing = 0.9 }")
                 .contains("label smoothing needs a loss with labels")
         );
-        let norm = "{ mlp = { hidden = [4], norm = \"batch\" } } }\nloss.penalties = [\"dragan\"]";
-        assert!(one("{ mlp = { hidden = [4] } } }", norm).contains("a penalty needs each example's own gradient"));
         assert!(one("name = \"toy\"", "name = \"a/b\"").contains("cannot name a folder"));
         assert!(wrong("output.samples = 0\noutput.keep = 0").contains("expected 1 or more"));
     }

@@ -6,6 +6,7 @@ use crate::eval::EvalSpec;
 use crate::loss::LossSpec;
 use crate::nn::ArchitectureSpec;
 use crate::objective::AlgorithmSpec;
+use crate::objective::family::Surroundings;
 use crate::player::OptimizersSpec;
 use crate::record::OutputSpec;
 use crate::train::{RunSpec, ScheduleSpec};
@@ -41,8 +42,9 @@ pub struct Experiment {
     pub algorithm: AlgorithmSpec,
     /// The networks.
     pub architecture: ArchitectureSpec,
-    /// What the players minimize.
-    pub loss: LossSpec,
+    /// What the players of a game minimize; families without a game have theirs in `algorithm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossSpec>,
     /// How they move.
     pub optimizer: OptimizersSpec,
     /// How long, and who moves how often.
@@ -56,6 +58,13 @@ pub struct Experiment {
     /// What is measured.
     #[serde(default)]
     pub eval: EvalSpec,
+}
+
+impl Experiment {
+    /// What a family may hold against its own settings.
+    pub fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { loss: self.loss.as_ref(), steps: self.schedule.steps }
+    }
 }
 
 /// What an experiment expects of its results.

@@ -13,9 +13,9 @@ use tch::{Device, Kind, Tensor};
 /// What a network says.
 #[derive(Debug)]
 pub struct Output {
-    /// A generator's examples `[R, B, …]`, or a discriminator's logits `[R, B]`.
+    /// A generator's examples `[R, B, …]`, a discriminator's logits `[R, B]`, or a classifier's `[R, B, classes]`.
     pub out: Tensor,
-    /// What entered a discriminator's last linear layer, `[R, B, F]`.
+    /// What entered the last linear layer of a discriminator or classifier, `[R, B, F]`.
     pub features: Option<Tensor>,
     /// The class logits of an auxiliary classifier, `[R, B, classes]`.
     pub class_logits: Option<Tensor>,
@@ -122,7 +122,8 @@ impl NetworkPlan {
             return Output { out, features: None, class_logits: None };
         }
         let features = self.features_at.map(|_| at_last);
-        let logits = out.view([runs, batch]);
+        // One number an example needs no axis of its own.
+        let logits = if self.output == [1] { out.view([runs, batch]) } else { out };
         let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| pass.linear(head, h));
         let out = match (&self.projection, &features) {
             (Some(embedding), Some(h)) => {

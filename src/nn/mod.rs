@@ -23,6 +23,6 @@ mod trial;
 
 pub use forward::{Mode, Noise, Output};
 pub use init::ParamInit;
-pub use plan::{Head, NetworkPlan, ParamPlan, Problem, Role, Row, Wiring};
+pub use plan::{Head, NetworkPlan, ParamPlan, Role, Row, Wiring};
 pub use script::Script;
 pub use spec::{ActivationSpec, ArchitectureSpec, InitSpec, LayerSpec, NetworkSpec, NormSpec};

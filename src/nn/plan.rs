@@ -6,6 +6,7 @@ use super::spec::{
     ActivationSpec, BatchNormSpec, ConvSpec, InitSpec, LabelSpec, LayerSpec, MinibatchSpec, NetworkSpec, PoolKind,
     ResampleKind, ResidualSpec, WeightNormSpec,
 };
+use crate::base::Problem;
 use crate::rng::Stream;
 
 /// Which player a network belongs to.
@@ -13,7 +14,7 @@ use crate::rng::Stream;
 pub enum Role {
     /// Latent to data.
     Generator,
-    /// Data to one number.
+    /// Data to one number, or to a number a class.
     Discriminator,
 }
 
@@ -36,7 +37,8 @@ pub struct Wiring {
     pub role: Role,
     /// The shape of one example that comes in: `[d]` or `[c, h, w]`.
     pub input: Vec<usize>,
-    /// The shape of one example that must come out: the data's for a generator, `[1]` for a discriminator.
+    /// The shape of one example that must come out: the data's for a generator, `[1]` for a discriminator, the classes for a
+    /// classifier.
     pub output: Vec<usize>,
     /// How many classes there are; 0 where nothing is labeled.
     pub classes: usize,
@@ -44,17 +46,6 @@ pub struct Wiring {
     pub labels_at_input: bool,
     /// What a discriminator says beside its number.
     pub head: Head,
-}
-
-/// A mistake in a network, with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Dotted, below the network: `layers.3` or `dcgan.kernel`.
-    pub path: String,
-    /// What is wrong, with the shapes that met.
-    pub message: String,
-    /// What to do.
-    pub help: Option<String>,
 }
 
 /// A line of a network's table.
@@ -797,7 +788,7 @@ fn wrong_end(wiring: &Wiring, shape: &[usize], path: String) -> Problem {
             )
         }
         Role::Discriminator if wanted == 1 => format!("the discriminator ends in {shape:?}, but must end in 1 number"),
-        Role::Discriminator => format!("the discriminator ends in {shape:?}, but must end in {wanted} numbers"),
+        Role::Discriminator => format!("it ends in {shape:?}, but must end in {wanted} numbers"),
     };
     Problem { path, message, help: Some(format!("end with {{ linear = {wanted} }}")) }
 }

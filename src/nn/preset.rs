@@ -1,10 +1,11 @@
 //! Presets as lists of layers, so that there is one implementation of everything.
 
-use super::plan::{Problem, Role, Wiring};
+use super::plan::{Role, Wiring};
 use super::spec::{
     ActivationSpec, BatchNormSpec, ConvSpec, DcganSpec, DropoutSpec, GlobalPoolSpec, LayerSpec, LinearSpec, MlpSpec,
     NetworkSpec, NormSpec, ResampleKind, ResidualSpec, ResnetSpec, WeightNormSpec,
 };
+use crate::base::Problem;
 
 impl NetworkSpec {
     /// The layers that the network stands for.

@@ -28,6 +28,17 @@ pub struct ArchitectureSpec {
     /// Data to one number; the critic of the Wasserstein losses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<NetworkSpec>,
+    /// Data to a number a class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<NetworkSpec>,
+}
+impl ArchitectureSpec {
+    /// The networks that are there, by their players.
+    pub fn networks(&self) -> impl Iterator<Item = (&'static str, &NetworkSpec)> {
+        let all =
+            [("generator", &self.generator), ("discriminator", &self.discriminator), ("classifier", &self.classifier)];
+        all.into_iter().filter_map(|(player, network)| Some((player, network.as_ref()?)))
+    }
 }
 
 /// How weights begin. Biases begin at 0 but for `pytorch`; gains of norms at 1, but for `dcgan`.

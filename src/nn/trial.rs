@@ -1,6 +1,7 @@
 //! What the tests of the layers share: networks from text, parameters for a pack, noise by seed, numbers to compare.
 
-use super::{Head, Mode, NetworkPlan, NetworkSpec, Noise, Output, Problem, Role, Wiring};
+use super::{Head, Mode, NetworkPlan, NetworkSpec, Noise, Output, Role, Wiring};
+use crate::base::Problem;
 use crate::rng::{Purpose, Stream};
 use tch::{Kind, Tensor};
 

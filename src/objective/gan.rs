@@ -3,35 +3,160 @@
 //! Papers: arXiv:1406.2661 (GAN), 1411.1784 (conditional), 1610.09585 (auxiliary classifier), 1802.05637 (projection),
 //! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching).
 
-use super::spec::{GanSpec, LatentSpec};
-use super::{Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn};
-use crate::base::{Array, host};
-use crate::data::Examples;
+use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::latent::LatentSpec;
+use super::{Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, pick, piece};
+use crate::base::{Array, Problem, host};
+use crate::data::{DataInfo, Examples};
 use crate::loss::{self, AdversarialSpec, LossSpec, PenaltySpec};
-use crate::nn::Mode;
-use crate::player::Player;
+use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
+use crate::nn::{Mode, Noise as _};
+use crate::player::{EmaSpec, Player};
 use crate::rng::{Purpose, Stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
+
+/// A generator against a discriminator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GanSpec {
+    /// What the generator is fed.
+    pub latent: LatentSpec,
+    /// How the players learn of the label.
+    #[serde(default)]
+    pub condition: ConditionKind,
+    /// Reports in `metrics.csv` as `d/slope` the mean slope on fakes of what the discriminator answers: D = σ(d) where
+    /// that is a probability, else d. It tells a saturated discriminator.
+    #[serde(default)]
+    pub report_slope: bool,
+    /// Averaged weights of the generator, used for samples and evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaSpec>,
+}
+
+/// How the players learn of the label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConditionKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// Appended to the input of both, or where a `label` layer stands (arXiv:1411.1784).
+    Concatenate,
+    /// The discriminator also names the class (arXiv:1610.09585); the generator gets the label as with `concatenate`.
+    AuxiliaryClassifier,
+    /// d(x, y) = ψ(h) + ⟨V_y, h⟩ (arXiv:1802.05637); the generator gets the label as with `concatenate`.
+    Projection,
+}
+
+impl Family for GanSpec {
+    fn tag(&self) -> &'static str {
+        "gan"
+    }
+
+    fn players(&self) -> &'static [&'static str] {
+        &["generator", "discriminator"]
+    }
+
+    fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem> {
+        let labeled = self.condition != ConditionKind::None;
+        if labeled && info.classes == 0 {
+            return Err(Problem::at("algorithm.gan.condition", "the data has no labels to condition on")
+                .with_help("take data with classes, or remove `condition`"));
+        }
+        let classes = if labeled { info.classes } else { 0 };
+        let head = match self.condition {
+            ConditionKind::None | ConditionKind::Concatenate => Head::Plain,
+            ConditionKind::AuxiliaryClassifier => Head::Classifier,
+            ConditionKind::Projection => Head::Projection,
+        };
+        let generator = Wiring {
+            role: Role::Generator,
+            input: vec![self.latent.dim() as usize],
+            output: info.shape.clone(),
+            classes,
+            labels_at_input: labeled,
+            head: Head::Plain,
+        };
+        let discriminator = Wiring {
+            role: Role::Discriminator,
+            input: info.shape.clone(),
+            output: vec![1],
+            classes,
+            labels_at_input: self.condition == ConditionKind::Concatenate,
+            head,
+        };
+        Ok(vec![generator, discriminator])
+    }
+
+    fn products(&self) -> &'static [Product] {
+        &[Product::Samples]
+    }
+
+    fn is_game(&self) -> bool {
+        true
+    }
+
+    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
+        Some("generator").zip(self.ema.as_ref())
+    }
+
+    fn exported(&self) -> &'static str {
+        "generator"
+    }
+
+    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)> {
+        let latent = serde_json::to_string(&self.latent).expect("a spec is made of numbers, texts, lists and tables");
+        let mut facts =
+            vec![("input", floats(&[self.latent.dim() as usize])), ("latent", latent), ("output", floats(&info.shape))];
+        facts.extend(info.range.map(|(low, high)| ("range", format!("{low} to {high}"))));
+        if self.condition != ConditionKind::None {
+            facts.push(("labels", format!("int64 [n], from 0 to {}", info.classes.saturating_sub(1))));
+        }
+        facts
+    }
+
+    fn check(&self, around: Surroundings<'_>) -> Vec<Problem> {
+        let mut wrong = self.latent.check("algorithm.gan.latent");
+        wrong.extend(check_average("algorithm.gan.ema", self.ema.as_ref(), around.steps));
+        let Some(loss) = around.loss else { return wrong };
+        let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
+        let target = loss.label_smoothing.get();
+        if !takes_targets && target < 1.0 {
+            let message = "label smoothing needs a loss with labels: `vanilla` or `non-saturating`";
+            wrong.push(
+                Problem::at("loss.label-smoothing", message)
+                    .with_help("least squares has its targets in `least-squares.real`"),
+            );
+        }
+        if target <= 0.0 {
+            wrong.push(Problem::at("loss.label-smoothing", "the target of real examples is 0, as that of fakes"));
+        }
+        wrong
+    }
+
+    fn check_networks(&self, networks: &[&NetworkPlan], around: Surroundings<'_>) -> Vec<Problem> {
+        let punished = around.loss.is_some_and(|loss| !loss.penalties.is_empty());
+        if !punished || !networks[DISCRIMINATOR].batch_coupled {
+            return vec![];
+        }
+        let message = "a penalty needs each example's own gradient, and the discriminator looks at the whole batch";
+        vec![
+            Problem::at("loss.penalties", message).with_help(
+                "replace its batch norm by `layer` norm, or remove the penalty (arXiv:1704.00028, section 4)",
+            ),
+        ]
+    }
+}
 
 /// The generator's place among the players.
 pub const GENERATOR: usize = 0;
 /// The discriminator's place among the players.
 pub const DISCRIMINATOR: usize = 1;
 
-/// Samples are made in pieces of at most this many numbers over all runs, so that memory stays bounded.
-const PIECE: usize = 1 << 24;
-
 /// Points at which the discriminator is asked in one batch.
 const ASKED_TOGETHER: i64 = 128;
-
-/// The updates of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The discriminator or critic learns.
-    Discriminator,
-    /// The generator learns.
-    Generator,
-}
 
 /// The adversarial objective for the runs of a pack, which may differ in the weights of its terms.
 pub struct Gan {
@@ -63,16 +188,14 @@ struct Auxiliary {
 }
 
 impl Gan {
-    /// The objective of a pack; `losses` has one entry a run, all of one shape. `classes` is 0 where labels play no part.
-    pub fn new(spec: &GanSpec, losses: &[LossSpec], data_shape: &[usize], classes: usize, device: Device) -> Self {
-        let column = |f: &dyn Fn(&LossSpec) -> f64| {
-            Tensor::from_slice(&losses.iter().map(|l| f(l) as f32).collect::<Vec<_>>()).to_device(device)
-        };
-        let first = &losses[0];
+    /// The objective of a pack; `losses` has one entry a run, all of one shape.
+    pub fn new(spec: &GanSpec, losses: &[&LossSpec], info: &DataInfo, device: Device) -> Self {
+        let column = |f: &dyn Fn(&LossSpec) -> f64| column(losses.iter().map(|loss| f(loss)), device);
+        let first = losses[0];
         let penalties = first.penalties.iter().enumerate();
         let penalties =
             penalties.map(|(i, spec)| Penalty { spec: spec.clone(), weight: column(&|l| l.penalties[i].weight()) });
-        let auxiliary = (spec.condition == super::ConditionKind::AuxiliaryClassifier).then(|| Auxiliary {
+        let auxiliary = (spec.condition == ConditionKind::AuxiliaryClassifier).then(|| Auxiliary {
             real: column(&|l| l.auxiliary.real.get()),
             fake: losses.iter().any(|l| l.auxiliary.fake.get() > 0.0).then(|| column(&|l| l.auxiliary.fake.get())),
             generator: column(&|l| l.auxiliary.generator.get()),
@@ -91,30 +214,10 @@ impl Gan {
                 .as_ref()
                 .map(|_| column(&|l| l.feature_matching.as_ref().map_or(0.0, |w| w.weight.get()))),
             auxiliary,
-            data_shape: data_shape.to_vec(),
-            classes,
+            data_shape: info.shape.clone(),
+            classes: if spec.condition == ConditionKind::None { 0 } else { info.classes },
             device,
         }
-    }
-
-    /// Latent draws, `[R, n, dim]`.
-    fn latent(&self, streams: &mut [Stream], n: usize) -> Tensor {
-        let dim = self.latent.dim() as usize;
-        let mut numbers = vec![0.0; streams.len() * n * dim];
-        for (row, stream) in numbers.chunks_exact_mut((n * dim).max(1)).zip(streams.iter_mut()) {
-            match &self.latent {
-                LatentSpec::Normal(s) => stream.fill_normal(row, s.mean as f32, s.std as f32),
-                LatentSpec::Uniform(s) => stream.fill_uniform(row, s.low as f32, s.high as f32),
-                LatentSpec::Stratified(s) => {
-                    let between = (n.max(2) - 1) as f64;
-                    for (i, value) in row.iter_mut().enumerate() {
-                        let point = s.low + (s.high - s.low) * i as f64 / between;
-                        *value = ((point + s.jitter * f64::from(stream.uniform())) * s.scale) as f32;
-                    }
-                }
-            }
-        }
-        host::tensor(&numbers, &[streams.len() as i64, n as i64, dim as i64], self.device)
     }
 
     /// Labels drawn evenly, `[R, B]`, where labels play a part.
@@ -129,7 +232,7 @@ impl Gan {
         let n = batch.x.size()[1];
         let labels = if self.classes > 0 { batch.labels.as_ref() } else { None };
         let mut noise = cx.noise();
-        let z = self.latent(&mut cx.streams(Purpose::Latent), n as usize);
+        let z = self.latent.draw(&mut cx.streams(Purpose::Latent), n as usize, cx.device);
         let fake = cx.forward(GENERATOR, &z, labels, &mut noise).out;
 
         let [on_real, on_fake] = self.slopes_wanted();
@@ -204,7 +307,7 @@ impl Gan {
         let n = batch.x.size()[1] as usize;
         let mut noise = cx.noise();
         let mut streams = cx.streams(Purpose::Latent);
-        let z = self.latent(&mut streams, n);
+        let z = self.latent.draw(&mut streams, n, cx.device);
         let labels = self.draw_labels(&mut streams, n);
         let fake = cx.forward(GENERATOR, &z, labels.as_ref(), &mut noise).out;
         let judged = cx.forward(DISCRIMINATOR, &fake, labels.as_ref(), &mut noise);
@@ -259,8 +362,8 @@ impl Gan {
         let shape: Vec<i64> = std::iter::once(size[0]).chain(std::iter::repeat_n(1, size.len() - 1)).collect();
         let std = centered.square().mean_dim(1i64, false, Kind::Float).sqrt().view(&shape[..]);
         let mut noise = HostNoise { streams: cx.streams(Purpose::Penalty), device: cx.device };
-        let alpha = crate::nn::Noise::uniform(&mut noise, &example_shape(&size));
-        let unit = crate::nn::Noise::uniform(&mut noise, &size[1..]);
+        let alpha = noise.uniform(&example_shape(&size));
+        let unit = noise.uniform(&size[1..]);
         x + alpha * unit * std * c
     }
 }
@@ -268,7 +371,7 @@ impl Gan {
 /// One number in [0, 1) an example, shaped to multiply examples like `x`.
 fn share(cx: &Cx<'_>, x: &Tensor) -> Tensor {
     let mut noise = HostNoise { streams: cx.streams(Purpose::Penalty), device: cx.device };
-    crate::nn::Noise::uniform(&mut noise, &example_shape(&x.size()))
+    noise.uniform(&example_shape(&x.size()))
 }
 
 /// `[B, 1, …]` for examples of shape `[R, B, …]`.
@@ -277,19 +380,17 @@ fn example_shape(size: &[i64]) -> Vec<i64> {
 }
 
 impl Objective for Gan {
-    type Phase = Phase;
-
-    fn turns(&self) -> Vec<Turn<Phase>> {
-        vec![
-            Turn { phase: Phase::Discriminator, moves: DISCRIMINATOR, cadence: Cadence::Critic, real: RealDraw::Fresh },
-            Turn { phase: Phase::Generator, moves: GENERATOR, cadence: Cadence::Generator, real: RealDraw::Last },
+    fn turns(&self) -> &'static [Turn] {
+        &[
+            Turn { moves: &[DISCRIMINATOR], cadence: Cadence::Critic, real: RealDraw::Fresh },
+            Turn { moves: &[GENERATOR], cadence: Cadence::Generator, real: RealDraw::Last },
         ]
     }
 
-    fn loss(&mut self, phase: Phase, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
-        match phase {
-            Phase::Discriminator => self.discriminator_loss(batch, cx),
-            Phase::Generator => self.generator_loss(batch, cx),
+    fn loss(&mut self, turn: usize, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
+        match self.turns()[turn].moves {
+            [DISCRIMINATOR] => self.discriminator_loss(batch, cx),
+            _ => self.generator_loss(batch, cx),
         }
     }
 
@@ -310,9 +411,12 @@ impl Objective for Gan {
         names
     }
 
+    fn generates(&self) -> Option<&dyn Generate> {
+        Some(self)
+    }
+
     fn keep(&mut self, runs: &[usize]) {
-        let index = Tensor::from_slice(&runs.iter().map(|&r| r as i64).collect::<Vec<_>>()).to_device(self.device);
-        let pick = |t: &mut Tensor| *t = t.index_select(0, &index);
+        let pick = |t: &mut Tensor| pick(t, runs);
         self.penalties.iter_mut().for_each(|p| pick(&mut p.weight));
         self.smoothing.iter_mut().for_each(pick);
         self.features.iter_mut().for_each(pick);
@@ -322,45 +426,8 @@ impl Objective for Gan {
             pick(&mut weights.generator);
         }
     }
-}
 
-impl Generate for Gan {
-    fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
-        let _guard = tch::no_grad_guard();
-        let (runs, n) = (request.seeds.len(), request.n);
-        let streams = |purpose| -> Vec<Stream> {
-            request.seeds.iter().map(|&seed| Stream::new(seed, purpose, request.index, 0)).collect()
-        };
-        let z = self.latent(&mut streams(request.purpose), n);
-        let labels: Vec<i64> = match self.classes {
-            0 => vec![],
-            classes => (0..n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect(),
-        };
-        let row: usize = self.data_shape.iter().product();
-        let mut out: Vec<Vec<f32>> = vec![Vec::with_capacity(n * row); runs];
-        // The piece does not depend on the pack, so that neither do the bits.
-        let piece = (PIECE / row.max(1) / 64).clamp(16, 1000);
-        let mut noise = HostNoise { streams: streams(Purpose::Noise), device: self.device };
-        for start in (0..n).step_by(piece) {
-            let len = piece.min(n - start) as i64;
-            let labels = (!labels.is_empty()).then(|| {
-                Tensor::from_slice(&labels[start..start + len as usize])
-                    .to_device(self.device)
-                    .expand([runs as i64, len], false)
-            });
-            let z = z.narrow(1, start as i64, len);
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
-            let x = players[GENERATOR].forward_averaged(request.averaged, &z, labels.as_ref(), mode).out;
-            let x = host::numbers(&x);
-            for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
-                out.extend_from_slice(x);
-            }
-        }
-        let shape: Vec<usize> = std::iter::once(n).chain(self.data_shape.iter().copied()).collect();
-        out.into_iter().map(|data| Examples { x: Array::new(shape.clone(), data), labels: labels.clone() }).collect()
-    }
-
-    fn surface(&self, players: &[Player], points: &Tensor) -> (Vec<Vec<f32>>, bool) {
+    fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
         let _guard = tch::no_grad_guard();
         let runs = players[DISCRIMINATOR].runs() as i64;
         let size = points.size();
@@ -385,6 +452,42 @@ impl Generate for Gan {
                 }
             }
         }
-        (out, probability)
+        Some((out, probability))
+    }
+}
+
+impl Generate for Gan {
+    fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
+        let _guard = tch::no_grad_guard();
+        let (runs, n) = (request.seeds.len(), request.n);
+        let streams = |purpose| -> Vec<Stream> {
+            request.seeds.iter().map(|&seed| Stream::new(seed, purpose, request.index, 0)).collect()
+        };
+        let z = self.latent.draw(&mut streams(request.purpose), n, self.device);
+        let labels: Vec<i64> = match self.classes {
+            0 => vec![],
+            classes => (0..n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect(),
+        };
+        let row: usize = self.data_shape.iter().product();
+        let mut out: Vec<Vec<f32>> = vec![Vec::with_capacity(n * row); runs];
+        let piece = piece(row);
+        let mut noise = HostNoise { streams: streams(Purpose::Noise), device: self.device };
+        for start in (0..n).step_by(piece) {
+            let len = piece.min(n - start) as i64;
+            let labels = (!labels.is_empty()).then(|| {
+                Tensor::from_slice(&labels[start..start + len as usize])
+                    .to_device(self.device)
+                    .expand([runs as i64, len], false)
+            });
+            let z = z.narrow(1, start as i64, len);
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+            let x = players[GENERATOR].forward_averaged(request.averaged, &z, labels.as_ref(), mode).out;
+            let x = host::numbers(&x);
+            for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
+                out.extend_from_slice(x);
+            }
+        }
+        let shape: Vec<usize> = std::iter::once(n).chain(self.data_shape.iter().copied()).collect();
+        out.into_iter().map(|data| Examples { x: Array::new(shape.clone(), data), labels: labels.clone() }).collect()
     }
 }

@@ -1,15 +1,18 @@
-//! Algorithm families: one file each, with its spec and its mathematics.
+//! Algorithm families: one file each, with its spec, what it says of itself ([`family::Family`]) and its mathematics.
 //!
 //! Here is what a family may ask of the loop. The loop owns mechanics (drawing, freezing, stepping, counting, saving);
 //! an objective owns mathematics: the turns of a step, and the loss of each.
 
+pub mod classifier;
+pub mod family;
 pub mod gan;
-pub mod spec;
+pub mod latent;
 
+pub use classifier::Classifier;
+pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
-pub use spec::{AlgorithmSpec, ConditionKind, GanSpec, LatentSpec};
 
-use crate::base::{host, unbound};
+use crate::base::{Array, host, unbound};
 use crate::data::Examples;
 use crate::nn::{Mode, Noise};
 use crate::player::Player;
@@ -32,6 +35,8 @@ pub enum Cadence {
     Critic,
     /// `generator-steps` times.
     Generator,
+    /// Once.
+    Once,
 }
 
 /// Which real examples a turn sees.
@@ -45,11 +50,9 @@ pub enum RealDraw {
 
 /// One of the updates of a step, as data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn<P> {
-    /// What the objective calls it.
-    pub phase: P,
-    /// The player that learns; all others are frozen.
-    pub moves: usize,
+pub struct Turn {
+    /// The players that learn; all others are frozen.
+    pub moves: &'static [usize],
     /// How often it comes.
     pub cadence: Cadence,
     /// What it sees of the data.
@@ -58,20 +61,39 @@ pub struct Turn<P> {
 
 /// What an algorithm family is to the loop.
 pub trait Objective {
-    /// The family's own names for its updates.
-    type Phase: Copy;
-
     /// The updates of one step, in order.
-    fn turns(&self) -> Vec<Turn<Self::Phase>>;
+    fn turns(&self) -> &'static [Turn];
 
-    /// The loss of the player that moves, `[R]`: one number a run of the pack, a mean over the batch.
-    fn loss(&mut self, phase: Self::Phase, batch: &Batch, cx: &mut Cx<'_>) -> Tensor;
+    /// The loss of who moves in this turn, by its place in [`Self::turns`], `[R]`: one number a run of the pack, a mean
+    /// over the batch.
+    fn loss(&mut self, turn: usize, batch: &Batch, cx: &mut Cx<'_>) -> Tensor;
 
     /// The scalars that it reports, in the order of the columns of `metrics.csv`.
     fn scalars(&self) -> Vec<&'static str>;
 
     /// Keeps the runs at these places of the pack and lets the others go.
     fn keep(&mut self, runs: &[usize]);
+
+    /// Its samples, where the family's products say that there are some.
+    fn generates(&self) -> Option<&dyn Generate> {
+        None
+    }
+
+    /// Its opinion of examples, where the family's products say that it has one.
+    fn classifies(&self) -> Option<&dyn Classify> {
+        None
+    }
+
+    /// A number at each of these points `[n, …]`, a row a run, with whether it is a probability: what pictures of points
+    /// are drawn over.
+    fn surface(&self, _players: &[Player], _points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
+        None
+    }
+
+    /// Pictures beyond samples.
+    fn panels(&self, _players: &[Player], _ask: &PanelRequest<'_>) -> Vec<Panel> {
+        vec![]
+    }
 }
 
 /// A family whose result can be sampled.
@@ -79,9 +101,34 @@ pub trait Generate {
     /// `n` samples of every run, each a function of the run's seed, `purpose` and `index` alone. Labels are those asked
     /// for, or go round through the classes.
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples>;
+}
 
-    /// The discriminator's answer at points `[n, …]`, a row a run, with whether it is a probability.
-    fn surface(&self, players: &[Player], points: &Tensor) -> (Vec<Vec<f32>>, bool);
+/// A family that names classes.
+pub trait Classify {
+    /// The log-probability of every class for each of these examples, `[n, classes]` for every run.
+    fn classify(&self, players: &[Player], x: &Array, averaged: bool) -> Vec<Array>;
+}
+
+/// What further pictures are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct PanelRequest<'a> {
+    /// The seeds of the runs.
+    pub seeds: &'a [u64],
+    /// Examples that training does not see, where there are such, of each run.
+    pub real: &'a [&'a Examples],
+    /// How many examples a picture holds at most.
+    pub n: usize,
+    /// Whether averaged weights are used where there are any.
+    pub averaged: bool,
+}
+
+/// A picture of every run: examples side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// What it shows, which names its folder.
+    pub name: &'static str,
+    /// What each run shows; nothing where there are no examples.
+    pub runs: Vec<Array>,
 }
 
 /// What samples are asked for.
@@ -114,8 +161,8 @@ pub struct Manner {
 pub struct Cx<'a> {
     /// The players, in the objective's own order.
     pub players: &'a [Player],
-    /// The one that learns.
-    pub moves: usize,
+    /// Those that learn.
+    pub moves: &'static [usize],
     /// The seed of each run.
     pub seeds: &'a [u64],
     /// Which turn of a step it is, for the streams of random numbers: 0 for all where players move at the same time.
@@ -164,7 +211,7 @@ impl Cx<'_> {
         noise: &mut HostNoise,
     ) -> crate::nn::Output {
         let mut mode = Mode { train: true, parts, slopes, noise };
-        let mut forward = || self.players[player].forward(player == self.moves, x, labels, &mut mode);
+        let mut forward = || self.players[player].forward(self.moves.contains(&player), x, labels, &mut mode);
         if self.bfloat16 { unbound::in_bfloat16(self.device, forward).float32() } else { forward() }
     }
 
@@ -203,4 +250,61 @@ impl Noise for HostNoise {
     fn normal(&mut self, shape: &[i64]) -> Tensor {
         self.draw(shape, |stream, row| stream.fill_normal(row, 0.0, 1.0))
     }
+}
+
+/// The rows of tensors or host numbers of these runs.
+fn pick(tensor: &mut Tensor, runs: &[usize]) {
+    let index = Tensor::from_slice(&runs.iter().map(|&r| r as i64).collect::<Vec<_>>()).to_device(tensor.device());
+    *tensor = tensor.index_select(0, &index);
+}
+
+/// One number a run, `[R]`.
+fn column(numbers: impl Iterator<Item = f64>, device: Device) -> Tensor {
+    Tensor::from_slice(&numbers.map(|v| v as f32).collect::<Vec<_>>()).to_device(device)
+}
+
+/// Numbers that a network handles at once where it is asked about many examples, over all runs of the pack: memory stays
+/// bounded.
+const PIECE: usize = 1 << 24;
+
+/// How many examples of so many numbers are asked about at once. It does not depend on the pack, so that neither do the
+/// bits.
+fn piece(row: usize) -> usize {
+    (PIECE / row.max(1) / 64).clamp(16, 1000)
+}
+
+/// What is answered about each run's own examples; runs over the same ones are asked together.
+pub fn of_each<T: Default>(real: &[&Examples], answer: impl Fn(&Examples) -> Vec<T>) -> Vec<T> {
+    let mut last: Option<(&Examples, Vec<T>)> = None;
+    let mut out = Vec::with_capacity(real.len());
+    for (run, &real) in real.iter().enumerate() {
+        if last.as_ref().is_none_or(|(known, _)| !std::ptr::eq(*known, real)) {
+            last = Some((real, answer(real)));
+        }
+        out.extend(last.as_mut().map(|(_, answers)| std::mem::take(&mut answers[run])));
+    }
+    out
+}
+
+/// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
+fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array> {
+    let _guard = tch::no_grad_guard();
+    let (runs, n, row) = (player.runs(), x.rows(), x.row_len());
+    let mut out = vec![Vec::new(); runs];
+    let mut noise = HostNoise { streams: vec![], device };
+    for start in (0..n).step_by(piece(row)) {
+        let len = piece(row).min(n - start);
+        let shape: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
+        let some = host::tensor(&x.data[start * row..(start + len) * row], &shape, device);
+        let mut every: Vec<i64> = shape;
+        every[0] = runs as i64;
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let answer = player.forward_averaged(averaged, &some.expand(&every[..], false).contiguous(), None, mode).out;
+        let answer = host::numbers(&answer);
+        for (out, answer) in out.iter_mut().zip(answer.chunks_exact((answer.len() / runs).max(1))) {
+            out.extend_from_slice(answer);
+        }
+    }
+    let shape: Vec<usize> = std::iter::once(n).chain(player.plan().output.iter().copied()).collect();
+    out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
 }

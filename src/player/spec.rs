@@ -14,6 +14,17 @@ pub struct OptimizersSpec {
     /// The discriminator's or critic's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<OptimizerSpec>,
+    /// The classifier's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<OptimizerSpec>,
+}
+impl OptimizersSpec {
+    /// The optimizers that are there, by their players.
+    pub fn optimizers(&self) -> impl Iterator<Item = (&'static str, &OptimizerSpec)> {
+        let all =
+            [("generator", &self.generator), ("discriminator", &self.discriminator), ("classifier", &self.classifier)];
+        all.into_iter().filter_map(|(player, optimizer)| Some((player, optimizer.as_ref()?)))
+    }
 }
 
 /// How a player's parameters move.

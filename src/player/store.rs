@@ -133,11 +133,9 @@ impl Player {
         }
     }
 
-    /// Gradients of a loss `[R]` for what this player learns.
-    pub fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
-        let learned: Vec<&Tensor> =
-            self.leaves.iter().zip(&self.slots).filter(|(_, s)| s.learned).map(|(leaf, _)| leaf).collect();
-        Tensor::run_backward(&[loss], &learned, false, false)
+    /// What it learns, in the order in which [`Self::update`] takes gradients.
+    pub fn learned(&self) -> impl Iterator<Item = &Tensor> {
+        self.leaves.iter().zip(&self.slots).filter(|(_, slot)| slot.learned).map(|(leaf, _)| leaf)
     }
 
     /// One update by these gradients, in step `step` (from 0) of `steps`.

@@ -308,6 +308,11 @@ impl RunDir {
         self.path.join("eval.csv")
     }
 
+    /// The folder of a further picture, by its name.
+    pub fn panel(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// `samples/`.
     pub fn samples(&self) -> PathBuf {
         self.path.join("samples")

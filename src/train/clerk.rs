@@ -8,8 +8,7 @@ use super::due;
 use super::measure::Judge;
 use super::preview::{Preview, Sketch};
 use crate::base::file::{self, FileError};
-use crate::data::Examples;
-use crate::eval::EvalSpec;
+use crate::eval::{Answers, EvalSpec};
 use crate::picture::{self, PictureError};
 use crate::record::event::Event;
 use crate::record::run::Process;
@@ -66,8 +65,8 @@ pub(super) struct Entry {
     pub runs: Vec<usize>,
     /// Rows of `metrics.csv`.
     pub scalars: Option<Vec<Vec<Option<f64>>>>,
-    /// Samples to measure.
-    pub samples: Option<Vec<Examples>>,
+    /// What to measure.
+    pub answers: Option<Vec<Answers>>,
     /// What to draw.
     pub sketches: Option<Vec<Sketch>>,
     /// What to go on from.
@@ -82,7 +81,7 @@ impl Entry {
 
     /// Whether it holds more than a few numbers.
     pub fn is_heavy(&self) -> bool {
-        self.samples.is_some() || self.sketches.is_some() || self.checkpoint.is_some()
+        self.answers.is_some() || self.sketches.is_some() || self.checkpoint.is_some()
     }
 }
 
@@ -143,10 +142,16 @@ impl Desk {
     }
 
     fn draw(&self, sketch: &Sketch, step: u64, as_sample: bool, as_frame: bool) -> Result<(), RecordError> {
-        let bytes = picture::encode_png(&self.preview.picture(sketch, step));
-        let folders = [(as_sample, self.seat.dir.samples()), (as_frame, self.seat.dir.frames())];
-        for (_, folder) in folders.into_iter().filter(|(due, _)| *due) {
-            file::write_atomic_soon(&folder.join(format!("{step:08}.png")), &bytes)?;
+        let name = format!("{step:08}.png");
+        if let Some(picture) = self.preview.picture(sketch, step) {
+            let bytes = picture::encode_png(&picture);
+            let folders = [(as_sample, self.seat.dir.samples()), (as_frame, self.seat.dir.frames())];
+            for (_, folder) in folders.into_iter().filter(|(due, _)| *due) {
+                file::write_atomic_soon(&folder.join(&name), &bytes)?;
+            }
+        }
+        for (panel, picture) in self.preview.panels(sketch, step).into_iter().filter(|_| as_sample) {
+            file::write_atomic_soon(&self.seat.dir.panel(panel).join(&name), &picture::encode_png(&picture))?;
         }
         Ok(())
     }
@@ -260,7 +265,7 @@ impl<'a> Clerk<'a> {
     }
 
     fn write(&mut self, entry: Entry) -> Result<(), RecordError> {
-        let Entry { step, diverged, runs, scalars, samples, sketches, checkpoint } = entry;
+        let Entry { step, diverged, runs, scalars, answers, sketches, checkpoint } = entry;
         self.at.step = step;
         let (at, output, report) = (self.at, &self.at.settings.output, self.report);
         for (place, reason) in &diverged {
@@ -272,8 +277,8 @@ impl<'a> Clerk<'a> {
             if let Some(rows) = &scalars {
                 desk.metrics.append(step, &rows[run])?;
             }
-            if let Some(samples) = &samples {
-                for (metric, value, protocol) in desk.judge.rows(&samples[run]) {
+            if let Some(answers) = &answers {
+                for (metric, value, protocol) in desk.judge.rows(&answers[run]) {
                     desk.evals.append(step, &metric, value, &protocol)?;
                 }
             }

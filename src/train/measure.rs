@@ -1,9 +1,10 @@
 //! The numbers of `eval.csv`: samples drawn from a pack, held against real examples on the host.
 
 use super::pack::Pack;
+use crate::base::Array;
 use crate::data::{Examples, Source, Split, Truth, shapes};
-use crate::eval::{self, EvalSpec, ReferenceKind, WeightsKind};
-use crate::objective::{Generate, Objective, Request};
+use crate::eval::{self, Answers, EvalSpec, ReferenceKind, WeightsKind};
+use crate::objective::{Request, of_each};
 use crate::rng::Purpose;
 use std::sync::Arc;
 
@@ -14,23 +15,28 @@ const REFERENCE_SEED: u64 = 0;
 pub type Row = (String, Option<f64>, Vec<String>);
 
 /// The numbers of every run of a pack as it stands.
-pub fn measure<O: Objective + Generate>(pack: &Pack<O>, spec: &EvalSpec, has_average: bool) -> Vec<Vec<Row>> {
-    let fakes = samples(pack, spec, has_average);
-    let of_run = |(fake, source): (&Examples, &Arc<dyn Source>)| Judge::new(source, spec, has_average).rows(fake);
-    fakes.iter().zip(&pack.sources).map(of_run).collect()
+pub fn measure(pack: &Pack, spec: &EvalSpec, has_average: bool) -> Vec<Vec<Row>> {
+    let judges: Vec<Judge> = pack.sources.iter().map(|source| Judge::new(source, spec, has_average)).collect();
+    let references: Vec<&Examples> = judges.iter().map(|judge| &*judge.reference).collect();
+    let answers = answers(pack, &references, spec, has_average);
+    judges.iter().zip(&answers).map(|(judge, answers)| judge.rows(answers)).collect()
 }
 
-/// The samples of every run that its numbers are taken from.
-pub fn samples<O: Objective + Generate>(pack: &Pack<O>, spec: &EvalSpec, has_average: bool) -> Vec<Examples> {
-    let request = Request {
-        seeds: &pack.seeds,
-        purpose: Purpose::Eval,
-        index: 0,
-        n: spec.samples as usize,
-        label: None,
-        averaged: averaged(spec, has_average),
-    };
-    pack.objective.generate(&pack.players, &request)
+/// What the numbers of every run are taken from, given the examples that each is held against.
+pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bool) -> Vec<Answers> {
+    let averaged = averaged(spec, has_average);
+    let mut all: Vec<Answers> = real.iter().map(|_| Answers::default()).collect();
+    if let Some(model) = pack.objective.generates() {
+        let n = spec.samples as usize;
+        let request = Request { seeds: &pack.seeds, purpose: Purpose::Eval, index: 0, n, label: None, averaged };
+        let samples = model.generate(&pack.players, &request);
+        all.iter_mut().zip(samples).for_each(|(answers, samples)| answers.samples = Some(samples));
+    }
+    if let Some(model) = pack.objective.classifies() {
+        let classes = of_each(real, |real| model.classify(&pack.players, &real.x, averaged));
+        all.iter_mut().zip(classes).for_each(|(answers, classes)| answers.classes = Some(classes));
+    }
+    all
 }
 
 fn averaged(spec: &EvalSpec, has_average: bool) -> bool {
@@ -43,7 +49,8 @@ pub struct Judge {
     source: Arc<dyn Source>,
     spec: EvalSpec,
     averaged: bool,
-    reference: Arc<Examples>,
+    /// What is held against samples, or asked about.
+    pub reference: Arc<Examples>,
     /// Training examples, as many.
     pub train: Arc<Examples>,
 }
@@ -60,8 +67,8 @@ impl Judge {
         Self { source: source.clone(), spec: spec.clone(), averaged: averaged(spec, has_average), reference, train }
     }
 
-    /// All numbers of one run's samples.
-    pub fn rows(&self, fake: &Examples) -> Vec<Row> {
+    /// All numbers of one run.
+    pub fn rows(&self, answers: &Answers) -> Vec<Row> {
         let info = self.source.info();
         let shapes = match &info.truth {
             Truth::Shapes(spec) => Some(|image: &[f32]| {
@@ -70,12 +77,14 @@ impl Judge {
             }),
             _ => None,
         };
+        let none = Examples { x: Array::default(), labels: vec![] };
         let context = eval::Context {
             spec: &self.spec,
             info,
             real: &self.reference,
             train: Some(&self.train),
-            fake,
+            fake: answers.samples.as_ref().unwrap_or(&none),
+            classes: answers.classes.as_ref(),
             seed: REFERENCE_SEED,
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
         };

@@ -3,7 +3,7 @@
 use super::spec::{OrderKind, Precision, RunSpec, ScheduleSpec};
 use crate::base::host;
 use crate::data::Source;
-use crate::objective::{Batch, Cadence, Cx, Objective, RealDraw, Turn};
+use crate::objective::{Batch, Cadence, Cx, Objective, RealDraw};
 use crate::player::{Named, Player};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tch::{Device, Tensor};
 pub const MOST_REPEATS: u64 = 1 << 10;
 
 /// Runs that train together. Whatever has one entry a run is in one order.
-pub struct Pack<O> {
+pub struct Pack {
     /// The mathematics.
-    pub objective: O,
+    pub objective: Box<dyn Objective>,
     /// The players, in the objective's order.
     pub players: Vec<Player>,
     /// Where each run's examples come from.
@@ -43,7 +43,7 @@ pub struct Outcome {
     pub diverged: Vec<(usize, String)>,
 }
 
-impl<O: Objective> Pack<O> {
+impl Pack {
     /// One step of every run. Losses are looked at in every step on the CPU, where that costs nothing, and otherwise in
     /// those that record, where the device is waited for anyway.
     pub fn step(&mut self, recording: bool) -> Outcome {
@@ -57,6 +57,7 @@ impl<O: Objective> Pack<O> {
             let repeats = match turn.cadence {
                 Cadence::Critic => self.schedule.critic_steps.at(self.step),
                 Cadence::Generator => self.schedule.generator_steps,
+                Cadence::Once => 1,
             };
             for repeat in 0..u64::from(repeats) {
                 let batch = match (turn.real, last.take()) {
@@ -66,29 +67,27 @@ impl<O: Objective> Pack<O> {
                 let clock = self.step * MOST_REPEATS + repeat;
                 // Players that move at the same time see the same draws.
                 let index = if together { 0 } else { place as u32 };
-                let loss = self.loss(turn, &batch, index, clock, recording, &mut scalars);
+                let loss = self.loss(place, &batch, index, clock, recording, &mut scalars);
                 last = Some(batch);
                 if recording || self.device == Device::Cpu {
                     let losses = host::numbers(&loss);
-                    let name = self.players[turn.moves].name();
+                    let names: Vec<&str> = turn.moves.iter().map(|&moves| self.players[moves].name()).collect();
                     let bad = losses.iter().enumerate().filter(|(_, v)| !v.is_finite());
                     for (run, value) in bad {
                         if outcome.diverged.iter().all(|(r, _)| *r != run) {
-                            outcome.diverged.push((run, format!("the loss of the {name} is {value}")));
+                            outcome.diverged.push((run, format!("the loss of the {} is {value}", names.join(" and "))));
                         }
                     }
                 }
-                let gradients = self.players[turn.moves].gradients(&loss);
+                let mut updates = self.gradients(turn.moves, &loss);
                 if together {
-                    waiting.push((turn.moves, gradients));
+                    waiting.append(&mut updates);
                 } else {
-                    self.players[turn.moves].update(&gradients, self.step, self.schedule.steps);
+                    self.update(&updates);
                 }
             }
         }
-        for (player, gradients) in waiting {
-            self.players[player].update(&gradients, self.step, self.schedule.steps);
-        }
+        self.update(&waiting);
         self.step += 1;
         for name in self.objective.scalars() {
             if let Some((_, value)) = scalars.iter().rev().find(|(n, _)| *n == name) {
@@ -98,9 +97,23 @@ impl<O: Objective> Pack<O> {
         outcome
     }
 
+    /// Gradients of a loss `[R]` for each of the players that move.
+    fn gradients(&self, moves: &[usize], loss: &Tensor) -> Vec<(usize, Vec<Tensor>)> {
+        let learned: Vec<&Tensor> = moves.iter().flat_map(|&player| self.players[player].learned()).collect();
+        let mut all = Tensor::run_backward(&[loss], &learned, false, false).into_iter();
+        let of = |&player: &usize| (player, all.by_ref().take(self.players[player].learned().count()).collect());
+        moves.iter().map(of).collect()
+    }
+
+    fn update(&mut self, updates: &[(usize, Vec<Tensor>)]) {
+        for (player, gradients) in updates {
+            self.players[*player].update(gradients, self.step, self.schedule.steps);
+        }
+    }
+
     fn loss(
         &mut self,
-        turn: &Turn<O::Phase>,
+        turn: usize,
         batch: &Batch,
         index: u32,
         clock: u64,
@@ -109,7 +122,7 @@ impl<O: Objective> Pack<O> {
     ) -> Tensor {
         let mut cx = Cx {
             players: &self.players,
-            moves: turn.moves,
+            moves: self.objective.turns()[turn].moves,
             seeds: &self.seeds,
             turn: index,
             clock,
@@ -118,7 +131,7 @@ impl<O: Objective> Pack<O> {
             recording,
             scalars,
         };
-        self.objective.loss(turn.phase, batch, &mut cx)
+        self.objective.loss(turn, batch, &mut cx)
     }
 
     /// The next batch of real examples of every run.

@@ -1,8 +1,9 @@
 //! What a run's pictures show: images in a grid, one dimension as densities, two as a scatter over the critic's surface.
 
 use super::pack::Pack;
+use crate::base::Array;
 use crate::data::{DataInfo, Examples};
-use crate::objective::{Generate, Objective, Request};
+use crate::objective::{PanelRequest, Request};
 use crate::picture::{Answer, POINTS, View};
 use crate::record::OutputSpec;
 use crate::rng::Purpose;
@@ -40,13 +41,23 @@ impl Preview {
         self.view.examples(&self.real.x.head(self.samples()), self.per_row, "data")
     }
 
-    /// The picture of a run at a step.
-    pub fn picture(&self, sketch: &Sketch, step: u64) -> RgbImage {
+    /// The picture of a run's samples at a step; none where it makes none.
+    pub fn picture(&self, sketch: &Sketch, step: u64) -> Option<RgbImage> {
+        let fake = sketch.fake.as_ref()?;
         if self.view.is_image() {
-            return self.view.images(&sketch.fake.x, self.per_row);
+            return Some(self.view.images(fake, self.per_row));
         }
         let answer = sketch.answer.as_ref().map(|(values, probability)| Answer { values, probability: *probability });
-        self.view.points(&self.real.x, &sketch.fake.x, answer, &format!("step {step}"))
+        Some(self.view.points(&self.real.x, fake, answer, &format!("step {step}")))
+    }
+
+    /// A run's further pictures at a step, by their names.
+    pub fn panels(&self, sketch: &Sketch, step: u64) -> Vec<(&'static str, RgbImage)> {
+        let picture = |shown: &Array| match self.view.is_image() {
+            true => self.view.images(shown, self.per_row),
+            false => self.view.points(&self.real.x, shown, None, &format!("step {step}")),
+        };
+        sketch.panels.iter().map(|(name, shown)| (*name, picture(shown))).collect()
     }
 
     /// How many samples a picture shows, whatever `output.samples` says of images.
@@ -73,34 +84,39 @@ impl Preview {
 
 /// What is to be drawn of a run, taken from its networks.
 pub struct Sketch {
-    fake: Examples,
-    /// The discriminator's answers where the view asks for them, and whether they are probabilities.
+    /// Samples, where the family makes some.
+    fake: Option<Array>,
+    /// A number at each place that the view asks for, where the family has one, and whether they are probabilities.
     answer: Option<(Vec<f32>, bool)>,
+    /// Further pictures by their names, those that show something.
+    panels: Vec<(&'static str, Array)>,
 }
 
-/// What is to be drawn of every run as the pack stands, from latents that stay the same over a run.
-pub fn sketches<'p, O: Objective + Generate>(
-    pack: &Pack<O>,
-    previews: impl Iterator<Item = &'p Preview>,
-    averaged: bool,
-) -> Vec<Sketch> {
-    let previews: Vec<&Preview> = previews.collect();
+/// What is to be drawn of every run as the pack stands, from latents that stay the same over a run and from the examples
+/// that each is held against.
+pub fn sketches(pack: &Pack, previews: &[&Preview], real: &[&Examples], averaged: bool) -> Vec<Sketch> {
     let Some(first) = previews.first() else { return vec![] };
-    let request =
-        Request { seeds: &pack.seeds, purpose: Purpose::Preview, index: 0, n: first.samples(), label: None, averaged };
-    let fakes = pack.objective.generate(&pack.players, &request);
+    let n = first.samples();
+    let request = Request { seeds: &pack.seeds, purpose: Purpose::Preview, index: 0, n, label: None, averaged };
+    let mut fakes: Vec<Option<Array>> = match pack.objective.generates() {
+        Some(model) => model.generate(&pack.players, &request).into_iter().map(|fake| Some(fake.x)).collect(),
+        None => previews.iter().map(|_| None).collect(),
+    };
+    let mut panels = pack.objective.panels(&pack.players, &PanelRequest { seeds: &pack.seeds, real, n, averaged });
     let mut answers: Option<((f32, f32), Vec<Vec<f32>>, bool)> = None;
     let mut out = Vec::new();
-    for (run, (preview, fake)) in previews.iter().zip(fakes).enumerate() {
+    for (run, preview) in previews.iter().enumerate() {
         // Runs over one source are asked at the same points, all at once.
         if answers.as_ref().is_none_or(|(window, ..)| *window != preview.view.window()) {
-            answers = preview.asked().map(|points| {
-                let (rows, probability) = pack.objective.surface(&pack.players, &points.to_device(pack.device));
-                (preview.view.window(), rows, probability)
+            answers = preview.asked().and_then(|points| {
+                let (rows, probability) = pack.objective.surface(&pack.players, &points.to_device(pack.device))?;
+                Some((preview.view.window(), rows, probability))
             });
         }
         let answer = answers.as_mut().map(|(_, rows, probability)| (std::mem::take(&mut rows[run]), *probability));
-        out.push(Sketch { fake, answer });
+        let of_run = panels.iter_mut().map(|panel| (panel.name, std::mem::take(&mut panel.runs[run])));
+        let panels = of_run.filter(|(_, shown)| shown.rows() > 0).collect();
+        out.push(Sketch { fake: fakes[run].take(), answer, panels });
     }
     out
 }

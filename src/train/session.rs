@@ -7,7 +7,7 @@ use super::due;
 use super::measure::{self, Judge};
 use super::pack::{Outcome, Pack};
 use super::preview::{self, Preview};
-use crate::objective::{Generate, Objective};
+use crate::data::Examples;
 use crate::record::event::Event;
 use crate::record::{RecordError, RunDir, State, TensorData};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ const HEAVY: usize = 2;
 ///
 /// # Errors
 /// If the disk takes nothing more. Runs that are not done then go on from their newest checkpoint another time.
-pub fn sit<O: Objective + Generate>(
-    mut pack: Pack<O>,
+pub fn sit(
+    mut pack: Pack,
     seats: Vec<Seat>,
     settings: &Settings,
     stop: &AtomicBool,
@@ -59,8 +59,8 @@ pub fn sit<O: Objective + Generate>(
 }
 
 /// Opens the files of all runs; those that have none to open fail and leave.
-fn open<O: Objective>(
-    pack: &mut Pack<O>,
+fn open(
+    pack: &mut Pack,
     seats: Vec<Seat>,
     settings: &Settings,
     report: &(dyn Fn(Event) + Sync),
@@ -86,10 +86,11 @@ fn open<O: Objective>(
         seat.state.threads = Some(settings.threads);
         seat.state.step = pack.step;
         let (dir, state, place) = (RunDir::at(&seat.dir.path), seat.state.clone(), seat.place);
+        let reference = judge.reference.clone();
         match Desk::open(seat, &columns, judge, preview.clone()) {
             Ok(desk) => {
                 desks.push(desk);
-                runs.push(Run { place, preview });
+                runs.push(Run { place, preview, reference });
                 stay.push(run);
             }
             Err(error) if error.is_of_the_disk() => return Err(error),
@@ -107,10 +108,12 @@ struct Run {
     /// Its place in the job.
     place: usize,
     preview: Preview,
+    /// What is held against it.
+    reference: Arc<Examples>,
 }
 
-struct Sitting<'a, O> {
-    pack: Pack<O>,
+struct Sitting<'a> {
+    pack: Pack,
     runs: Vec<Run>,
     settings: &'a Settings,
     report: &'a (dyn Fn(Event) + Sync),
@@ -126,7 +129,7 @@ struct Sitting<'a, O> {
 /// The clerk has ended, and says why.
 struct NobodyWrites;
 
-impl<O: Objective + Generate> Sitting<'_, O> {
+impl Sitting<'_> {
     fn run(mut self, stop: &AtomicBool) -> Result<(), NobodyWrites> {
         let steps = self.pack.schedule.steps;
         while self.pack.step < steps && !self.runs.is_empty() {
@@ -161,14 +164,16 @@ impl<O: Objective + Generate> Sitting<'_, O> {
         let mut entry = Entry { diverged, scalars, ..self.entry() };
         if !self.runs.is_empty() {
             if !settings.eval.metrics.is_empty() && due(step, settings.eval.every, steps) {
-                entry.samples = Some(measure::samples(&self.pack, &settings.eval, settings.has_average));
+                entry.answers =
+                    Some(measure::answers(&self.pack, &self.references(), &settings.eval, settings.has_average));
             }
             let output = &settings.output;
             if due(step, output.samples_every, steps)
                 || output.animation.as_ref().is_some_and(|a| due(step, a.every, steps))
             {
-                let previews = self.runs.iter().map(|run| &run.preview);
-                entry.sketches = Some(preview::sketches(&self.pack, previews, settings.has_average));
+                let previews: Vec<&Preview> = self.runs.iter().map(|run| &run.preview).collect();
+                entry.sketches =
+                    Some(preview::sketches(&self.pack, &previews, &self.references(), settings.has_average));
             }
             if due(step, output.checkpoint_every, steps) {
                 entry.checkpoint = Some(self.saved(State::Running));
@@ -178,6 +183,11 @@ impl<O: Objective + Generate> Sitting<'_, O> {
         if entry.is_empty() { Ok(()) } else { self.hand_over(entry) }
     }
 
+    /// What each run is held against.
+    fn references(&self) -> Vec<&Examples> {
+        self.runs.iter().map(|run| &*run.reference).collect()
+    }
+
     /// An entry for the step just done that leaves nothing yet.
     fn entry(&self) -> Entry {
         Entry {
@@ -185,7 +195,7 @@ impl<O: Objective + Generate> Sitting<'_, O> {
             diverged: vec![],
             runs: self.runs.iter().map(|run| run.place).collect(),
             scalars: None,
-            samples: None,
+            answers: None,
             sketches: None,
             checkpoint: None,
         }

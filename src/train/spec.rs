@@ -48,7 +48,8 @@ pub struct CriticSteps {
 bare_number!(CriticSteps, each, "a count of updates, or a table with `each`");
 
 impl CriticSteps {
-    fn once() -> Self {
+    /// One each time.
+    pub fn once() -> Self {
         Self { each: 1, first: 0, every: 0, many: 0 }
     }
 

@@ -1,34 +1,10 @@
-//! What a TOML says of the algorithm.
+//! What a generator is fed: the choice of a law, and draws from it.
 
-use crate::player::EmaSpec;
+use crate::base::{Problem, host};
+use crate::rng::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// The algorithm family.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum AlgorithmSpec {
-    /// A generator against a discriminator.
-    Gan(GanSpec),
-}
-
-/// A generator against a discriminator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct GanSpec {
-    /// What the generator is fed.
-    pub latent: LatentSpec,
-    /// How the players learn of the label.
-    #[serde(default)]
-    pub condition: ConditionKind,
-    /// Reports in `metrics.csv` as `d/slope` the mean slope on fakes of what the discriminator answers: D = σ(d) where
-    /// that is a probability, else d. It tells a saturated discriminator.
-    #[serde(default)]
-    pub report_slope: bool,
-    /// Averaged weights of the generator, used for samples and evaluation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ema: Option<EmaSpec>,
-}
+use tch::{Device, Tensor};
 
 /// The generator's input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +17,7 @@ pub enum LatentSpec {
     /// One dimension: evenly spaced points on [low, high] over the batch, each moved by U(0, jitter), times `scale`.
     Stratified(StratifiedLatent),
 }
+
 impl LatentSpec {
     /// How many numbers an example has.
     pub fn dim(&self) -> u32 {
@@ -50,7 +27,48 @@ impl LatentSpec {
             Self::Stratified(_) => 1,
         }
     }
+
+    /// Draws `[R, n, dim]`, each run from its own stream.
+    pub fn draw(&self, streams: &mut [Stream], n: usize, device: Device) -> Tensor {
+        let dim = self.dim() as usize;
+        let mut numbers = vec![0.0; streams.len() * n * dim];
+        for (row, stream) in numbers.chunks_exact_mut((n * dim).max(1)).zip(streams.iter_mut()) {
+            match self {
+                Self::Normal(s) => stream.fill_normal(row, s.mean as f32, s.std as f32),
+                Self::Uniform(s) => stream.fill_uniform(row, s.low as f32, s.high as f32),
+                Self::Stratified(s) => {
+                    let between = (n.max(2) - 1) as f64;
+                    for (i, value) in row.iter_mut().enumerate() {
+                        let point = s.low + (s.high - s.low) * i as f64 / between;
+                        *value = ((point + s.jitter * f64::from(stream.uniform())) * s.scale) as f32;
+                    }
+                }
+            }
+        }
+        host::tensor(&numbers, &[streams.len() as i64, n as i64, dim as i64], device)
+    }
+
+    /// What is wrong with it, at `path`.
+    pub(super) fn check(&self, path: &str) -> Vec<Problem> {
+        let mut wrong = Vec::new();
+        if self.dim() == 0 {
+            wrong.push(Problem::at(path, "a latent of 0 dimensions"));
+        }
+        let bounds = match self {
+            Self::Uniform(uniform) => Some(("uniform", uniform.low, uniform.high)),
+            Self::Stratified(stratified) => Some(("stratified", stratified.low, stratified.high)),
+            Self::Normal(_) => None,
+        };
+        if let Some((kind, low, high)) = bounds
+            && low >= high
+        {
+            let message = format!("the low bound {low} is not below the high one, {high}");
+            wrong.push(Problem::at(format!("{path}.{kind}.low"), message));
+        }
+        wrong
+    }
 }
+
 /// A Gaussian latent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -64,6 +82,7 @@ pub struct NormalLatent {
     #[serde(default = "UniformLatent::high")]
     pub std: f64,
 }
+
 /// A uniform latent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -77,6 +96,7 @@ pub struct UniformLatent {
     #[serde(default = "UniformLatent::high")]
     pub high: f64,
 }
+
 impl UniformLatent {
     fn low() -> f64 {
         -1.0
@@ -85,6 +105,7 @@ impl UniformLatent {
         1.0
     }
 }
+
 /// A stratified latent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -99,19 +120,4 @@ pub struct StratifiedLatent {
     /// What the points are multiplied by.
     #[serde(default = "UniformLatent::high")]
     pub scale: f64,
-}
-
-/// How the players learn of the label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConditionKind {
-    /// Not at all.
-    #[default]
-    None,
-    /// Appended to the input of both, or where a `label` layer stands (arXiv:1411.1784).
-    Concatenate,
-    /// The discriminator also names the class (arXiv:1610.09585); the generator gets the label as with `concatenate`.
-    AuxiliaryClassifier,
-    /// d(x, y) = ψ(h) + ⟨V_y, h⟩ (arXiv:1802.05637); the generator gets the label as with `concatenate`.
-    Projection,
 }

@@ -1,0 +1,117 @@
+//! Which algorithm families there are, and what a family says of itself before there is a tensor: who plays, what
+//! surrounds their networks, what it gives, and what its settings contradict.
+
+use super::classifier::ClassifierSpec;
+use super::gan::GanSpec;
+use crate::base::Problem;
+use crate::data::DataInfo;
+use crate::loss::LossSpec;
+use crate::nn::plan::{NetworkPlan, Wiring};
+use crate::player::EmaSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The algorithm family.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum AlgorithmSpec {
+    /// A generator against a discriminator.
+    Gan(GanSpec),
+    /// A network that names the class of an example.
+    Classifier(ClassifierSpec),
+}
+
+impl AlgorithmSpec {
+    /// What the family says of itself.
+    pub fn family(&self) -> &dyn Family {
+        match self {
+            Self::Gan(spec) => spec,
+            Self::Classifier(spec) => spec,
+        }
+    }
+}
+
+/// What a model of a family can be asked for, and metrics look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// New examples.
+    Samples,
+    /// The probability of every class for a given example.
+    Classes,
+}
+
+impl Product {
+    /// In a sentence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Classes => "class probabilities",
+        }
+    }
+}
+
+/// The settings of a cell that a family may hold against its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// `[loss]`.
+    pub loss: Option<&'a LossSpec>,
+    /// `schedule.steps`.
+    pub steps: u64,
+}
+
+/// What a family says of itself. Keys in problems are those of the whole file.
+pub trait Family {
+    /// As in `[algorithm.gan]`.
+    fn tag(&self) -> &'static str;
+
+    /// Who plays, by the names in `[architecture]` and `[optimizer]`, in the order of the objective's players.
+    fn players(&self) -> &'static [&'static str];
+
+    /// What surrounds each player's network, in the same order.
+    ///
+    /// # Errors
+    /// If the family cannot learn from such data.
+    fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem>;
+
+    /// What a trained model gives.
+    fn products(&self) -> &'static [Product];
+
+    /// Whether it is a game of two: it needs `[loss]`, and `[schedule]` says who moves how often and in which order.
+    fn is_game(&self) -> bool {
+        false
+    }
+
+    /// The player whose weights are averaged, and how.
+    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
+        None
+    }
+
+    /// The player that `gantlet export` writes.
+    fn exported(&self) -> &'static str;
+
+    /// What a user of the exported network must know of its input and output.
+    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)>;
+
+    /// What its settings contradict.
+    fn check(&self, _around: Surroundings<'_>) -> Vec<Problem> {
+        vec![]
+    }
+
+    /// What its networks contradict, one of each player in order.
+    fn check_networks(&self, _networks: &[&NetworkPlan], _around: Surroundings<'_>) -> Vec<Problem> {
+        vec![]
+    }
+}
+
+/// What is wrong with averaged weights, at `path`.
+pub(super) fn check_average(path: &str, ema: Option<&EmaSpec>, steps: u64) -> Option<Problem> {
+    let ema = ema.filter(|ema| ema.start >= steps)?;
+    let message = format!("averaging starts at step {}, and there are {steps}", ema.start);
+    Some(Problem::at(format!("{path}.start"), message).with_help("start earlier, or take `ema` out"))
+}
+
+/// `float32 [n, 1, 28, 28]`, for examples of this shape.
+pub(super) fn floats(shape: &[usize]) -> String {
+    let sides: String = shape.iter().map(|n| format!(", {n}")).collect();
+    format!("float32 [n{sides}]")
+}
