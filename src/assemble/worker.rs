@@ -4,6 +4,7 @@
 
 use super::{build, device};
 use crate::data::{DataInfo, DataRoots, DataSpec, Source};
+use crate::eval::EvalSpec;
 use crate::experiment::Experiment;
 use crate::experiment::plan::is_of;
 use crate::nn::Script;
@@ -242,7 +243,7 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
         };
     let settings = Settings {
         output: cells[0].output.clone(),
-        eval: cells[0].eval.clone(),
+        eval: found(&cells[0], &job.data_roots)?,
         has_average: has_average(&cells[0]),
         device: job.device.clone(),
         threads: job.threads,
@@ -281,6 +282,11 @@ fn sources(cells: &[Experiment], roots: &[PathBuf]) -> Result<Vec<Arc<dyn Source
         all.push(source);
     }
     Ok(all)
+}
+
+/// What a cell says of evaluation, with the places where the files of its extractors lie.
+fn found(cell: &Experiment, folders: &[PathBuf]) -> Result<EvalSpec, Refusal> {
+    cell.eval.found(&roots_of(cell, folders)).map_err(|e| Refusal::new(WorkerExit::Data, e))
 }
 
 /// Where a cell's files are looked for: where the request says, then where its own configuration says.
@@ -434,7 +440,8 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
                 metric.needs(info, products).map_err(|e| Refusal::new(WorkerExit::Experiment, e))?;
             }
         }
-        let rows = train::measure(&asked.pack, &asked.cell.eval, has_average(&asked.cell));
+        let eval = found(&asked.cell, &request.data_roots)?;
+        let rows = train::measure(&asked.pack, &eval, has_average(&asked.cell));
         let path = asked.dir.eval();
         let mut state = asked.dir.stored_state()?;
         let known = crate::record::read_eval(&path, state.seal(&path))?;

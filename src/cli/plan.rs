@@ -43,9 +43,22 @@ pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, F
         let entries = (0..plan.cells.len()).map(|place| entry(&plan, place, &roots, original.as_ref())).collect();
         let mine = |spec: &DataSpec| plan.cells.iter().any(|cell| cell.experiment.data == *spec);
         let missing = missing.iter().find(|(spec, _)| mine(spec)).map(|(_, error)| error.clone());
+        let missing = missing.or_else(|| extractor_missing(&plan).map(Rc::new));
         planned.push(Planned { plan, entries, missing });
     }
     Ok(planned)
+}
+
+/// What an extractor of some cell lacks.
+fn extractor_missing(plan: &Plan) -> Option<DataError> {
+    let mut last = None;
+    plan.cells.iter().find_map(|cell| {
+        let eval = &cell.experiment.eval;
+        // Most grids measure the same everywhere.
+        let known = last.replace(eval) == Some(eval);
+        let roots = || data_roots_of(&plan.file, &cell.experiment.data_folders);
+        if known { None } else { eval.found(&roots()).err() }
+    })
 }
 
 /// The run whose `config.toml` this plan was read from, if it was: it keeps its name and what it varied in.

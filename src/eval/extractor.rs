@@ -1,11 +1,13 @@
 //! What turns examples into features.
 
+use super::judge::Judge;
 use super::rows::Rows;
-use super::spec::ExtractorKind;
+use super::spec::ExtractorSpec;
 use crate::base::Array;
 use crate::data::DataInfo;
 use crate::rng::{Purpose, Stream};
 use nalgebra::{DMatrix, DMatrixView};
+use std::borrow::Cow;
 
 /// The smallest side of images for the random network: a quarter of the last map is not empty.
 pub(super) const SIDE: usize = 8;
@@ -14,25 +16,39 @@ pub(super) const SIDE: usize = 8;
 const SEED: u64 = 0;
 const STREAM: u32 = 0x4000;
 
-impl ExtractorKind {
-    /// As in a TOML, and behind the names of metrics.
-    pub(super) fn name(self) -> &'static str {
+impl ExtractorSpec {
+    /// As behind the names of metrics.
+    pub(super) fn name(&self) -> Cow<'_, str> {
         match self {
-            Self::Values => "values",
-            Self::Pixels => "pixels",
-            Self::RandomConv => "random-conv",
+            Self::Values => "values".into(),
+            Self::Pixels => "pixels".into(),
+            Self::RandomConv => "random-conv".into(),
+            Self::Torchscript(spec) => match &spec.name {
+                Some(name) => name.into(),
+                None => spec.file.file_stem().unwrap_or_default().to_string_lossy(),
+            },
         }
     }
 
     /// What it is for such data.
-    pub(super) fn extractor(self, info: &DataInfo) -> Extractor {
-        match self {
-            Self::Values | Self::Pixels => Extractor { name: self.name().into(), network: None },
+    ///
+    /// # Errors
+    /// If it cannot be loaded, or is not for such data.
+    pub(super) fn extractor(&self, info: &DataInfo) -> Result<Extractor, String> {
+        Ok(match self {
+            Self::Values | Self::Pixels => Extractor { name: self.name().into(), network: Network::None },
             Self::RandomConv => {
-                let network = Network::random(info.shape[0]);
-                Extractor { name: format!("{} blake3={}", self.name(), network.checksum()), network: Some(network) }
+                let network = Convolutions::random(info.shape[0]);
+                Extractor {
+                    name: format!("{} blake3={}", self.name(), network.checksum()),
+                    network: Network::Convolutions(network),
+                }
             }
-        }
+            Self::Torchscript(spec) => {
+                let judge = Judge::load(spec, info)?;
+                Extractor { name: format!("{} blake3={}", self.name(), judge.checksum), network: Network::Judge(judge) }
+            }
+        })
     }
 }
 
@@ -40,17 +56,42 @@ impl ExtractorKind {
 pub(super) struct Extractor {
     /// As in the protocol: with the start of its weights' hash where it has weights.
     pub(super) name: String,
-    network: Option<Network>,
+    network: Network,
+}
+
+enum Network {
+    None,
+    Convolutions(Convolutions),
+    Judge(Judge),
+}
+
+/// What an extractor gives.
+pub(super) struct Features {
+    /// A row an example.
+    pub(super) rows: Rows,
+    /// The logits of classes, where it gives them.
+    pub(super) logits: Option<Rows>,
 }
 
 impl Extractor {
     /// A row of features for each of these examples. What an example gives does not depend on the others.
-    pub(super) fn features(&self, x: &Array, places: &[usize]) -> Rows {
-        let Some(network) = &self.network else { return Rows::of(x, places) };
-        let &[_, _, height, width] = &x.shape[..] else { unreachable!("only images come here") };
-        let features = places.iter().flat_map(|&i| network.features(x.row(i), height, width));
-        let data: Vec<f64> = features.map(f64::from).collect();
-        Rows { count: places.len(), width: network.len(), data }
+    ///
+    /// # Errors
+    /// If its network fails.
+    pub(super) fn features(&self, x: &Array, places: &[usize]) -> Result<Features, String> {
+        match &self.network {
+            Network::None => Ok(Features { rows: Rows::of(x, places), logits: None }),
+            Network::Convolutions(network) => {
+                let &[_, _, height, width] = &x.shape[..] else { unreachable!("only images come here") };
+                let features = places.iter().flat_map(|&i| network.features(x.row(i), height, width));
+                let data: Vec<f64> = features.map(f64::from).collect();
+                Ok(Features { rows: Rows { count: places.len(), width: network.len(), data }, logits: None })
+            }
+            Network::Judge(judge) => {
+                let (rows, logits) = judge.features(x, places)?;
+                Ok(Features { rows, logits })
+            }
+        }
     }
 }
 
@@ -62,7 +103,7 @@ struct Convolution {
 }
 
 /// Convolutions, each followed by max(0, x), then the means over quarters.
-struct Network(Vec<Convolution>);
+struct Convolutions(Vec<Convolution>);
 
 /// Channels of an image, side by side at each place.
 struct Map {
@@ -72,7 +113,7 @@ struct Map {
     channels: usize,
 }
 
-impl Network {
+impl Convolutions {
     fn random(channels: usize) -> Self {
         let mut inputs = channels;
         let layer = |(i, (channels, side, stride)): (u32, (usize, usize, usize))| {
@@ -177,11 +218,14 @@ mod tests {
                 let (channels, fan_in) = layer.weights.shape();
                 layer.weights = DMatrix::from_row_slice(channels, fan_in, &waves(f64::from(i), channels * fan_in));
             }
-            Network(layers)
+            Convolutions(layers)
         };
         for (name, channels, height, width) in [("gray", 1, 28, 28), ("color", 3, 16, 9)] {
-            let features =
-                weights(Network::random(channels).0).features(&waves(9.0, channels * height * width), height, width);
+            let features = weights(Convolutions::random(channels).0).features(
+                &waves(9.0, channels * height * width),
+                height,
+                width,
+            );
             let sums = |take: &dyn Fn(usize) -> bool| -> f64 {
                 features.iter().enumerate().filter(|(i, _)| take(*i)).map(|(_, &v)| f64::from(v)).sum()
             };
@@ -199,10 +243,15 @@ mod tests {
 
     #[test]
     fn the_weights_are_those_that_the_protocol_names() {
-        let said = |channels| ExtractorKind::RandomConv.extractor(&info(vec![channels, 28, 28], Truth::Unknown)).name;
+        let said = |channels| {
+            ExtractorSpec::RandomConv
+                .extractor(&info(vec![channels, 28, 28], Truth::Unknown))
+                .expect("an extractor")
+                .name
+        };
         assert_eq!(said(1), "random-conv blake3=a3b348961037a13a");
         assert_eq!(said(3), "random-conv blake3=3cd6c2692277d58c");
-        let network = Network::random(1);
+        let network = Convolutions::random(1);
         for (layer, fan_in) in network.0.iter().zip([16.0, 512.0, 576.0]) {
             let mean = |f: &dyn Fn(f64) -> f64| -> f64 {
                 layer.weights.iter().map(|&v| f(f64::from(v))).sum::<f64>() / layer.weights.len() as f64
@@ -214,8 +263,10 @@ mod tests {
     #[test]
     fn an_example_gives_the_same_features_in_any_company() {
         let x = Array::new(vec![4, 1, 12, 12], waves(3.0, 4 * 144));
-        let extractor = ExtractorKind::RandomConv.extractor(&info(vec![1, 12, 12], Truth::Unknown));
-        let (all, some) = (extractor.features(&x, &[0, 1, 2, 3]), extractor.features(&x, &[2]));
+        let extractor =
+            ExtractorSpec::RandomConv.extractor(&info(vec![1, 12, 12], Truth::Unknown)).expect("an extractor");
+        let rows = |places: &[usize]| extractor.features(&x, places).expect("features").rows;
+        let (all, some) = (rows(&[0, 1, 2, 3]), rows(&[2]));
         assert_eq!(some.row(0), all.row(2));
         assert_ne!(all.row(0), all.row(2));
     }

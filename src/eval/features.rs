@@ -1,10 +1,10 @@
 //! Metrics over features: who extracts, what is taken of it, and what is said of how.
 
-use super::extractor::SIDE;
+use super::extractor::{Features, SIDE};
 use super::rows::Rows;
-use super::spec::{ExtractorKind, FeatureMetricSpec, FeaturesSpec};
+use super::spec::{ExtractorSpec, FeatureMetricSpec, FeaturesSpec};
 use super::{
-    AGAINST_SAMPLES, Choice, Context, FEATURE_NAMES, MetricName, Outcome, Value, choose, finite, frechet,
+    AGAINST_SAMPLES, Choice, Context, FEATURE_NAMES, MetricName, Outcome, Value, choose, classes, finite, frechet,
     images_of_side, kid, neighbors, values,
 };
 use crate::data::DataInfo;
@@ -18,11 +18,13 @@ impl FeatureMetricSpec {
             Self::PrecisionRecall(_) => "precision-recall",
             Self::DensityCoverage(_) => "density-coverage",
             Self::TwoSample => "two-sample",
+            Self::InceptionScore(_) => "inception-score",
+            Self::Classes => "classes",
         }
     }
 
     /// The values that it gives over what this extractor gives.
-    pub(super) fn names(&self, extractor: ExtractorKind) -> Vec<MetricName> {
+    pub(super) fn names(&self, extractor: &ExtractorSpec) -> Vec<MetricName> {
         let own = FEATURE_NAMES.iter().find(|(known, _)| *known == self.tag()).expect("every tag has its names").1;
         let over = |name: &MetricName| MetricName {
             name: format!("{}/{}", name.name, extractor.name()).into(),
@@ -37,20 +39,37 @@ impl FeatureMetricSpec {
             Self::PrecisionRecall(spec) => Some(spec.k.get() as usize),
             Self::DensityCoverage(spec) => Some(spec.k.get() as usize),
             Self::TwoSample => Some(1),
-            Self::Frechet | Self::Kid(_) => None,
+            Self::Frechet | Self::Kid(_) | Self::InceptionScore(_) | Self::Classes => None,
         }
     }
 }
 
 /// Whether such data have these features.
 pub(super) fn needs(spec: &FeaturesSpec, info: &DataInfo) -> Result<(), String> {
-    match spec.extractor {
-        _ if spec.metrics.is_empty() => Err("`features` has no metrics".into()),
-        ExtractorKind::Values if info.is_image() => Err("`values` is for low-dimensional data; take `pixels`".into()),
-        ExtractorKind::Pixels if !info.is_image() => {
+    if spec.metrics.is_empty() {
+        return Err("`features` has no metrics".into());
+    }
+    let classes =
+        spec.metrics.iter().find(|m| matches!(m, FeatureMetricSpec::InceptionScore(_) | FeatureMetricSpec::Classes));
+    match (&spec.extractor, classes) {
+        (ExtractorSpec::Torchscript(_), _) => {}
+        (extractor, Some(metric)) => {
+            let (tag, name) = (metric.tag(), extractor.name());
+            return Err(format!(
+                "`{tag}` needs classes, and `{name}` has none: take a classifier in a `torchscript` file"
+            ));
+        }
+        _ => {}
+    }
+    match &spec.extractor {
+        ExtractorSpec::Values if info.is_image() => Err("`values` is for low-dimensional data; take `pixels`".into()),
+        ExtractorSpec::Pixels if !info.is_image() => {
             Err(format!("`pixels` needs images; this is {:?}: take `values`", info.shape))
         }
-        ExtractorKind::RandomConv => images_of_side("random-conv", SIDE, info),
+        ExtractorSpec::RandomConv => images_of_side("random-conv", SIDE, info),
+        ExtractorSpec::Torchscript(spec) if !info.is_image() && (spec.side.is_some() || spec.color) => {
+            Err(format!("`side` and `color` are for images; this is {:?}", info.shape))
+        }
         _ => Ok(()),
     }
 }
@@ -58,11 +77,11 @@ pub(super) fn needs(spec: &FeaturesSpec, info: &DataInfo) -> Result<(), String> 
 /// All that is asked for, in its order.
 pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
     let extractor = spec.extractor.extractor(cx.info);
-    let sides = finite(cx).and_then(|()| {
+    let sides = finite(cx).and_then(|()| extractor.as_ref().map_err(String::clone)).and_then(|extractor| {
         let side =
             |x: &crate::base::Array, choice| extractor.features(x, &choose(cx.seed, choice, x.rows(), spec.rows.get()));
-        let (real, fake) = (side(&cx.real.x, Choice::FeaturesReal), side(&cx.fake.x, Choice::FeaturesFake));
-        if real.are_finite() && fake.are_finite() {
+        let (real, fake) = (side(&cx.real.x, Choice::FeaturesReal)?, side(&cx.fake.x, Choice::FeaturesFake)?);
+        if real.rows.are_finite() && fake.rows.are_finite() {
             Ok((real, fake))
         } else {
             Err("a feature is not finite".to_owned())
@@ -74,9 +93,11 @@ pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
     for metric in &spec.metrics {
         let outcome = sides.as_ref().map_err(String::clone).and_then(|(real, fake)| {
             let (values, parameters) = take(metric, spec, (real, fake), &found, cx)?;
-            Ok(Outcome { values, n_real: Some(real.count), n_fake: fake.count, against: AGAINST_SAMPLES, parameters })
+            let (n_real, n_fake) = (real.rows.count, fake.rows.count);
+            Ok(Outcome { values, n_real: Some(n_real), n_fake, against: AGAINST_SAMPLES, parameters })
         });
-        all.extend(values(&metric.names(spec.extractor), outcome, &extractor.name, cx));
+        let name = extractor.as_ref().map_or_else(|_| spec.extractor.name().into_owned(), |e| e.name.clone());
+        all.extend(values(&metric.names(&spec.extractor), outcome, &name, cx));
     }
     all
 }
@@ -84,10 +105,11 @@ pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
 fn take(
     metric: &FeatureMetricSpec,
     all: &FeaturesSpec,
-    (real, fake): (&Rows, &Rows),
+    (real_features, fake_features): (&Features, &Features),
     found: &OnceCell<neighbors::Neighbors>,
     cx: &Context,
 ) -> Result<(Vec<f64>, String), String> {
+    let (real, fake): (&Rows, &Rows) = (&real_features.rows, &fake_features.rows);
     let rows = real.count.min(fake.count);
     if rows < 2 {
         return Err("two examples of each side are needed".into());
@@ -134,6 +156,8 @@ fn take(
             let parameters = format!("features={} leave-one-out nearest neighbor", real.width);
             (vec![f64::midpoint(real_share, fake_share), real_share, fake_share], parameters)
         }
+        FeatureMetricSpec::InceptionScore(spec) => classes::inception_score(spec, fake_features)?,
+        FeatureMetricSpec::Classes => classes::seen(real_features, fake_features, all, cx)?,
     })
 }
 

@@ -11,6 +11,7 @@ mod extractor;
 mod features;
 mod frechet;
 mod images;
+mod judge; // (torch)
 mod kid;
 mod line;
 mod modes;
@@ -27,8 +28,10 @@ mod testing;
 
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
+use spec::{ExtractorSpec, FeaturesSpec};
+
 use crate::base::Array;
-use crate::data::{DataInfo, Examples, Truth};
+use crate::data::{DataError, DataInfo, DataRoots, Examples, Truth};
 use crate::objective::Product;
 use crate::rng;
 use std::borrow::Cow;
@@ -225,6 +228,18 @@ const FEATURE_NAMES: &[(&str, &[MetricName])] = {
                 named("two-sample-fake", Target(0.5), "share"),
             ],
         ),
+        (
+            "inception-score",
+            &[named("inception-score", Higher, "classes"), named("inception-score-deviation", Neither, "classes")],
+        ),
+        (
+            "classes",
+            &[
+                named("class-entropy", Higher, "nats"),
+                named("class-kl", Lower, "nats"),
+                named("class-accuracy", Higher, "share"),
+            ],
+        ),
     ]
 };
 
@@ -292,7 +307,7 @@ impl MetricSpec {
     pub fn names(&self, info: &DataInfo) -> Vec<MetricName> {
         let own = |tag| NAMES.iter().find(|(known, _)| *known == tag).expect("every tag has its names").1.to_vec();
         match self {
-            Self::Features(spec) => spec.metrics.iter().flat_map(|metric| metric.names(spec.extractor)).collect(),
+            Self::Features(spec) => spec.metrics.iter().flat_map(|metric| metric.names(&spec.extractor)).collect(),
             Self::LaplacianWasserstein(_) => {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
@@ -405,6 +420,20 @@ fn values(names: &[MetricName], outcome: Result<Outcome, String>, extractor: &st
 }
 
 impl EvalSpec {
+    /// The same with the files of its extractors where they were found.
+    ///
+    /// # Errors
+    /// If one of them is not found.
+    pub fn found(&self, roots: &DataRoots) -> Result<Self, DataError> {
+        let mut found = self.clone();
+        for metric in &mut found.metrics {
+            if let MetricSpec::Features(FeaturesSpec { extractor: ExtractorSpec::Torchscript(spec), .. }) = metric {
+                spec.file = roots.find(&spec.file)?;
+            }
+        }
+        Ok(found)
+    }
+
     /// What stands in the way of measuring such data: the place in `metrics`, and the reason.
     pub fn problems(&self, info: &DataInfo, products: &[Product]) -> Vec<(usize, String)> {
         let (mut problems, mut earlier) = (Vec::new(), Vec::new());

@@ -1,8 +1,9 @@
 //! Rows of double-precision numbers, and all products and distances between two sets of them. Everything goes through
 //! matrix products, tile by tile: no table of all pairs is ever held.
 
-use crate::base::Array;
+use crate::base::{Array, host};
 use nalgebra::{DMatrix, DMatrixView};
+use tch::{Kind, Tensor};
 
 /// Rows of which all products with the other side are worked out at once.
 const TILE: usize = 128;
@@ -19,6 +20,19 @@ impl Rows {
     pub(super) fn of(x: &Array, places: &[usize]) -> Self {
         let data = places.iter().flat_map(|&i| x.row(i)).map(|&v| f64::from(v)).collect();
         Self { count: places.len(), width: x.row_len(), data }
+    }
+
+    /// No rows yet.
+    pub(super) fn empty() -> Self {
+        Self { count: 0, width: 0, data: vec![] }
+    }
+
+    /// More rows, of what a network says `[n, …]`.
+    pub(super) fn extend(&mut self, more: &Tensor) {
+        let numbers = host::numbers(&more.to_kind(Kind::Float));
+        self.count += more.size()[0] as usize;
+        self.data.extend(numbers.into_iter().map(f64::from));
+        self.width = self.data.len() / self.count.max(1);
     }
 
     pub(super) fn row(&self, i: usize) -> &[f64] {

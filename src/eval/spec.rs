@@ -1,9 +1,11 @@
 //! What a TOML says of evaluation.
 
 use crate::base::{Positive, Probability};
+use crate::data::interval::Interval;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 /// When and what is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -211,8 +213,8 @@ impl Default for ShapesSpec {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FeaturesSpec {
     /// What makes features of an example.
-    pub extractor: ExtractorKind,
-    /// What is measured over them; all that there is where nothing is said.
+    pub extractor: ExtractorSpec,
+    /// What is measured over them; all that needs no classes where nothing is said.
     #[serde(default = "FeaturesSpec::every_metric")]
     pub metrics: Vec<FeatureMetricSpec>,
     /// The most examples of each side: the time of all but the Fréchet distance grows with their square.
@@ -236,15 +238,15 @@ impl FeaturesSpec {
 
     /// All that there is, over what this extractor gives.
     #[cfg(test)]
-    pub(super) fn of(extractor: ExtractorKind) -> Self {
+    pub(super) fn of(extractor: ExtractorSpec) -> Self {
         Self { extractor, metrics: Self::every_metric(), rows: Self::rows() }
     }
 }
 
 /// What makes features of an example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExtractorKind {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum ExtractorSpec {
     /// Low-dimensional examples as they are.
     Values,
     /// Images as they are, all values in a row.
@@ -257,6 +259,33 @@ pub enum ExtractorKind {
     /// N(0, 2 / fan-in) of the stream (seed 0, evaluation, index 0x4000 + layer, step 0), in the order output channel, row,
     /// column, input channel. The protocol holds the start of their BLAKE3 hash.
     RandomConv,
+    /// A network in a TorchScript file: a classifier that this program trained and exported, or one of your own. The protocol
+    /// holds the start of the file's BLAKE3 hash.
+    ///
+    /// A module with a method `features` gives features by it and the logits of classes by `forward`. Of any other, `forward`
+    /// gives the features, or features and logits as a pair. It is asked for 64 examples at a time, on the CPU.
+    Torchscript(TorchscriptSpec),
+}
+
+/// A network in a TorchScript file, and what it wants to be fed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TorchscriptSpec {
+    /// The file, looked for as the files of `[data]` are.
+    pub file: PathBuf,
+    /// What the names of values end in, as in `frechet/mnist-classifier`; the file's name without its ending where nothing is
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The values that black and white have for the network, where they are not those of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Interval>,
+    /// The side to which images are resized, bilinearly and without aliasing, where the network needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<NonZeroU32>,
+    /// Repeats a gray image in three channels.
+    #[serde(default)]
+    pub color: bool,
 }
 
 /// A metric over features, whose values are named after it and the extractor.
@@ -278,6 +307,27 @@ pub enum FeatureMetricSpec {
     /// How often the nearest other example is of the same side (arXiv:1610.06545): 0.5 where nothing tells the sides apart,
     /// less for copies. The mean of the shares among real examples and among samples, and both.
     TwoSample,
+    /// exp of the mean of KL(p(class | sample) ‖ p(class)), the mean over splits and their deviation (arXiv:1606.03498,
+    /// appendix A): from 1 to the count of classes. Needs an extractor with classes. Only by the real Inception is it the
+    /// Inception Score of the papers; by a classifier of digits it is their MNIST score.
+    InceptionScore(InceptionScoreSpec),
+    /// The classes that the extractor sees in the samples: the entropy of their shares in nats (`class-entropy`), KL(their
+    /// shares ‖ those of the reference) (`class-kl`), and how often a sample is of the class that was asked for
+    /// (`class-accuracy`, where labels were). Needs an extractor with classes.
+    Classes,
+}
+
+/// Inception Score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct InceptionScoreSpec {
+    /// Runs of neighboring samples, each with its own p(class).
+    pub splits: NonZeroU32,
+}
+impl Default for InceptionScoreSpec {
+    fn default() -> Self {
+        Self { splits: NonZeroU32::new(10).expect("10 is not 0") }
+    }
 }
 
 /// The kernel distance.

@@ -2,7 +2,7 @@
 
 use super::rows::Rows;
 use super::spec::{
-    DiversitySpec, ExtractorKind, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec,
+    DiversitySpec, ExtractorSpec, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec,
     ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
 };
 use super::{Context, EvalSpec, MetricSpec, Value};
@@ -113,7 +113,11 @@ impl World {
     }
 
     pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
-        metric.measure(&Context {
+        self.with(|cx| metric.measure(cx))
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&Context) -> T) -> T {
+        look(&Context {
             spec: &EvalSpec::default(),
             info: &self.info,
             real: &self.real,
@@ -146,9 +150,9 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
         MetricSpec::Shapes(ShapesSpec::default()),
-        MetricSpec::Features(FeaturesSpec::of(ExtractorKind::Values)),
-        MetricSpec::Features(FeaturesSpec::of(ExtractorKind::Pixels)),
-        MetricSpec::Features(FeaturesSpec::of(ExtractorKind::RandomConv)),
+        MetricSpec::Features(FeaturesSpec::of(ExtractorSpec::Values)),
+        MetricSpec::Features(FeaturesSpec::of(ExtractorSpec::Pixels)),
+        MetricSpec::Features(FeaturesSpec::of(ExtractorSpec::RandomConv)),
         // All the patches and all the pairs that the images have.
         MetricSpec::LaplacianWasserstein(LaplacianWassersteinSpec {
             patches: NonZeroU32::MIN.saturating_add(199),
@@ -177,10 +181,10 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 let truth = Truth::Modes { centers: vec![vec![0.0; 8], vec![1.0; 8]], std: 1.0, weights: vec![0.5; 2] };
                 World::new(info(vec![8], truth), x, y)
             }
-            MetricSpec::Features(spec) if spec.extractor == ExtractorKind::Values => {
+            MetricSpec::Features(spec) if spec.extractor == ExtractorSpec::Values => {
                 World::new(info(vec![8], Truth::Unknown), x, y)
             }
-            MetricSpec::Features(FeaturesSpec { extractor: ExtractorKind::RandomConv, .. })
+            MetricSpec::Features(FeaturesSpec { extractor: ExtractorSpec::RandomConv, .. })
             | MetricSpec::LaplacianWasserstein(_)
             | MetricSpec::MsSsim(_) => {
                 let image = |x| picture(x, 1, 16, 16);

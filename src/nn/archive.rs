@@ -3,9 +3,9 @@
 use super::script::Plain;
 
 /// The class in the code.
-pub(super) const CLASS: &str = "Generator";
+pub(super) const CLASS: &str = "Network";
 /// The class with the module that it lies in, which says where in the archive its code lies.
-pub(super) const QUALIFIED: &str = "__torch__.gantlet.Generator";
+pub(super) const QUALIFIED: &str = "__torch__.gantlet.Network";
 
 /// The archive of a module with these attributes, and a text for whoever asks for `about.json`. The same bytes for the
 /// same content.
@@ -97,7 +97,7 @@ struct Zip {
 
 impl Zip {
     fn add(&mut self, name: &str, content: &[u8]) {
-        let name = format!("generator/{name}");
+        let name = format!("network/{name}");
         let at = self.bytes.len();
         let mut crc = flate2::Crc::new();
         crc.update(content);

@@ -1,4 +1,4 @@
-//! A generator for others: its weights in PyTorch's layout, and TorchScript that computes with them as evaluation does.
+//! A network for others: its weights in PyTorch's layout, and TorchScript that computes with them as evaluation does.
 //!
 //! The script is written as text from the plan, so that nothing in it depends on a batch size, its weights move with
 //! `.to(device)` and whoever opens it can read it (`module.code`). Numbers that only training needs are worked in:
@@ -26,18 +26,29 @@ pub struct Plain {
 pub struct Script {
     /// The weights, in the order in which layers use them.
     pub weights: Vec<Plain>,
-    /// The class that holds them, with its method `forward(z)`, or `forward(z, labels)` where there are labels.
+    /// The class that holds them, with its method `forward(z)`, or `forward(z, labels)` where there are labels; of a
+    /// discriminator or classifier also `features(z)`, what enters its last linear layer.
     pub code: String,
 }
 
 impl Script {
-    /// The script of a generator with these numbers, one vector a parameter of the plan.
+    /// The script of a network with these numbers, one vector a parameter of the plan.
     pub fn new(plan: &NetworkPlan, numbers: &[Vec<f32>]) -> Self {
         let mut writer =
             Writer { plan, numbers, weights: Vec::new(), body: Vec::new(), next: 0, map: false, sized: false };
         writer.map = plan.input.len() == 3;
-        let out = writer.through(&plan.steps, "z");
-        let Writer { weights, body, sized, .. } = writer;
+        let (before, after) = plan.steps.split_at(plan.features_at.unwrap_or(0));
+        let mut methods = String::new();
+        let labels = if plan.takes_labels() { (",\n    labels: Tensor", "labels, ") } else { ("", "") };
+        if !before.is_empty() {
+            let out = writer.through(before, "z");
+            methods.push_str(&writer.method("features", labels.0, &out));
+            writer.is(format!("(self).features(z, {})", labels.1));
+        }
+        let start = format!("x{}", writer.next.saturating_sub(1));
+        let out = writer.through(after, if before.is_empty() { "z" } else { &start });
+        methods.push_str(&writer.method("forward", labels.0, &out));
+        let weights = writer.weights;
         let quoted = |learned: bool| -> String {
             weights.iter().filter(|w| w.learned == learned).map(|w| format!("\"{}\", ", identifier(&w.name))).collect()
         };
@@ -47,15 +58,7 @@ impl Script {
             code.push_str(&format!("  {} : Tensor\n", identifier(&weight.name)));
         }
         code.push_str("  training : bool\n");
-        let labels = if plan.takes_labels() { ",\n    labels: Tensor" } else { "" };
-        code.push_str(&format!("  def forward(self: {},\n    z: Tensor{labels}) -> Tensor:\n", archive::QUALIFIED));
-        if sized {
-            code.push_str("    n = torch.size(z, 0)\n");
-        }
-        for line in body {
-            code.push_str(&format!("    {line}\n"));
-        }
-        code.push_str(&format!("    return {out}\n"));
+        code.push_str(&methods);
         Self { weights, code }
     }
 
@@ -88,6 +91,19 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn through(&mut self, steps: &[Step], x: &str) -> String {
         steps.iter().fold(x.to_owned(), |x, step| self.step(step, &x))
+    }
+
+    /// The method of what was written since the last one, which gives `out`.
+    fn method(&mut self, name: &str, labels: &str, out: &str) -> String {
+        let mut code = format!("  def {name}(self: {},\n    z: Tensor{labels}) -> Tensor:\n", archive::QUALIFIED);
+        if std::mem::take(&mut self.sized) {
+            code.push_str("    n = torch.size(z, 0)\n");
+        }
+        for line in self.body.drain(..) {
+            code.push_str(&format!("    {line}\n"));
+        }
+        code.push_str(&format!("    return {out}\n"));
+        code
     }
 
     /// A new variable for what an expression gives.
@@ -387,7 +403,7 @@ mod tests {
         ];
         assert_eq!(names, expected);
         assert_eq!(script.weights[0].data, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        let expected = "class Generator(Module):
+        let expected = "class Network(Module):
   __parameters__ = [\"layer0_weight\", \"layer0_bias\", \"layer1_weight\", \"layer1_bias\", \"layer3_weight\", \"layer3_bias\", ]
   __buffers__ = [\"layer1_running_mean\", \"layer1_running_var\", ]
   layer0_weight : Tensor
@@ -399,7 +415,7 @@ mod tests {
   layer3_weight : Tensor
   layer3_bias : Tensor
   training : bool
-  def forward(self: __torch__.gantlet.Generator,
+  def forward(self: __torch__.gantlet.Network,
     z: Tensor) -> Tensor:
     x0 = torch.linear(z, self.layer0_weight, self.layer0_bias)
     x1 = torch.batch_norm(x0, self.layer1_weight, self.layer1_bias, self.layer1_running_mean, self.layer1_running_var, False, 0.1, 1e-5, True)
