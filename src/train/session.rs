@@ -86,7 +86,7 @@ fn open<O: Objective>(
         seat.state.threads = Some(settings.threads);
         seat.state.step = pack.step;
         let (dir, state, place) = (RunDir::at(&seat.dir.path), seat.state.clone(), seat.place);
-        match Desk::open(seat, &columns, judge, preview.clone()) {
+        match Desk::open(seat, &columns, judge, preview.clone(), &settings.output) {
             Ok(desk) => {
                 desks.push(desk);
                 runs.push(Run { place, preview });
