@@ -112,15 +112,19 @@ impl World {
     }
 
     pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
-        metric.measure(&Context {
-            spec: &EvalSpec::default(),
+        metric.measure(&self.context(&EvalSpec::default()))
+    }
+
+    pub(super) fn context<'a>(&'a self, spec: &'a EvalSpec) -> Context<'a> {
+        Context {
+            spec,
             info: &self.info,
             real: &self.real,
             train: self.train.as_ref(),
             fake: &self.fake,
             seed: self.seed,
             score_shape: self.judge.as_deref(),
-        })
+        }
     }
 
     pub(super) fn reverse_rows(&mut self) {
