@@ -24,6 +24,7 @@ mod ssim;
 #[cfg(test)]
 mod testing;
 
+pub use features::Known;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use crate::data::images::at_levels;
@@ -48,6 +49,8 @@ pub struct Context<'a> {
     pub fake: &'a Examples,
     /// What projections and choices of rows follow from.
     pub seed: u64,
+    /// What earlier evaluations found of the same reference, with the same seed.
+    pub known: Option<&'a Known>,
     /// The judge of shapes, where the data set is one of shapes.
     pub score_shape: Option<ScoreShape<'a>>,
 }

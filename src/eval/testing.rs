@@ -123,6 +123,7 @@ impl World {
             train: self.train.as_ref(),
             fake: &self.fake,
             seed: self.seed,
+            known: None,
             score_shape: self.judge.as_deref(),
         }
     }

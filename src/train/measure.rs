@@ -44,6 +44,7 @@ pub struct Judge {
     spec: EvalSpec,
     averaged: bool,
     reference: Arc<Examples>,
+    known: eval::Known,
     /// Training examples, as many.
     pub train: Arc<Examples>,
 }
@@ -57,7 +58,14 @@ impl Judge {
         };
         let draw = |split| Arc::new(source.reference(split, REFERENCE_SEED, spec.samples as usize));
         let (reference, train) = (draw(split), draw(Split::Train));
-        Self { source: source.clone(), spec: spec.clone(), averaged: averaged(spec, has_average), reference, train }
+        Self {
+            source: source.clone(),
+            spec: spec.clone(),
+            averaged: averaged(spec, has_average),
+            reference,
+            train,
+            known: eval::Known::default(),
+        }
     }
 
     /// All numbers of one run's samples.
@@ -77,6 +85,7 @@ impl Judge {
             train: Some(&self.train),
             fake,
             seed: REFERENCE_SEED,
+            known: Some(&self.known),
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
         };
         let values = eval::measure_all(&context).into_iter().map(|mut value| {
