@@ -32,6 +32,7 @@ batch = 8
 metrics-every = 3
 samples-every = 6
 checkpoint-every = 4
+tensorboard = true
 [eval]
 samples = 100
 metrics = ["sliced-wasserstein", "shapes"]

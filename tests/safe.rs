@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// Two packs of two runs that write something at nearly every step.
-const BUSY: [&str; 16] = [
+const BUSY: [&str; 18] = [
     "--set",
     "schedule.steps=80",
     "--set",
@@ -21,6 +21,8 @@ const BUSY: [&str; 16] = [
     "output.checkpoint-every=4",
     "--set",
     "output.animation.every=40",
+    "--set",
+    "output.tensorboard=true",
     "--set",
     "eval.every=20",
     "--set",

@@ -461,6 +461,9 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
         log.flush()?;
         state.files.insert(train::EVAL.to_owned(), log.seal());
         asked.dir.write_state(&state)?;
+        if asked.cell.output.tensorboard {
+            crate::record::Board::open(&asked.dir, &state)?;
+        }
     }
     Ok(())
 }

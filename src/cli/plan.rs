@@ -474,5 +474,6 @@ fn disk_of(cell: &Experiment, facts: &CellFacts) -> u64 {
     let kept = u64::from(output.keep.max(1)).min(times(output.checkpoint_every));
     let frames = output.animation.as_ref().map_or(0, |animation| times(animation.every));
     let pictures = times(output.samples_every) + 1;
-    checkpoint * kept + times(output.metrics_every) * 60 + (pictures + frames / 4) * 60_000
+    let again = 1 + u64::from(output.tensorboard);
+    checkpoint * kept + (times(output.metrics_every) * 60 + pictures * 60_000) * again + frames / 4 * 60_000
 }

@@ -1,6 +1,5 @@
 //! Classes: how well a model names those of reference examples, and what a judge with classes sees in samples.
 
-use super::extractor::Features;
 use super::rows::Rows;
 use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
@@ -28,10 +27,6 @@ pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
     })
 }
 
-fn logits(features: &Features) -> Result<&Rows, String> {
-    features.logits.as_ref().ok_or_else(|| "the extractor gives no classes".to_owned())
-}
-
 /// log p of each class, from its logits.
 fn log_softmax(row: &[f64]) -> Vec<f64> {
     let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -45,8 +40,7 @@ fn likeliest(row: &[f64]) -> usize {
 }
 
 /// The score of each split put together: mean and deviation over splits (n in the denominator, as everywhere).
-pub(super) fn inception_score(spec: &InceptionScoreSpec, fake: &Features) -> Result<(Vec<f64>, String), String> {
-    let logits = logits(fake)?;
+pub(super) fn inception_score(spec: &InceptionScoreSpec, logits: &Rows) -> Result<(Vec<f64>, String), String> {
     let splits = spec.splits.get() as usize;
     if logits.count < splits {
         return Err(format!("{splits} splits need {splits} samples"));
@@ -69,13 +63,7 @@ pub(super) fn inception_score(spec: &InceptionScoreSpec, fake: &Features) -> Res
 }
 
 /// What classes the samples are of. The judge's own accuracy on the reference is said beside.
-pub(super) fn seen(
-    real: &Features,
-    fake: &Features,
-    spec: &FeaturesSpec,
-    cx: &Context,
-) -> Result<(Vec<f64>, String), String> {
-    let (real, fake) = (logits(real)?, logits(fake)?);
+pub(super) fn seen(real: &Rows, fake: &Rows, spec: &FeaturesSpec, cx: &Context) -> Result<(Vec<f64>, String), String> {
     let named = |rows: &Rows| -> Vec<usize> { (0..rows.count).map(|i| likeliest(rows.row(i))).collect() };
     let (real_classes, fake_classes) = (named(real), named(fake));
     let shares = |classes: &[usize]| -> Vec<f64> {
@@ -131,16 +119,15 @@ mod tests {
         assert_eq!(value.protocol.parameters, "undefined: the model names no classes");
     }
 
-    fn with_logits(logits: Vec<f64>, width: usize) -> Features {
-        let rows = |data: Vec<f64>| Rows { count: data.len() / width, width, data };
-        Features { rows: rows(logits.clone()), logits: Some(rows(logits)) }
+    fn rows(data: Vec<f64>, width: usize) -> Rows {
+        Rows { count: data.len() / width, width, data }
     }
 
     /* torch-fidelity 0.4 and numpy agree on Z = 3·normals(seed 33, 3000) as 600×5 logits:
     10 splits without shuffling 2.5406459673 ± 0.0980871996, one split 2.5750133245. */
     #[test]
     fn the_score_is_that_of_torch_fidelity() {
-        let z = with_logits(normals(33, 3000).into_iter().map(|v| 3.0 * v).collect(), 5);
+        let z = rows(normals(33, 3000).into_iter().map(|v| 3.0 * v).collect(), 5);
         let score = |splits: u32| {
             inception_score(&InceptionScoreSpec { splits: splits.try_into().expect("above 0") }, &z).expect("a score").0
         };
@@ -155,7 +142,7 @@ mod tests {
     #[test]
     fn the_shares_of_classes_are_held_against_the_reference_s() {
         let one_hot = |classes: &[usize]| {
-            with_logits(classes.iter().flat_map(|&c| (0..3).map(move |i| f64::from(u8::from(i == c)))).collect(), 3)
+            rows(classes.iter().flat_map(|&c| (0..3).map(move |i| f64::from(u8::from(i == c)))).collect(), 3)
         };
         let (real, fake) = (one_hot(&[0, 1, 1, 2]), one_hot(&[0, 0, 1, 2]));
         let x = Array::zeros(vec![4, 2]);

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::data::DataInfo;
 use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, OnceLock};
 
 impl FeatureMetricSpec {
     fn tag(&self) -> &'static str {
@@ -74,13 +75,75 @@ pub(super) fn needs(spec: &FeaturesSpec, info: &DataInfo) -> Result<(), String> 
     }
 }
 
+/// The features of one side, and what is computed of them alone where it is asked for.
+struct Side {
+    rows: Rows,
+    /// The logits of classes, where the extractor gives them.
+    logits: Option<Rows>,
+    /// The furthest neighbor that anyone looks for.
+    k: usize,
+    moments: OnceLock<frechet::Moments>,
+    nearest: OnceLock<Vec<Vec<f64>>>,
+    /// Of the real side, see [`kid::kid`].
+    kernels: OnceLock<Vec<f64>>,
+}
+
+impl Side {
+    fn new(Features { rows, logits }: Features, spec: &FeaturesSpec) -> Self {
+        // A k that is too large is said where its metric is taken.
+        let k = spec.metrics.iter().filter_map(FeatureMetricSpec::k).filter(|&k| k < rows.count).max().unwrap_or(1);
+        Self { rows, logits, k, moments: OnceLock::new(), nearest: OnceLock::new(), kernels: OnceLock::new() }
+    }
+
+    fn logits(&self) -> Result<&Rows, String> {
+        self.logits.as_ref().ok_or_else(|| "the extractor gives no classes".to_owned())
+    }
+
+    fn moments(&self) -> &frechet::Moments {
+        self.moments.get_or_init(|| frechet::Moments::of(&self.rows))
+    }
+
+    fn nearest(&self) -> &[Vec<f64>] {
+        self.nearest.get_or_init(|| neighbors::nearest(&self.rows, self.k))
+    }
+}
+
+/// What evaluations share that hold as many samples against the same reference with the same seed: its side. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Known(Arc<Mutex<Vec<((FeaturesSpec, usize), Arc<Side>)>>>);
+
+impl Known {
+    /// The side of the reference, made the first time.
+    fn side(
+        &self,
+        spec: &FeaturesSpec,
+        samples: usize,
+        make: impl FnOnce() -> Result<Side, String>,
+    ) -> Result<Arc<Side>, String> {
+        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, side)) = known.iter().find(|((other, n), _)| other == spec && *n == samples) {
+            return Ok(side.clone());
+        }
+        let side = Arc::new(make()?);
+        known.push(((spec.clone(), samples), side.clone()));
+        Ok(side)
+    }
+}
+
 /// All that is asked for, in its order.
 pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
     let extractor = spec.extractor.extractor(cx.info);
     let sides = finite(cx).and_then(|()| extractor.as_ref().map_err(String::clone)).and_then(|extractor| {
-        let side =
-            |x: &crate::base::Array, choice| extractor.features(x, &choose(cx.seed, choice, x.rows(), spec.rows.get()));
-        let (real, fake) = (side(&cx.real.x, Choice::FeaturesReal)?, side(&cx.fake.x, Choice::FeaturesFake)?);
+        let side = |x: &crate::base::Array, choice| {
+            let features = extractor.features(x, &choose(cx.seed, choice, x.rows(), spec.rows.get()))?;
+            Ok::<_, String>(Side::new(features, spec))
+        };
+        let real = || side(&cx.real.x, Choice::FeaturesReal);
+        let real = match cx.known {
+            Some(known) => known.side(spec, cx.fake.x.rows(), real)?,
+            None => Arc::new(real()?),
+        };
+        let fake = side(&cx.fake.x, Choice::FeaturesFake)?;
         if real.rows.are_finite() && fake.rows.are_finite() {
             Ok((real, fake))
         } else {
@@ -93,8 +156,8 @@ pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
     for metric in &spec.metrics {
         let outcome = sides.as_ref().map_err(String::clone).and_then(|(real, fake)| {
             let (values, parameters) = take(metric, spec, (real, fake), &found, cx)?;
-            let (n_real, n_fake) = (real.rows.count, fake.rows.count);
-            Ok(Outcome { values, n_real: Some(n_real), n_fake, against: AGAINST_SAMPLES, parameters })
+            let (n_real, n_fake) = (Some(real.rows.count), fake.rows.count);
+            Ok(Outcome { values, n_real, n_fake, against: AGAINST_SAMPLES, parameters })
         });
         let name = extractor.as_ref().map_or_else(|_| spec.extractor.name().into_owned(), |e| e.name.clone());
         all.extend(values(&metric.names(&spec.extractor), outcome, &name, cx));
@@ -105,12 +168,11 @@ pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
 fn take(
     metric: &FeatureMetricSpec,
     all: &FeaturesSpec,
-    (real_features, fake_features): (&Features, &Features),
+    (real, fake): (&Side, &Side),
     found: &OnceCell<neighbors::Neighbors>,
     cx: &Context,
 ) -> Result<(Vec<f64>, String), String> {
-    let (real, fake): (&Rows, &Rows) = (&real_features.rows, &fake_features.rows);
-    let rows = real.count.min(fake.count);
+    let (rows, width) = (real.rows.count.min(fake.rows.count), real.rows.width);
     if rows < 2 {
         return Err("two examples of each side are needed".into());
     }
@@ -121,7 +183,6 @@ fn take(
     }
     let found = || {
         found.get_or_init(|| {
-            // A k that is too large is said where its metric is taken.
             let k_of = |wanted: fn(&FeatureMetricSpec) -> bool| {
                 all.metrics
                     .iter()
@@ -132,32 +193,32 @@ fn take(
             };
             let k = k_of(|m| matches!(m, FeatureMetricSpec::PrecisionRecall(_)));
             let k_density = k_of(|m| matches!(m, FeatureMetricSpec::DensityCoverage(_)));
-            neighbors::neighbors(real, fake, k, k_density)
+            neighbors::neighbors((&real.rows, real.nearest()), (&fake.rows, fake.nearest()), k, k_density)
         })
     };
     Ok(match metric {
-        FeatureMetricSpec::Frechet => (vec![frechet::distance(real, fake)], format!("features={} ddof=1", real.width)),
+        FeatureMetricSpec::Frechet => {
+            (vec![frechet::distance(real.moments(), fake.moments())], format!("features={width} ddof=1"))
+        }
         FeatureMetricSpec::Kid(spec) => {
-            let kid = kid::kid(spec, real, fake, cx);
-            let parameters = format!(
-                "features={} unbiased kernel=(a.b/{}+1)^3 subsets={} of {}",
-                real.width, real.width, kid.subsets, kid.size
-            );
+            let kid = kid::kid(spec, &real.rows, &fake.rows, &real.kernels, cx);
+            let parameters =
+                format!("features={width} unbiased kernel=(a.b/{width}+1)^3 subsets={} of {}", kid.subsets, kid.size);
             (vec![kid.mean, kid.deviation], parameters)
         }
         FeatureMetricSpec::PrecisionRecall(spec) => {
-            (vec![found().precision, found().recall], format!("features={} k={}", real.width, spec.k))
+            (vec![found().precision, found().recall], format!("features={width} k={}", spec.k))
         }
         FeatureMetricSpec::DensityCoverage(spec) => {
-            (vec![found().density, found().coverage], format!("features={} k={}", real.width, spec.k))
+            (vec![found().density, found().coverage], format!("features={width} k={}", spec.k))
         }
         FeatureMetricSpec::TwoSample => {
             let (real_share, fake_share) = (found().real_by_real, found().fake_by_fake);
-            let parameters = format!("features={} leave-one-out nearest neighbor", real.width);
+            let parameters = format!("features={width} leave-one-out nearest neighbor");
             (vec![f64::midpoint(real_share, fake_share), real_share, fake_share], parameters)
         }
-        FeatureMetricSpec::InceptionScore(spec) => classes::inception_score(spec, fake_features)?,
-        FeatureMetricSpec::Classes => classes::seen(real_features, fake_features, all, cx)?,
+        FeatureMetricSpec::InceptionScore(spec) => classes::inception_score(spec, fake.logits()?)?,
+        FeatureMetricSpec::Classes => classes::seen(real.logits()?, fake.logits()?, all, cx)?,
     })
 }
 
@@ -200,6 +261,25 @@ mod tests {
         }
         assert_eq!(values[3].protocol.parameters, "features=8 k=3");
         assert_eq!((values[0].protocol.extractor.as_str(), values[0].protocol.n_real), ("values", Some(500)));
+    }
+
+    #[test]
+    fn a_side_that_is_known_changes_no_number_and_each_extractor_has_its_own() {
+        let (x, y) = appendix();
+        let images = |x| crate::eval::testing::picture(&x, 1, 8, 8);
+        let world = World::new(info(vec![1, 8, 8], Truth::Unknown), images(x), images(y));
+        let known = Known::default();
+        for toml in ["{ extractor = 'pixels', rows = 40 }", "{ extractor = 'random-conv' }", "{ extractor = 'pixels' }"]
+        {
+            let spec: EvalSpec = toml::from_str(&format!("metrics = [{{ features = {toml} }}]")).expect("a spec");
+            let fresh = world.measure(&spec.metrics[0]);
+            assert!(fresh.iter().all(|v| v.value.is_finite()), "{fresh:?}");
+            for _ in 0..2 {
+                let again = spec.metrics[0].measure(&Context { known: Some(&known), ..world.context(&spec) });
+                assert_eq!(again, fresh);
+            }
+        }
+        assert_eq!(known.0.lock().expect("nobody else has it").len(), 3);
     }
 
     #[test]

@@ -13,9 +13,8 @@ const BAND: usize = 256;
 ///
 /// With S = F Fᵀ the eigenvalues of S₁ S₂ are those of G Gᵀ with G = F₁ᵀ F₂, which is symmetric, so that their roots are
 /// real, and what rounding puts below 0 is 0. A singular S has an F with fewer columns: nothing is added to a diagonal.
-pub(super) fn distance(a: &Rows, b: &Rows) -> f64 {
-    let ((mean_a, a), (mean_b, b)) = (moments(a), moments(b));
-    let (narrow, wide) = if a.ncols() < b.ncols() { (&a, &b) } else { (&b, &a) };
+pub(super) fn distance(Moments(mean_a, a): &Moments, Moments(mean_b, b): &Moments) -> f64 {
+    let (narrow, wide) = if a.ncols() < b.ncols() { (a, b) } else { (b, a) };
     let between = narrow.transpose() * wide;
     let product = &between * between.transpose();
     if product.iter().any(|v| !v.is_finite()) {
@@ -28,31 +27,35 @@ pub(super) fn distance(a: &Rows, b: &Rows) -> f64 {
 }
 
 /// The mean of rows, and F of their covariance: the centered rows themselves where they are fewer than its columns.
-fn moments(x: &Rows) -> (DVector<f64>, DMatrix<f64>) {
-    let mean = x.columns(0, x.count).column_mean();
-    let scale = 1.0 / ((x.count - 1) as f64).sqrt();
-    let centered = |from: usize, to: usize| {
-        let mut centered = x.columns(from, to).into_owned();
-        centered.column_iter_mut().for_each(|mut row| row -= &mean);
-        centered * scale
-    };
-    if x.count <= x.width {
-        let all = centered(0, x.count);
-        return (mean, all);
-    }
-    let mut covariance = DMatrix::zeros(x.width, x.width);
-    for first in (0..x.count).step_by(CHUNK) {
-        let centered = centered(first, x.count.min(first + CHUNK));
-        let transposed = centered.transpose();
-        // The upper triangle, band by band: half of the work.
-        for left in (0..x.width).step_by(BAND) {
-            let right = x.width.min(left + BAND);
-            let mut band = covariance.view_mut((0, left), (right, right - left));
-            band.gemm(1.0, &centered.rows(0, right), &transposed.columns(left, right - left), 1.0);
+pub(super) struct Moments(DVector<f64>, DMatrix<f64>);
+
+impl Moments {
+    pub(super) fn of(x: &Rows) -> Self {
+        let mean = x.columns(0, x.count).column_mean();
+        let scale = 1.0 / ((x.count - 1) as f64).sqrt();
+        let centered = |from: usize, to: usize| {
+            let mut centered = x.columns(from, to).into_owned();
+            centered.column_iter_mut().for_each(|mut row| row -= &mean);
+            centered * scale
+        };
+        if x.count <= x.width {
+            let all = centered(0, x.count);
+            return Self(mean, all);
         }
+        let mut covariance = DMatrix::zeros(x.width, x.width);
+        for first in (0..x.count).step_by(CHUNK) {
+            let centered = centered(first, x.count.min(first + CHUNK));
+            let transposed = centered.transpose();
+            // The upper triangle, band by band: half of the work.
+            for left in (0..x.width).step_by(BAND) {
+                let right = x.width.min(left + BAND);
+                let mut band = covariance.view_mut((0, left), (right, right - left));
+                band.gemm(1.0, &centered.rows(0, right), &transposed.columns(left, right - left), 1.0);
+            }
+        }
+        covariance.fill_lower_triangle_with_upper_triangle();
+        Self(mean, root(&covariance))
     }
-    covariance.fill_lower_triangle_with_upper_triangle();
-    (mean, root(&covariance))
 }
 
 /// F with F Fᵀ = S for a symmetric S without negative eigenvalues: Cholesky's with the largest pivot next, which ends where
@@ -84,6 +87,10 @@ fn root(s: &DMatrix<f64>) -> DMatrix<f64> {
 mod tests {
     use super::*;
     use crate::eval::testing::{all_rows, appendix, close, columns_of, golden, rows_between};
+
+    fn distance(a: &Rows, b: &Rows) -> f64 {
+        super::distance(&Moments::of(a), &Moments::of(b))
+    }
 
     #[test]
     fn equals_torch_fidelity() {
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_root_times_itself_is_the_matrix_and_has_as_many_columns_as_its_rank() {
-        let few = moments(&rows_between(&appendix().0, 0, 4)).1;
+        let few = Moments::of(&rows_between(&appendix().0, 0, 4)).1;
         let covariance = &few * few.transpose();
         let root = root(&covariance);
         assert_eq!((few.ncols(), root.ncols()), (4, 3));

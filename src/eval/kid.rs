@@ -4,6 +4,7 @@ use super::rows::{Rows, each_products};
 use super::spec::KidSpec;
 use super::{Choice, Context};
 use crate::rng;
+use std::sync::OnceLock;
 
 /// The mean and the deviation over the subsets, their number and their size.
 pub(super) struct Kid {
@@ -13,8 +14,9 @@ pub(super) struct Kid {
     pub(super) size: usize,
 }
 
-/// Over random subsets. Each side has two rows.
-pub(super) fn kid(spec: &KidSpec, real: &Rows, fake: &Rows, cx: &Context) -> Kid {
+/// Over random subsets. Each side has two rows. `within_real` keeps what the real side gives by itself, which is the same for
+/// as many samples.
+pub(super) fn kid(spec: &KidSpec, real: &Rows, fake: &Rows, within_real: &OnceLock<Vec<f64>>, cx: &Context) -> Kid {
     let size = (spec.size.get() as usize).min(real.count).min(fake.count);
     // Where a subset is all there is, one is enough.
     let subsets = if size == real.count && size == fake.count { 1 } else { spec.subsets.get() as usize };
@@ -24,24 +26,30 @@ pub(super) fn kid(spec: &KidSpec, real: &Rows, fake: &Rows, cx: &Context) -> Kid
         };
         (0..subsets).map(|s| (0..size).map(|i| place(s, i)).collect()).collect()
     };
-    let values = distances(real, fake, &draw(Choice::KidReal, real.count), &draw(Choice::KidFake, fake.count));
+    let (of_real, of_fake) = (draw(Choice::KidReal, real.count), draw(Choice::KidFake, fake.count));
+    let within_real = within_real.get_or_init(|| within(real, &of_real));
+    let values = distances(real, fake, &of_real, &of_fake, within_real);
     let mean = values.iter().sum::<f64>() / subsets as f64;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / subsets as f64;
     Kid { mean, deviation: variance.sqrt(), subsets, size }
 }
 
-/// The unbiased MMD² of each subset: rows of the first side, and as many rows of the second.
-fn distances(a: &Rows, b: &Rows, of_a: &[Vec<usize>], of_b: &[Vec<usize>]) -> Vec<f64> {
-    let (within_a, within_b, between) = (sums(a, a, of_a, of_a), sums(b, b, of_b, of_b), sums(a, b, of_a, of_b));
-    let diagonal = |x: &Rows, places: &[usize]| -> f64 {
-        places.iter().map(|&i| kernel(x.row(i).iter().map(|v| v * v).sum(), x.width)).sum()
-    };
+/// The unbiased MMD² of each subset: rows of the first side, with what they give by themselves, and as many rows of the second.
+fn distances(a: &Rows, b: &Rows, of_a: &[Vec<usize>], of_b: &[Vec<usize>], within_a: &[f64]) -> Vec<f64> {
+    let (within_b, between) = (within(b, of_b), sums(a, b, of_a, of_b));
     let value = |s: usize| {
         let m = of_a[s].len() as f64;
-        let apart = within_a[s] - diagonal(a, &of_a[s]) + within_b[s] - diagonal(b, &of_b[s]);
-        apart / (m * (m - 1.0)) - 2.0 * between[s] / (m * m)
+        (within_a[s] + within_b[s]) / (m * (m - 1.0)) - 2.0 * between[s] / (m * m)
     };
     (0..of_a.len()).map(value).collect()
+}
+
+/// The sum of the kernel over the pairs of different rows of each subset.
+fn within(x: &Rows, subsets: &[Vec<usize>]) -> Vec<f64> {
+    let diagonal = |places: &Vec<usize>| -> f64 {
+        places.iter().map(|&i| kernel(x.row(i).iter().map(|v| v * v).sum(), x.width)).sum()
+    };
+    sums(x, x, subsets, subsets).into_iter().zip(subsets).map(|(all, places)| all - diagonal(places)).collect()
 }
 
 /// The sum, over the pairs of each subset, of the kernel. A row's kernels are worked out once for all subsets: they overlap.
@@ -69,6 +77,10 @@ fn kernel(product: f64, width: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::eval::testing::{all_rows, appendix, close, golden};
+
+    fn distances(a: &Rows, b: &Rows, of_a: &[Vec<usize>], of_b: &[Vec<usize>]) -> Vec<f64> {
+        super::distances(a, b, of_a, of_b, &within(a, of_a))
+    }
 
     #[test]
     fn equals_torch_fidelity() {

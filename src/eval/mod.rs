@@ -26,11 +26,13 @@ mod ssim;
 #[cfg(test)]
 mod testing;
 
+pub use features::Known;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use spec::{ExtractorSpec, FeaturesSpec};
 
 use crate::base::Array;
+use crate::data::images::at_levels;
 use crate::data::{DataError, DataInfo, DataRoots, Examples, Truth};
 use crate::objective::Product;
 use crate::rng;
@@ -55,6 +57,8 @@ pub struct Context<'a> {
     pub classes: Option<&'a Array>,
     /// What projections and choices of rows follow from.
     pub seed: u64,
+    /// What earlier evaluations found of the same reference, with the same seed.
+    pub known: Option<&'a Known>,
     /// The judge of shapes, where the data set is one of shapes.
     pub score_shape: Option<ScoreShape<'a>>,
 }
@@ -90,12 +94,14 @@ pub struct Protocol {
     pub split: String,
     /// `law` (the exact distribution), `samples` (reference examples), or empty.
     pub against: String,
-    /// Which weights of the generator made the samples, `raw` or `ema`; whoever drew them fills it in.
+    /// Which weights of the generator made the samples, `raw` or `ema`; whoever drew them fills it in. Its norms took the
+    /// statistics that training kept, whatever batch a sample is drawn in.
     pub weights: String,
     /// What the numbers compared are: `values` (low-dimensional examples as they are), `pixels`, or a named extractor with
     /// the start of its weights' hash.
     pub extractor: String,
-    /// Everything else, as `name=value` in a fixed order, or `undefined: …` and the reason.
+    /// Everything else, as `name=value` in a fixed order, or `undefined: …` and the reason. Of images: their range, and that
+    /// samples were rounded to 8 bits as the data are.
     pub parameters: String,
     /// What projections and choices of rows followed from.
     pub seed: u64,
@@ -106,6 +112,11 @@ pub const PROTOCOL_COLUMNS: &[&str] =
     &["n_real", "n_fake", "split", "against", "weights", "extractor", "parameters", "seed"];
 
 impl Protocol {
+    /// Whether it says why there is no number.
+    fn is_undefined(&self) -> bool {
+        self.parameters.starts_with(UNDEFINED)
+    }
+
     /// The fields in the order of [`PROTOCOL_COLUMNS`].
     pub fn fields(&self) -> [String; 8] {
         [
@@ -265,6 +276,8 @@ struct Outcome {
     parameters: String,
 }
 
+/// What precedes the reason why there is no number.
+const UNDEFINED: &str = "undefined: ";
 /// What is compared with nothing.
 const AGAINST_NOTHING: &str = "";
 /// What is compared with the exact law.
@@ -394,7 +407,7 @@ fn values(names: &[MetricName], outcome: Result<Outcome, String>, extractor: &st
         n_real: None,
         n_fake: cx.fake.x.rows(),
         against: AGAINST_NOTHING,
-        parameters: format!("undefined: {why}"),
+        parameters: format!("{UNDEFINED}{why}"),
     });
     let protocol = Protocol {
         n_real: outcome.n_real,
@@ -470,9 +483,19 @@ fn images_of_side(what: &str, side: usize, info: &DataInfo) -> Result<(), String
     Err(format!("`{what}` needs images of at least {side}×{side}; this is {:?}", info.shape))
 }
 
-/// All that the experiment asks for, in its order.
+/// All that the experiment asks for, in its order. The data's images are stored in 8 bits, and samples are held against them
+/// as they would be stored: between two levels a metric would see what no picture shows.
 pub fn measure_all(cx: &Context) -> Vec<Value> {
-    cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect()
+    let all = |cx: &Context| cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect();
+    let Some(range) = cx.info.range.filter(|_| cx.info.is_image()) else { return all(cx) };
+    let fake = Examples { x: at_levels(&cx.fake.x, range), labels: cx.fake.labels.clone() };
+    let mut values: Vec<Value> = all(&Context { fake: &fake, ..*cx });
+    for value in values.iter_mut().filter(|value| !value.protocol.is_undefined()) {
+        let parameters = &mut value.protocol.parameters;
+        let gap = if parameters.is_empty() { "" } else { " " };
+        *parameters += &format!("{gap}range={}..{} quantized=8-bit", range.0, range.1);
+    }
+    values
 }
 
 /// Whether there are samples and all of them are numbers.
@@ -574,6 +597,26 @@ mod tests {
         assert!(value.value.is_nan());
         assert_eq!(value.protocol.parameters, "undefined: 1 of 2 samples are not finite");
         assert_eq!(value.protocol.fields().len(), PROTOCOL_COLUMNS.len());
+    }
+
+    #[test]
+    fn samples_are_held_against_images_as_they_would_be_stored() {
+        let image = |values: &[f32]| crate::base::Array::new(vec![values.len(), 1, 1, 1], values.to_vec());
+        let mut world = World::new(
+            DataInfo { range: Some((-1.0, 1.0)), ..info(vec![1, 1, 1], Truth::Unknown) },
+            image(&[-1.0, 1.0]),
+            // Level 128 is at 1/255; these two are 0.375 of a level below it, and 0.25 above.
+            image(&[0.25 / 255.0, 1.5 / 255.0, 7.0, -7.0]),
+        );
+        let spec: EvalSpec =
+            toml::from_str("metrics = ['pixel-statistics', { sliced-wasserstein = {} }]").expect("a spec");
+        let values = measure_all(&world.context(&spec));
+        assert!((values[0].value - 2.0 / 255.0 / 4.0).abs() < 1e-7, "{values:?}");
+        let said = &values.last().expect("values").protocol.parameters;
+        assert_eq!(said, "directions=128 p=1 range=-1..1 quantized=8-bit");
+        world.fake.x.data[1] = f32::INFINITY;
+        let values = measure_all(&world.context(&spec));
+        assert_eq!(values[0].protocol.parameters, "undefined: 1 of 4 samples are not finite");
     }
 
     #[test]

@@ -17,9 +17,14 @@ pub(super) struct Neighbors {
 }
 
 /// Balls reach to neighbor `k` for precision and recall, whose balls are closed as in the paper's code, and to `k_density` for
-/// density and coverage, whose balls are open as in theirs. Each side has more rows than these.
-pub(super) fn neighbors(real: &Rows, fake: &Rows, k: usize, k_density: usize) -> Neighbors {
-    let (of_real, of_fake) = (nearest(real, k.max(k_density)), nearest(fake, k.max(k_density)));
+/// density and coverage, whose balls are open as in theirs. Each side comes with what is [`nearest`] to its rows, as far as
+/// that neighbor or further.
+pub(super) fn neighbors(
+    (real, of_real): (&Rows, &[Vec<f64>]),
+    (fake, of_fake): (&Rows, &[Vec<f64>]),
+    k: usize,
+    k_density: usize,
+) -> Neighbors {
     let closed_of_fake: Vec<f64> = of_fake.iter().map(|nearest| nearest[k - 1]).collect();
     let (mut nearest_real, mut in_real) = (vec![f64::INFINITY; fake.count], vec![false; fake.count]);
     let (mut recalled, mut covered, mut hits, mut real_by_real) = (0_usize, 0_usize, 0_usize, 0_usize);
@@ -51,8 +56,8 @@ pub(super) fn neighbors(real: &Rows, fake: &Rows, k: usize, k_density: usize) ->
     }
 }
 
-/// For each row, the squared distances to its nearest `k` other rows, in order.
-fn nearest(x: &Rows, k: usize) -> Vec<Vec<f64>> {
+/// For each row, the squared distances to its nearest `k` other rows, in order; there are more than `k`.
+pub(super) fn nearest(x: &Rows, k: usize) -> Vec<Vec<f64>> {
     let mut all = vec![vec![f64::INFINITY; k]; x.count];
     each_distances(x, x, |i, row| {
         let best = &mut all[i];
@@ -84,6 +89,11 @@ mod tests {
         for (what, value) in all {
             close(value, golden(&format!("{what} {name}")), 1e-9);
         }
+    }
+
+    fn neighbors(real: &Rows, fake: &Rows, k: usize, k_density: usize) -> Neighbors {
+        let far = k.max(k_density);
+        super::neighbors((real, &nearest(real, far)), (fake, &nearest(fake, far)), k, k_density)
     }
 
     #[test]

@@ -117,16 +117,21 @@ impl World {
     }
 
     pub(super) fn with<T>(&self, look: impl FnOnce(&Context) -> T) -> T {
-        look(&Context {
-            spec: &EvalSpec::default(),
+        look(&self.context(&EvalSpec::default()))
+    }
+
+    pub(super) fn context<'a>(&'a self, spec: &'a EvalSpec) -> Context<'a> {
+        Context {
+            spec,
             info: &self.info,
             real: &self.real,
             train: self.train.as_ref(),
             fake: &self.fake,
             classes: self.classes.as_ref(),
             seed: self.seed,
+            known: None,
             score_shape: self.judge.as_deref(),
-        })
+        }
     }
 
     pub(super) fn reverse_rows(&mut self) {

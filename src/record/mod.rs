@@ -2,7 +2,7 @@
 //!
 //! What knows how a run's directory looks is here and nowhere else: [`RunDir`] names its files and holds its lock,
 //! [`RunState`] is its `run.json`, [`Metrics`] and [`EvalLog`] append to its tables and cut them back on resume,
-//! [`checkpoint`] keeps its tensors, [`event`] is what parent and worker say to each other, and [`grid`] sums up the
+//! [`Board`] says the same to TensorBoard, [`checkpoint`] keeps its tensors, [`event`] is what parent and worker say to each other, and [`grid`] sums up the
 //! runs of an experiment. Nothing here knows what is trained.
 //!
 //! Every file is vouched for, so that a flipped or a cut byte is named and no wrong number is shown: a checkpoint and
@@ -16,12 +16,14 @@ pub mod run;
 pub mod seal;
 pub mod spec;
 pub mod table;
+pub mod tensorboard;
 
 pub use checkpoint::{Checkpoint, TensorData, Values};
 pub use run::{RunDir, RunLock, RunState, State, Versions};
 pub use seal::Seal;
 pub use spec::OutputSpec;
 pub use table::{EvalLog, EvalRow, Metrics, Table, read_eval, read_metrics};
+pub use tensorboard::Board;
 
 use crate::base::file::FileError;
 use std::path::PathBuf;

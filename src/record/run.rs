@@ -318,6 +318,16 @@ impl RunDir {
         self.path.join("samples")
     }
 
+    /// The picture of the samples of a step.
+    pub fn sample(&self, step: u64) -> PathBuf {
+        self.samples().join(format!("{step:08}.png"))
+    }
+
+    /// The file for TensorBoard, which knows such files by `tfevents` in their names.
+    pub fn board(&self) -> PathBuf {
+        self.path.join("events.out.tfevents")
+    }
+
     /// `checkpoints/`.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")

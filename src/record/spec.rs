@@ -22,6 +22,9 @@ pub struct OutputSpec {
     /// A GIF of the sample pictures over training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub animation: Option<AnimationSpec>,
+    /// An event file for TensorBoard: the numbers of both tables, and the sample pictures. Its times are steps.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
 }
 impl Default for OutputSpec {
     fn default() -> Self {
@@ -33,6 +36,7 @@ impl Default for OutputSpec {
             checkpoint_every: 1000,
             keep: 2,
             animation: None,
+            tensorboard: false,
         }
     }
 }

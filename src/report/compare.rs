@@ -9,7 +9,7 @@
 //! few seeds tell but roughly.
 
 use super::group::{
-    Configuration, configurations, count, count_text, did_you_mean, differences, metric_names, protocol,
+    Configuration, configurations, count, count_text, did_you_mean, differences, metric_names, protocol, short_names,
 };
 use super::load::{Run, Varying, distinct};
 use super::stats::{Summary, difference, enough, hedges_g, holm, short, short_deviation, short_interval};
@@ -556,11 +556,17 @@ impl Comparison {
 
     /// The settings that are shown, long ones by their ends.
     fn short_keys(&self) -> Vec<String> {
-        let short = |key: String| {
-            let parts: Vec<&str> = key.split('.').collect();
-            if key.len() > 20 && parts.len() > 2 { format!("…{}", parts[parts.len() - 2..].join(".")) } else { key }
+        let keys = self.keys();
+        let ends = |key: &str| key.rsplitn(3, '.').nth(2).map(|before| &key[before.len() + 1..]).map(str::to_owned);
+        let names = short_names(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let short = |(key, name): (&String, String)| match ends(key) {
+            Some(end) if key.len() > 20 => {
+                let alike = keys.iter().filter(|other| ends(other).as_ref() == Some(&end)).count() > 1;
+                format!("…{}", if alike { name } else { end })
+            }
+            _ => key.clone(),
         };
-        self.keys().into_iter().map(short).collect()
+        keys.iter().zip(names).map(short).collect()
     }
 
     /// The settings of each row, cut to where they differ.

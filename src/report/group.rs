@@ -119,6 +119,24 @@ pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
         .collect()
 }
 
+/// The last part of each key, with what tells it from others that end alike: `steps`, `generator lr`.
+pub fn short_names(keys: &[&str]) -> Vec<String> {
+    let name = |&key: &&str| {
+        let parts: Vec<&str> = key.split('.').collect();
+        let last = parts[parts.len() - 1];
+        let alike = keys.iter().filter(|other| **other != key && other.rsplit('.').next() == Some(last));
+        let apart = alike.map(|other| parts.iter().zip(other.split('.')).take_while(|(a, b)| *a == b).count()).min();
+        match apart {
+            None => last.to_owned(),
+            Some(i) if i + 1 < parts.len() => format!("{} {last}", parts[i]),
+            Some(_) => key.to_owned(),
+        }
+    };
+    let names: Vec<String> = keys.iter().map(name).collect();
+    let once = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
+    keys.iter().zip(&names).map(|(key, name)| if once(name) { name.clone() } else { (*key).to_owned() }).collect()
+}
+
 /// How many runs there are in each state.
 pub fn count(runs: &[&Run]) -> BTreeMap<Option<State>, usize> {
     let mut counts = BTreeMap::new();
@@ -181,4 +199,16 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
         .min()
         .map(|(_, k)| format!(" (did you mean `{k}`?)"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_name_says_what_tells_it_from_others_that_end_alike() {
+        let keys = ["optimizer.generator.adam.lr", "optimizer.discriminator.adam.lr", "loss.adversarial", "seed"];
+        assert_eq!(short_names(&keys), ["generator lr", "discriminator lr", "adversarial", "seed"]);
+        assert_eq!(short_names(&["a.x.lr", "b.x.lr", "b.y.lr"]), ["a lr", "b.x.lr", "b.y.lr"]);
+    }
 }

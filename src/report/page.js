@@ -89,5 +89,5 @@ for (const section of document.querySelectorAll("section")) {
   }
 }
 // Paper has nothing to click on.
-addEventListener("beforeprint", () => { for (const details of document.querySelectorAll("details")) details.open = true; });
+addEventListener("beforeprint", () => { for (const details of document.querySelectorAll("details:not([data-long])")) details.open = true; });
 document.documentElement.dataset.ready = "yes";

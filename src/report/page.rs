@@ -26,6 +26,10 @@ const FRAMES: usize = 12;
 const BUDGET: usize = 5_500_000;
 /// Pictures on the page are so many pixels wide at most.
 const WIDE: u32 = 440;
+/// Cells that a claim has before they are folded.
+const PARTS: usize = 12;
+/// Runs whose table is too long to be printed unless it is open.
+const RUNS: usize = 100;
 /// Configurations and settings that a table of what differs has at most.
 const DIFFERING: (usize, usize) = (40, 16);
 
@@ -226,8 +230,18 @@ fn claims(html: &mut String, verification: &Verification) {
         let word = claim.verdict.word();
         let paper = claim.paper.map(|p| format!("; the paper has {}", short(p))).unwrap_or_default();
         *html += &format!("<div class=\"claim {word}\"><p><b>{word}</b> {}</p>\n", escape(&claim.says));
-        for part in &claim.parts {
-            *html += &format!("<p>{}</p>\n", escape(&verify::part_text(claim, part)));
+        let parts = claim.parts.iter().map(|part| format!("<p>{}</p>\n", escape(&verify::part_text(claim, part))));
+        let parts: Vec<String> = parts.collect();
+        if parts.len() > PARTS {
+            let of = |verdict: Verdict| match claim.parts.iter().filter(|part| part.verdict == verdict).count() {
+                0 => None,
+                n => Some(format!("{n} {}", verdict.word())),
+            };
+            let counts = [Verdict::Holds, Verdict::Fails, Verdict::Undecided].into_iter().filter_map(of);
+            let (counts, parts) = (counts.collect::<Vec<_>>().join(", "), parts.concat());
+            *html += &format!("<details><summary>{} cells: {counts}</summary>\n{parts}</details>\n", claim.parts.len());
+        } else {
+            *html += &parts.concat();
         }
         *html += &format!(
             "<p class=\"faint\">asked: {} {}, {}{paper} · {}</p></div>\n",
@@ -273,7 +287,10 @@ fn html_table(header: &[String], rows: &[Vec<String>], wrap: usize) -> String {
     let line = |tag: &str, cells: &[String]| {
         let cell = |(i, c): (usize, &String)| {
             let class = if i == wrap { " class=\"wrap\"" } else { "" };
-            format!("<{tag}{class}>{}</{tag}>", escape(c).replace('\n', "<br>"))
+            let text = escape(c).replace('\n', "<br>");
+            // The name of a setting may break after its parts.
+            let text = if tag == "th" { text.replace('.', ".<wbr>").replace('/', "/<wbr>") } else { text };
+            format!("<{tag}{class}>{text}</{tag}>")
         };
         format!("<tr>{}</tr>\n", cells.iter().enumerate().map(cell).collect::<String>())
     };
@@ -480,7 +497,8 @@ fn run_table(html: &mut String, runs: &[Run]) {
         ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    *html += &format!("<details><summary>Runs</summary>{}</details>\n", html_table(&header, &rows, 6));
+    let long = if runs.len() > RUNS { " data-long" } else { "" };
+    *html += &format!("<details{long}><summary>Runs</summary>{}</details>\n", html_table(&header, &rows, 6));
 }
 
 fn escape(text: &str) -> String {

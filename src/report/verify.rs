@@ -21,7 +21,7 @@
 //!   intervals that are shown are uncorrected. Counts of seeds are no tests and are left as they are.
 
 use super::compare::{SIGNIFICANT, short_p};
-use super::group::{Configuration, configurations, did_you_mean, differences, metric_names, protocol};
+use super::group::{Configuration, configurations, did_you_mean, differences, metric_names, protocol, short_names};
 use super::load::{LoadError, Run, distinct, load, read_toml, state_word};
 use super::stats::{Summary, difference, holm, rank_correlation, short, short_interval};
 use super::{FORMAT, markdown_table, text_table};
@@ -780,9 +780,10 @@ fn needed(claim: &Claim, total: usize) -> usize {
 /// What tells each of some configurations from the others, in words.
 pub fn labels(configurations: &[Configuration<'_>]) -> Vec<String> {
     let mut labels = vec![Vec::new(); configurations.len()];
-    for setting in differences(configurations) {
+    let differences = differences(configurations);
+    let names = short_names(&differences.iter().map(|setting| setting.key.as_str()).collect::<Vec<_>>());
+    for (setting, name) in differences.into_iter().zip(names) {
         let texts: Vec<String> = setting.values.into_iter().map(|v| v.unwrap_or_else(|| "-".to_owned())).collect();
-        let name = setting.key.rsplit('.').next().unwrap_or(&setting.key).to_owned();
         for (label, text) in labels.iter_mut().zip(distinct(&texts)) {
             label.push(format!("{name} {text}"));
         }

@@ -13,7 +13,8 @@ use crate::picture::{self, PictureError};
 use crate::record::event::Event;
 use crate::record::run::Process;
 use crate::record::{
-    EvalLog, Metrics, OutputSpec, RecordError, RunDir, RunLock, RunState, State, TensorData, Versions, checkpoint,
+    Board, EvalLog, Metrics, OutputSpec, RecordError, RunDir, RunLock, RunState, State, TensorData, Versions,
+    checkpoint,
 };
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender};
@@ -97,6 +98,8 @@ pub(super) struct Desk {
     seat: Seat,
     metrics: Metrics,
     evals: EvalLog,
+    board: Option<Board>,
+    columns: Vec<String>,
     judge: Judge,
     preview: Preview,
     seconds_before: f64,
@@ -104,7 +107,13 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Opens the files of a run, to go on after the step in its state.
-    pub fn open(mut seat: Seat, columns: &[String], judge: Judge, preview: Preview) -> Result<Self, RecordError> {
+    pub fn open(
+        mut seat: Seat,
+        columns: &[String],
+        judge: Judge,
+        preview: Preview,
+        output: &OutputSpec,
+    ) -> Result<Self, RecordError> {
         let metrics = Metrics::open(&seat.dir.metrics(), columns, seat.state.step)?;
         let evals = EvalLog::open(&seat.dir.eval(), crate::eval::PROTOCOL_COLUMNS, seat.state.step)?;
         let real = seat.dir.samples().join("real.png");
@@ -125,9 +134,11 @@ impl Desk {
         state.files.insert(EVAL.to_owned(), evals.seal());
         seat.dir.write_state(&seat.state)?;
         let seconds_before = seat.state.seconds;
-        let mut desk = Self { seat, metrics, evals, judge, preview, seconds_before };
+        let columns = columns.to_vec();
+        let mut desk = Self { seat, metrics, evals, board: None, columns, judge, preview, seconds_before };
         // The rows past the checkpoint go only now that nobody is promised them any more.
         desk.flush()?;
+        desk.board = output.tensorboard.then(|| Board::open(&desk.seat.dir, &desk.seat.state)).transpose()?;
         Ok(desk)
     }
 
@@ -138,16 +149,41 @@ impl Desk {
 
     /// Hands all rows to the system.
     fn flush(&mut self) -> Result<(), RecordError> {
-        self.metrics.flush().and_then(|()| self.evals.flush())
+        self.metrics.flush()?;
+        self.evals.flush()?;
+        self.board.as_mut().map_or(Ok(()), Board::flush)
     }
 
-    fn draw(&self, sketch: &Sketch, step: u64, as_sample: bool, as_frame: bool) -> Result<(), RecordError> {
+    fn record(&mut self, step: u64, row: &[Option<f64>]) -> Result<(), RecordError> {
+        if let Some(board) = &mut self.board {
+            board.scalars(step, self.columns.iter().map(String::as_str).zip(row.iter().copied()))?;
+        }
+        self.metrics.append(step, row)
+    }
+
+    fn measure(&mut self, step: u64, answers: &Answers) -> Result<(), RecordError> {
+        let rows = self.judge.rows(answers);
+        for (metric, value, protocol) in &rows {
+            self.evals.append(step, metric, *value, protocol)?;
+        }
+        if let Some(board) = &mut self.board {
+            board.scalars(step, rows.iter().map(|(metric, value, _)| (metric.as_str(), *value)))?;
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, sketch: &Sketch, step: u64, as_sample: bool, as_frame: bool) -> Result<(), RecordError> {
         let name = format!("{step:08}.png");
         if let Some(picture) = self.preview.picture(sketch, step) {
             let bytes = picture::encode_png(&picture);
-            let folders = [(as_sample, self.seat.dir.samples()), (as_frame, self.seat.dir.frames())];
-            for (_, folder) in folders.into_iter().filter(|(due, _)| *due) {
-                file::write_atomic_soon(&folder.join(&name), &bytes)?;
+            if as_frame {
+                file::write_atomic_soon(&self.seat.dir.frames().join(&name), &bytes)?;
+            }
+            if as_sample {
+                file::write_atomic_soon(&self.seat.dir.sample(step), &bytes)?;
+                if let Some(board) = &mut self.board {
+                    board.samples(step, &bytes)?;
+                }
             }
         }
         for (panel, picture) in self.preview.panels(sketch, step).into_iter().filter(|_| as_sample) {
@@ -275,12 +311,10 @@ impl<'a> Clerk<'a> {
         }
         self.each(&runs, |desk, run| {
             if let Some(rows) = &scalars {
-                desk.metrics.append(step, &rows[run])?;
+                desk.record(step, &rows[run])?;
             }
             if let Some(answers) = &answers {
-                for (metric, value, protocol) in desk.judge.rows(&answers[run]) {
-                    desk.evals.append(step, &metric, value, &protocol)?;
-                }
+                desk.measure(step, &answers[run])?;
             }
             match &sketches {
                 Some(sketches) => desk.draw(

@@ -51,6 +51,7 @@ pub struct Judge {
     averaged: bool,
     /// What is held against samples, or asked about.
     pub reference: Arc<Examples>,
+    known: eval::Known,
     /// Training examples, as many.
     pub train: Arc<Examples>,
 }
@@ -64,7 +65,14 @@ impl Judge {
         };
         let draw = |split| Arc::new(source.reference(split, REFERENCE_SEED, spec.samples as usize));
         let (reference, train) = (draw(split), draw(Split::Train));
-        Self { source: source.clone(), spec: spec.clone(), averaged: averaged(spec, has_average), reference, train }
+        Self {
+            source: source.clone(),
+            spec: spec.clone(),
+            averaged: averaged(spec, has_average),
+            reference,
+            train,
+            known: eval::Known::default(),
+        }
     }
 
     /// All numbers of one run.
@@ -86,6 +94,7 @@ impl Judge {
             fake: answers.samples.as_ref().unwrap_or(&none),
             classes: answers.classes.as_ref(),
             seed: REFERENCE_SEED,
+            known: Some(&self.known),
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
         };
         let values = eval::measure_all(&context).into_iter().map(|mut value| {

@@ -87,7 +87,7 @@ fn open(
         seat.state.step = pack.step;
         let (dir, state, place) = (RunDir::at(&seat.dir.path), seat.state.clone(), seat.place);
         let reference = judge.reference.clone();
-        match Desk::open(seat, &columns, judge, preview.clone()) {
+        match Desk::open(seat, &columns, judge, preview.clone(), &settings.output) {
             Ok(desk) => {
                 desks.push(desk);
                 runs.push(Run { place, preview, reference });
