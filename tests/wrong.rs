@@ -59,6 +59,7 @@ fn each_wrong_set_is_told_what_is_wrong_and_where() {
             ("set-wrong-type", "schedule.steps=many"),
             ("set-broken-value", "architecture.generator={ mlp = "),
             ("set-unknown-kind", "loss.adversarial=hnge"),
+            ("set-known-set-for-kind", "data=mnist"),
         ] {
             insta::assert_snapshot!(name, told("valid.txt", &[set]));
         }

@@ -145,12 +145,21 @@ impl Failure {
             Reason::UnknownKey { name, known } => {
                 (format!("unknown key `{name}`"), known_names(&name, known.iter().copied()))
             }
+            Reason::UnknownKind { name, of, .. } if of == "data" && is_known_set(&name) => (
+                format!("`data` has no kind `{name}`"),
+                Some(format!("`{name}` is the name of a data set: `data.dataset.name = \"{name}\"`")),
+            ),
             Reason::UnknownKind { name, of, known } => {
                 (format!("`{of}` has no kind `{name}`"), known_names(&name, known.iter().copied()))
             }
         };
         (message, self.help.or(help))
     }
+}
+
+/// Whether a data set of that name is described, wherever data are.
+fn is_known_set(name: &str) -> bool {
+    crate::data::known::names(&crate::data::DataRoots::default()).iter().any(|known| known == name)
 }
 
 impl fmt::Display for Failure {
