@@ -120,3 +120,88 @@ fn first_line(error: &tch::TchError) -> String {
     let told = text.lines().rev().find(|line| line.starts_with("RuntimeError: ")).or_else(|| text.lines().next());
     told.unwrap_or_default().trim_start_matches("RuntimeError: ").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Truth;
+    use crate::eval::testing::info;
+    use crate::nn::plan::{Head, Role, Wiring};
+    use crate::nn::{InitSpec, NetworkSpec, Script};
+    use crate::rng::{Purpose, Stream};
+
+    /// A classifier of images 1×6×6 into 3 classes with 4 features, in a file.
+    fn classifier(folder: &std::path::Path) -> TorchscriptSpec {
+        let network: NetworkSpec =
+            toml::from_str("layers = [{ linear = 4 }, 'tanh', { linear = 3 }]").expect("a network");
+        let wiring = Wiring {
+            role: Role::Discriminator,
+            input: vec![1, 6, 6],
+            output: vec![3],
+            classes: 0,
+            labels_at_input: false,
+            head: Head::Plain,
+        };
+        let plan = network.plan(&wiring, &InitSpec::default()).expect("it fits");
+        let fill = |(place, param): (usize, &crate::nn::ParamPlan)| {
+            let mut numbers = vec![0.0; param.len()];
+            param.fill(&mut Stream::new(1, Purpose::Init, 0, place as u64), &mut numbers);
+            numbers
+        };
+        let numbers: Vec<Vec<f32>> = plan.params.iter().enumerate().map(fill).collect();
+        let path = folder.join("judge.pt");
+        std::fs::write(&path, Script::new(&plan, &numbers).archive("{}")).expect("a file");
+        TorchscriptSpec { file: path, name: None, range: None, side: None, color: false }
+    }
+
+    fn images(n: usize) -> Array {
+        let mut x = Array::zeros(vec![n, 1, 6, 6]);
+        Stream::new(2, Purpose::Eval, 0, 0).fill_uniform(&mut x.data, -1.0, 1.0);
+        x
+    }
+
+    #[test]
+    fn features_are_what_enters_the_last_layer_and_logits_what_leaves_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = classifier(folder.path());
+        let judge = Judge::load(&spec, &info(vec![1, 6, 6], Truth::Unknown)).expect("a network");
+        let x = images(100);
+        let (features, logits) = judge.features(&x, &(0..100).collect::<Vec<_>>()).expect("features");
+        let logits = logits.expect("classes");
+        assert_eq!((features.count, features.width, logits.count, logits.width), (100, 4, 100, 3));
+        let module = CModule::load(&spec.file).expect("a module");
+        let direct = module.forward_ts(&[host::tensor(&x.data, &[100, 1, 6, 6], Device::Cpu)]).expect("logits");
+        for (i, value) in host::numbers(&direct).into_iter().enumerate() {
+            assert!((logits.data[i] - f64::from(value)).abs() < 1e-6);
+        }
+        assert!(features.data.iter().all(|v| v.abs() < 1.0), "they are behind a tanh");
+        let (alone, _) = judge.features(&x, &[70]).expect("features");
+        assert!(alone.row(0).iter().zip(features.row(70)).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn values_are_moved_to_the_range_that_the_network_wants() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = classifier(folder.path());
+        let mut data = info(vec![1, 6, 6], Truth::Unknown);
+        data.range = Some((0.0, 1.0));
+        let x = images(3);
+        let zero_to_one = Array::new(x.shape.clone(), x.data.iter().map(|v| (v + 1.0) / 2.0).collect());
+        let moved = TorchscriptSpec { range: Some(crate::data::interval::Interval::of(-1.0, 1.0)), ..spec.clone() };
+        let (found, _) =
+            Judge::load(&moved, &data).expect("a network").features(&zero_to_one, &[0, 1, 2]).expect("features");
+        let (expected, _) = Judge::load(&spec, &data).expect("a network").features(&x, &[0, 1, 2]).expect("features");
+        assert!(found.data.iter().zip(&expected.data).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn what_is_no_network_for_the_data_is_said_in_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = classifier(folder.path());
+        let wrong = Judge::load(&spec, &info(vec![1, 5, 5], Truth::Unknown)).err().expect("other images");
+        assert!(wrong.contains("judge.pt is no network for such data: ") && wrong.lines().count() == 1, "{wrong}");
+        std::fs::write(&spec.file, "no archive").expect("a file");
+        let wrong = Judge::load(&spec, &info(vec![1, 6, 6], Truth::Unknown)).err().expect("no archive");
+        assert!(wrong.contains("judge.pt is no network") && wrong.lines().count() == 1, "{wrong}");
+    }
+}

@@ -308,6 +308,15 @@ impl MetricSpec {
         }
     }
 
+    /// The values that it gives of any data.
+    pub fn plain_names(&self) -> impl Iterator<Item = &'static str> {
+        let own = NAMES.iter().find(|(tag, _)| *tag == self.tag());
+        own.into_iter().flat_map(|(_, names)| *names).filter_map(|name| match name.name {
+            Cow::Borrowed(name) => Some(name),
+            Cow::Owned(_) => None,
+        })
+    }
+
     /// What a model must give for it to be taken.
     pub fn product(&self) -> Product {
         match self {

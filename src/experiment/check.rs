@@ -7,6 +7,7 @@ use super::node::Node;
 use super::plan::Cell;
 use super::spec::{Claim, Experiment};
 use crate::base::Problem;
+use crate::eval::MetricSpec;
 use crate::player::OptimizerSpec;
 use crate::train::{CriticSteps, OrderKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -274,12 +275,9 @@ fn metric_names(cells: &[Cell]) -> Vec<String> {
             continue;
         }
         last = Some((&cell.experiment.eval.metrics, &cell.facts.metrics));
-        let tags =
-            cell.resolved()["eval"]["metrics"].as_array().into_iter().flatten().filter_map(|metric| match metric {
-                serde_json::Value::Object(table) => table.keys().next().cloned(),
-                metric => metric.as_str().map(str::to_owned),
-            });
-        for name in tags.chain(cell.facts.metrics.iter().cloned()) {
+        let metrics = &cell.experiment.eval.metrics;
+        let plain = metrics.iter().flat_map(MetricSpec::plain_names).map(str::to_owned);
+        for name in plain.chain(cell.facts.metrics.iter().cloned()) {
             if !names.contains(&name) {
                 names.push(name);
             }

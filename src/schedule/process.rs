@@ -33,6 +33,9 @@ pub struct ProcessExecutor {
     pub tell: Sender<Message>,
 }
 
+/// How often an idle thread looks for work before it sleeps: some ten microseconds.
+const SPINS: &str = "10000";
+
 struct Process {
     child: Child,
     /// The open end of the worker's standard input; dropped to ask it to stop.
@@ -47,6 +50,11 @@ fn spawn(program: &Path, threads: usize, request: &WorkerRequest) -> Result<(Chi
     // Before libtorch is loaded is the only time at which its thread pools listen.
     for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
         command.env(name, threads.max(1).to_string());
+    }
+    // Idle threads of libgomp spin for milliseconds where nothing is said. That is nothing on a machine of one's own; on one
+    // with other work, each barrier waits for a thread that has no core, and a step takes ten times as long.
+    if ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].iter().all(|name| std::env::var_os(name).is_none()) {
+        command.env("GOMP_SPINCOUNT", SPINS);
     }
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
