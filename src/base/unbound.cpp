@@ -87,6 +87,10 @@ extern "C" bool gantlet_attach(Tensor* value, Tensor* const* inputs, size_t coun
   }
 }
 
+// Whether this thread records operations, and whether it computes products on the CPU in bfloat16.
+extern "C" bool gantlet_recording() { return at::GradMode::is_enabled(); }
+extern "C" bool gantlet_is_bfloat16() { return at::autocast::is_autocast_enabled(at::kCPU); }
+
 // x·w + bias run by run, of [R, m, k], [R, k, n] and [R, n] or null; null after an exception. oneDNN makes its kernels for
 // the processor that it finds; the products of MKL are half as fast where that is not Intel's.
 extern "C" Tensor* gantlet_product(const Tensor* x, const Tensor* w, const Tensor* bias, bool onednn) {

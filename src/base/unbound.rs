@@ -45,6 +45,23 @@ pub fn attach(value: Tensor, inputs: &[&Tensor], derivatives: Derivatives, backw
     value
 }
 
+/// Whether operations on these tensors are recorded now, for a backward pass.
+pub fn is_recorded(tensors: &[&Tensor]) -> bool {
+    // SAFETY: a setting of this thread.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    let recording = unsafe { gantlet_recording() };
+    recording && tensors.iter().any(|t| t.requires_grad())
+}
+
+/// Whether this thread's products on the CPU are computed in bfloat16.
+pub fn is_bfloat16() -> bool {
+    // SAFETY: a setting of this thread.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    unsafe {
+        gantlet_is_bfloat16()
+    }
+}
+
 /// x·w + bias run by run, of `[R, m, k]`, `[R, k, n]` and `[R, n]` on the CPU, by oneDNN or by MKL. Not recorded.
 ///
 /// # Panics
@@ -138,6 +155,8 @@ unsafe extern "C" {
         again: bool,
     ) -> bool;
     fn gantlet_product(x: *const c_void, w: *const c_void, bias: *const c_void, onednn: bool) -> *mut c_void;
+    fn gantlet_recording() -> bool;
+    fn gantlet_is_bfloat16() -> bool;
     fn gantlet_bfloat16(on: bool, cuda: bool);
     fn gantlet_tf32(on: bool);
     fn gantlet_parallel(count: usize, state: *const c_void, work: extern "C" fn(*const c_void, usize, usize)) -> bool;

@@ -5,9 +5,9 @@
 
 use super::activation::activate;
 use super::plan::{Linear, NetworkPlan, Role, Step};
-use super::small::Chain;
 use super::spec::PoolKind;
-use super::{dense, image, norm, weight};
+use super::{dense, image, medium, norm, small, weight};
+use crate::base::unbound;
 use tch::{Device, Kind, Tensor};
 
 /// What a network says.
@@ -143,6 +143,12 @@ fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
     labels.unsqueeze(-1).eq_tensor(&all).to_kind(Kind::Float)
 }
 
+/// Layers done by this program and not by libtorch's operations.
+enum Chain {
+    Small(small::Chain),
+    Medium(medium::Chain),
+}
+
 /// One way through the steps.
 struct Pass<'a, 'm, 'n> {
     plan: &'a NetworkPlan,
@@ -158,17 +164,28 @@ impl Pass<'_, '_, '_> {
         let (mut x, mut steps) = (x.shallow_clone(), steps);
         while let Some((step, others)) = steps.split_first() {
             (x, steps) = match self.chain(steps, &x) {
-                Some((chain, n)) => (chain.apply(&x, self.params, self.mode.parts), &steps[n..]),
+                Some((Chain::Small(chain), n)) => (chain.apply(&x, self.params, self.mode.parts), &steps[n..]),
+                Some((Chain::Medium(chain), n)) => (chain.apply(&x, self.params, self.mode.slopes), &steps[n..]),
                 None => (self.step(step, &x), others),
             };
         }
         x
     }
 
-    /// What the steps begin with as one small piece of work, where that is faster and the derivatives suffice.
+    /// What the steps begin with as one piece of work, where that is faster and the derivatives suffice.
     fn chain(&self, steps: &[Step], x: &Tensor) -> Option<(Chain, usize)> {
-        let possible = !self.mode.slopes && x.device() == Device::Cpu && x.kind() == Kind::Float && x.dim() == 3;
-        if possible { Chain::of(steps, &self.plan.params, x.size()[2] as usize) } else { None }
+        if x.device() != Device::Cpu || x.kind() != Kind::Float || x.dim() != 3 {
+            return None;
+        }
+        let (plans, features) = (&self.plan.params, x.size()[2] as usize);
+        let small = if self.mode.slopes { None } else { small::Chain::of(steps, plans, features) };
+        let medium = if unbound::is_bfloat16() { None } else { medium::Chain::of(steps, plans, features) };
+        match (small, medium) {
+            (Some((small, n)), medium) if medium.as_ref().is_none_or(|(_, m)| n >= *m) => {
+                Some((Chain::Small(small), n))
+            }
+            (_, medium) => medium.map(|(chain, n)| (Chain::Medium(chain), n)),
+        }
     }
 
     fn step(&mut self, step: &Step, x: &Tensor) -> Tensor {
@@ -327,7 +344,7 @@ mod tests {
         // Two passes before one backward, as for real and fake examples: what the second moves, the first must not need.
         let first = said(plan, &params, &x, labels.as_ref(), seeds, true, slopes);
         let output = said(plan, &params, &(&x * 0.9), labels.as_ref(), seeds, true, slopes);
-        keep("gradient through two passes", &gradient(&(&first.out * &output.out).sum(Kind::Float), &flat, slopes));
+        keep("gradient through two passes", &gradient(&(&first.out * &output.out).sum(Kind::Float), &flat, false));
         if slopes {
             let slope = gradient(&output.out.sum(Kind::Float), &x, true);
             let norms = ((&slope * &slope).flatten(2, -1).sum_dim_intlist(-1, false, None) + 1e-12).sqrt();

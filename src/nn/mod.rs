@@ -11,6 +11,7 @@ mod archive;
 mod columns;
 mod dense;
 mod image;
+mod medium;
 mod norm;
 mod preset;
 mod small;
