@@ -5,6 +5,8 @@ use super::{AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Outcome, choose};
 use crate::data::shapes::{self, Attributes, Shape, ShapesSpec};
 use crate::data::{DataInfo, Truth};
 
+/// The fewest samples that a rank correlation is taken of.
+const FEWEST: usize = 10;
 /// Deviations from a center within which a sample is of a mixture's mode.
 const WITHIN: f64 = 3.0;
 
@@ -71,7 +73,7 @@ fn purity_and_information(codes: &[i64], classes: &[Option<usize>]) -> [f64; 2] 
     let mut table = vec![vec![0.0_f64; sides.1]; sides.0];
     pairs.iter().for_each(|&(code, class)| table[code][class] += 1.0);
     let n = pairs.len() as f64;
-    let right: f64 = table.iter().map(|row| row.iter().copied().fold(0.0, f64::max)).sum();
+    let right = table.iter().fold(0.0, |sum, row| sum + row.iter().copied().fold(0.0, f64::max));
     let entropy = |counts: &mut dyn Iterator<Item = f64>| -> f64 {
         counts.filter(|&count| count > 0.0).map(|count| -count / n * (count / n).ln()).sum()
     };
@@ -86,7 +88,8 @@ fn purity_and_information(codes: &[i64], classes: &[Option<usize>]) -> [f64; 2] 
     [right / classes.len() as f64, if n > 0.0 { information } else { f64::NAN }]
 }
 
-/// For each factor the largest absolute rank correlation that a dimension of the continuous codes has with it.
+/// For each factor the largest absolute rank correlation that a dimension of the continuous codes has with it; within
+/// classes a mean over them, weighted by how many samples each has.
 pub(super) fn code_factors(spec: &CodeFactorsSpec, cx: &Context) -> Result<Outcome, String> {
     let codes = cx.codes.ok_or("the model has no codes")?;
     let Truth::Shapes(set) = &cx.info.truth else {
@@ -104,10 +107,21 @@ pub(super) fn code_factors(spec: &CodeFactorsSpec, cx: &Context) -> Result<Outco
     for &factor in &spec.factors {
         let shown: Vec<&(usize, Attributes)> =
             seen.iter().filter(|(_, attributes)| factor.shows(set.classes[attributes.class])).collect();
-        let truth: Vec<f64> = shown.iter().map(|(_, attributes)| factor.of(attributes)).collect();
+        let groups: Vec<Vec<&(usize, Attributes)>> = match spec.within_classes {
+            false => vec![shown],
+            true => (0..set.classes.len())
+                .map(|class| shown.iter().copied().filter(|(_, attributes)| attributes.class == class).collect())
+                .collect(),
+        };
         let of_dim = |dim: usize| {
-            let code: Vec<f64> = shown.iter().map(|(i, _)| f64::from(codes.continuous.row(*i)[dim])).collect();
-            rank_correlation(&code, &truth).abs()
+            let (mut sum, mut n) = (0.0, 0.0);
+            for group in groups.iter().filter(|group| group.len() >= FEWEST) {
+                let truth: Vec<f64> = group.iter().map(|(_, attributes)| factor.of(attributes)).collect();
+                let code: Vec<f64> = group.iter().map(|(i, _)| f64::from(codes.continuous.row(*i)[dim])).collect();
+                sum += rank_correlation(&code, &truth).abs() * group.len() as f64;
+                n += group.len() as f64;
+            }
+            sum / n
         };
         let dims = codes.continuous.row_len();
         let strongest = (0..dims).map(|dim| (dim, of_dim(dim))).filter(|(_, value)| !value.is_nan());
@@ -120,7 +134,13 @@ pub(super) fn code_factors(spec: &CodeFactorsSpec, cx: &Context) -> Result<Outco
         n_real: None,
         n_fake: places.len(),
         against: AGAINST_LAW,
-        parameters: format!("dimensions={} valid={} error<={}", from.join(","), seen.len(), spec.error.get()),
+        parameters: format!(
+            "dimensions={} valid={} error<={} within={}",
+            from.join(","),
+            seen.len(),
+            spec.error.get(),
+            if spec.within_classes { "classes" } else { "all" }
+        ),
     })
 }
 
@@ -297,6 +317,25 @@ mod tests {
         assert_eq!(values[0].metric, "code-factors/rotation");
         assert!(values[0].value > 0.97 && values[1].value > 0.9 && values[2].value < 0.3, "{values:?}");
         assert!(values[0].protocol.parameters.starts_with("dimensions=rotation:1,radius:2,"), "{values:?}");
+    }
+
+    #[test]
+    fn a_code_that_goes_another_way_in_each_class_is_found_within_classes() {
+        let set: ShapesSpec = toml::from_str("classes = [\"square\", \"disc\"]").expect("a set");
+        let mut fake = Array::zeros(vec![200, 1, 28, 28]);
+        let mut codes = Vec::new();
+        for (i, image) in fake.data.chunks_exact_mut(784).enumerate() {
+            let attributes = set.attributes(i as u64);
+            shapes::render(&attributes, &set, image);
+            codes.push(if attributes.class == 0 { attributes.radius } else { -attributes.radius });
+        }
+        let mut world = World::new(set.info().expect("a set"), fake.clone(), fake);
+        world.codes = Some(Codes { categorical: vec![], continuous: Array::new(vec![200, 1], codes) });
+        let measure = |within_classes| {
+            let spec = CodeFactorsSpec { factors: vec![FactorKind::Radius], within_classes, ..Default::default() };
+            world.measure(&MetricSpec::CodeFactors(spec))[0].value
+        };
+        assert!(measure(true) > 0.95 && measure(false) < 0.4, "{} {}", measure(true), measure(false));
     }
 
     #[test]

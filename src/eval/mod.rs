@@ -565,6 +565,15 @@ mod tests {
         let said = |metric: MetricSpec| metric.needs(&plane, &[Product::Samples]).unwrap_err();
         assert_eq!(said(MetricSpec::W1), "`w1` needs one-dimensional data; this is [2]");
         assert_eq!(said(MetricSpec::PixelStatistics), "`pixel-statistics` needs images; this is [2]");
+        assert_eq!(
+            said(MetricSpec::Clusters),
+            "`clusters` is taken of categorical codes, and this algorithm makes none"
+        );
+        let factors = MetricSpec::CodeFactors(Default::default());
+        assert_eq!(
+            factors.needs(&plane, &[Product::ContinuousCodes]).unwrap_err(),
+            "`code-factors` needs data whose factors can be told of any sample: the embedded shapes"
+        );
         assert!(MetricSpec::Mmd(Default::default()).needs(&plane, &[Product::Samples]).is_ok());
         let twice = EvalSpec { metrics: vec![MetricSpec::Mean, MetricSpec::Mean], ..Default::default() };
         let problems = twice.problems(&info(vec![1], Truth::Unknown), &[Product::Samples]);

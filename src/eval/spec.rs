@@ -408,6 +408,9 @@ impl Default for CodeClassesSpec {
 pub struct CodeFactorsSpec {
     /// The factors, in which the images of the set must differ.
     pub factors: Vec<FactorKind>,
+    /// Whether the correlation is taken among samples of one class, and its mean over classes: nothing in the objective
+    /// keeps a code from going one way in one class and the other way in another.
+    pub within_classes: bool,
     /// The largest error of the best-fitting shape at which an image counts as a shape.
     pub error: Positive,
     /// The most samples that are looked at.
@@ -417,7 +420,7 @@ impl Default for CodeFactorsSpec {
     fn default() -> Self {
         use FactorKind::{Brightness, Radius, Rotation, Thickness, X, Y};
         let ShapesSpec { error, rows, .. } = ShapesSpec::default();
-        Self { factors: vec![X, Y, Radius, Rotation, Thickness, Brightness], error, rows }
+        Self { factors: vec![X, Y, Radius, Rotation, Thickness, Brightness], within_classes: false, error, rows }
     }
 }
 
