@@ -93,10 +93,78 @@ metrics = ["classification"]
 "algorithm.classifier.label-smoothing" = [0.0, 0.1]
 "#;
 
+/// Codes of both kinds and deviations, read by a network that draws noise, with a weight that differs within the pack.
+const CODES: &str = r#"
+name = "codes"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.infogan]
+latent = { normal = { dim = 2 } }
+codes = [{ categorical = 3 }, { continuous = 2 }, { continuous = { dim = 1, weight = 0.1, deviation = "learned" } }]
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12], norm = "batch" } }
+discriminator = { layers = [{ conv = { out = 4, kernel = 4, stride = 2 } }, "leaky-relu", { linear = 9 }, "elu", { linear = 1 }] }
+recognition = { layers = [{ dropout = 0.2 }, { linear = 8 }, { batch-norm = {} }, "relu", { linear = 7 }] }
+[loss]
+adversarial = "non-saturating"
+penalties = [{ r1 = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-3 } }
+discriminator = { adam = { lr = 1e-3 } }
+recognition = { adam = { lr = 2e-3 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["clusters", "code-classes", { code-factors = { factors = ["radius"] } }, "sliced-wasserstein"]
+[grid]
+"algorithm.infogan.generator-weight" = [0.0, 1.0]
+"#;
+
+/// A balance and learning rates that a run carries from step to step, each at its own pace within the pack.
+const BALANCE: &str = r#"
+name = "balance"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.began]
+latent = { uniform = { dim = 3 } }
+lambda-k = 0.5
+decay = { every = 2 }
+[architecture]
+generator = { layers = [{ linear = 64 }, { reshape = [4, 4, 4] }, "elu", { upsample = 2 }, { conv = { out = 1, kernel = 3, padding = 1 } }] }
+discriminator = { layers = [{ conv = { out = 4, kernel = 3, stride = 2, padding = 1 } }, "elu", { linear = 3 }, { linear = 64 }] }
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+order = "simultaneous"
+[output]
+metrics-every = 1
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["sliced-wasserstein"]
+[grid]
+"algorithm.began.gamma" = [0.3, 0.9]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, &rounded] {
+    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, &rounded] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -117,7 +185,16 @@ fn precision_reaches_the_networks() {
 
 #[test]
 fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
-    for (text, steps) in [(DENSE, "300"), (MINIBATCH, "900"), (IMAGES, "60"), (LABELS, "600"), (CLASSES, "900")] {
+    let all = [
+        (DENSE, "300"),
+        (MINIBATCH, "900"),
+        (IMAGES, "60"),
+        (LABELS, "600"),
+        (CLASSES, "900"),
+        (CODES, "400"),
+        (BALANCE, "600"),
+    ];
+    for (text, steps) in all {
         let work = Workspace::new(text);
         let steps = format!("schedule.steps={steps}");
         let set = ["--set", &steps];

@@ -5,8 +5,7 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::classifier::ClassifierSpec;
-use crate::objective::{AlgorithmSpec, Classifier, Gan, Objective};
+use crate::objective::{AlgorithmSpec, Began, Classifier, Gan, InfoGan, Objective};
 use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
@@ -55,22 +54,27 @@ pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc
 
 /// The mathematics of these cells: the one match over families that needs tensors.
 fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<dyn Objective> {
+    let losses = || -> Vec<&LossSpec> { cells.iter().filter_map(|c| c.loss.as_ref()).collect() };
     match &cells[0].algorithm {
-        AlgorithmSpec::Gan(spec) => {
-            let losses: Vec<&LossSpec> = cells.iter().filter_map(|c| c.loss.as_ref()).collect();
-            Box::new(Gan::new(spec, &losses, source.info(), device))
+        AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
+        AlgorithmSpec::Infogan(_) => {
+            let specs = specs(cells, |a| if let AlgorithmSpec::Infogan(spec) = a { Some(spec) } else { None });
+            Box::new(InfoGan::new(&specs, &losses(), source.info(), device))
+        }
+        AlgorithmSpec::Began(_) => {
+            let specs = specs(cells, |a| if let AlgorithmSpec::Began(spec) = a { Some(spec) } else { None });
+            Box::new(Began::new(&specs, device))
         }
         AlgorithmSpec::Classifier(_) => {
-            let specs: Vec<&ClassifierSpec> = cells
-                .iter()
-                .filter_map(|c| match &c.algorithm {
-                    AlgorithmSpec::Classifier(spec) => Some(spec),
-                    _ => None,
-                })
-                .collect();
+            let specs = specs(cells, |a| if let AlgorithmSpec::Classifier(spec) = a { Some(spec) } else { None });
             Box::new(Classifier::new(&specs, device))
         }
     }
+}
+
+/// The settings of the one family that the cells of a pack have.
+fn specs<'a, S>(cells: &'a [Experiment], own: fn(&'a AlgorithmSpec) -> Option<&'a S>) -> Vec<&'a S> {
+    cells.iter().filter_map(|cell| own(&cell.algorithm)).collect()
 }
 
 /// Takes over the state of one run from a checkpoint.

@@ -29,15 +29,26 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
     let family = cell.algorithm.family();
     let wirings = family.wirings(info).map_err(|problem| vec![problem])?;
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for (&player, wiring) in family.players().iter().zip(wirings) {
+    for (&player, mut wiring) in family.players().iter().zip(wirings) {
         let network = cell.architecture.networks().find(|(name, _)| *name == player);
         let optimizer = cell.optimizer.optimizers().find(|(name, _)| *name == player);
         let (Some((_, network)), Some(_)) = (network, optimizer) else {
             problems.push(Problem::at("algorithm", format!("the {player} needs a network and an optimizer")));
             continue;
         };
+        // Where a network is wrong, those that hang on it are not looked at.
+        let before: Vec<&NetworkPlan> = found.iter().map(|network: &PlayerNetwork| &network.plan).collect();
+        if problems.is_empty()
+            && let Err(problem) = family.attach(&mut wiring, &before)
+        {
+            problems.push(problem);
+            continue;
+        }
         match network.plan(&wiring, &cell.architecture.init) {
-            Ok(plan) => found.push(PlayerNetwork { player, plan }),
+            Ok(mut plan) => {
+                plan.params.extend(family.memory(player));
+                found.push(PlayerNetwork { player, plan });
+            }
             Err(inner) => problems.extend(inner.into_iter().map(|p| p.below(&format!("architecture.{player}")))),
         }
     }

@@ -7,6 +7,7 @@
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
 mod classes;
+mod codes;
 mod extractor;
 mod features;
 mod frechet;
@@ -29,12 +30,12 @@ mod testing;
 pub use features::Known;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
-use spec::{ExtractorSpec, FeaturesSpec};
+use spec::{ExtractorSpec, FactorKind, FeaturesSpec};
 
 use crate::base::Array;
 use crate::data::images::at_levels;
 use crate::data::{DataError, DataInfo, DataRoots, Examples, Truth};
-use crate::objective::Product;
+use crate::objective::{Codes, Product};
 use crate::rng;
 use std::borrow::Cow;
 
@@ -55,6 +56,10 @@ pub struct Context<'a> {
     pub fake: &'a Examples,
     /// The log-probability of every class for each reference example, where the model gives it.
     pub classes: Option<&'a Array>,
+    /// The codes that samples were made from, where there are some.
+    pub codes: Option<&'a Codes>,
+    /// The codes that the model reads off each reference example, where it does.
+    pub read: Option<&'a Codes>,
     /// What projections and choices of rows follow from.
     pub seed: u64,
     /// What earlier evaluations found of the same reference, with the same seed.
@@ -70,6 +75,10 @@ pub struct Answers {
     pub samples: Option<Examples>,
     /// The log-probability of every class for each reference example, `[n, classes]`.
     pub classes: Option<Array>,
+    /// The codes that the samples were made from.
+    pub codes: Option<Codes>,
+    /// The likeliest codes of each reference example.
+    pub read: Option<Codes>,
 }
 
 /// One number, with how it was taken.
@@ -218,12 +227,18 @@ const NAMES: &[(&str, &[MetricName])] = {
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
         ("classification", &[named("accuracy", Higher, "share"), named("cross-entropy", Lower, "nats")]),
+        ("clusters", &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")]),
+        (
+            "code-classes",
+            &[named("code-classes/purity", Higher, "share"), named("code-classes/information", Higher, "share")],
+        ),
+        ("code-factors", &[named("code-factors", Higher, "correlation")]),
         ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
     ]
 };
 
 /// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
-/// behind `laplacian-wasserstein` is the same.
+/// behind `laplacian-wasserstein` and a factor behind `code-factors` are the same.
 const FEATURE_NAMES: &[(&str, &[MetricName])] = {
     use Direction::{Higher, Lower, Neither, Target};
     &[
@@ -261,7 +276,7 @@ pub fn direction(metric: &str) -> Direction {
         known.map(|known| known.direction)
     };
     let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
-        level @ "laplacian-wasserstein" => find(level, NAMES),
+        level @ ("laplacian-wasserstein" | "code-factors") => find(level, NAMES),
         family => find(family, FEATURE_NAMES),
     });
     known.unwrap_or(Direction::Neither)
@@ -305,6 +320,9 @@ impl MetricSpec {
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
             Self::Classification => "classification",
+            Self::Clusters => "clusters",
+            Self::CodeClasses(_) => "code-classes",
+            Self::CodeFactors(_) => "code-factors",
         }
     }
 
@@ -321,6 +339,8 @@ impl MetricSpec {
     pub fn product(&self) -> Product {
         match self {
             Self::Classification => Product::Classes,
+            Self::Clusters | Self::CodeClasses(_) => Product::CategoricalCodes,
+            Self::CodeFactors(_) => Product::ContinuousCodes,
             _ => Product::Samples,
         }
     }
@@ -334,6 +354,11 @@ impl MetricSpec {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
                 std::iter::once(whole.clone()).chain(patches::sides(&info.shape).into_iter().map(level)).collect()
+            }
+            Self::CodeFactors(spec) => {
+                let [whole] = own(self.tag()).try_into().expect("one name");
+                let of = |factor: &FactorKind| format!("{}/{}", whole.name, factor.name()).into();
+                spec.factors.iter().map(|factor| MetricName { name: of(factor), ..whole.clone() }).collect()
             }
             _ => own(self.tag()),
         }
@@ -367,6 +392,9 @@ impl MetricSpec {
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
+            Self::Clusters if info.classes < 2 => Err(format!("`{tag}` needs data with labels of two or more classes")),
+            Self::CodeClasses(_) => codes::needs_classes(tag, info),
+            Self::CodeFactors(spec) => codes::needs_factors(tag, spec, info),
             _ => Ok(()),
         }
     }
@@ -377,9 +405,9 @@ impl MetricSpec {
         if let Self::Features(spec) = self {
             return features::measure(spec, cx);
         }
-        let there = match self.product() {
-            Product::Samples => finite(cx),
-            Product::Classes => Ok(()),
+        let there = match self {
+            Self::Classification | Self::Clusters => Ok(()),
+            _ => finite(cx),
         };
         let outcome = there.and_then(|()| match self {
             Self::Mean => Ok(line::mean(cx)),
@@ -398,10 +426,14 @@ impl MetricSpec {
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
             Self::Classification => classes::classification(cx),
+            Self::Clusters => codes::clusters(cx),
+            Self::CodeClasses(spec) => codes::code_classes(spec, cx),
+            Self::CodeFactors(spec) => codes::code_factors(spec, cx),
         });
         let extractor = match self {
-            Self::Shapes(_) => "shape-fit",
-            Self::Classification => "",
+            Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
+            Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
+            Self::Classification | Self::Clusters => "",
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };
@@ -539,6 +571,7 @@ enum Choice {
     SsimReal = 0x800f,
     SsimFake = 0x8010,
     ParzenWidth = 0x8011,
+    Codes = 0x8012,
 }
 
 /// At most `most` different places of `0..rows`, in an order that the seed decides; all of them in order where they fit.
@@ -592,6 +625,15 @@ mod tests {
         let said = |metric: MetricSpec| metric.needs(&plane, &[Product::Samples]).unwrap_err();
         assert_eq!(said(MetricSpec::W1), "`w1` needs one-dimensional data; this is [2]");
         assert_eq!(said(MetricSpec::PixelStatistics), "`pixel-statistics` needs images; this is [2]");
+        assert_eq!(
+            said(MetricSpec::Clusters),
+            "`clusters` is taken of categorical codes, and this algorithm makes none"
+        );
+        let factors = MetricSpec::CodeFactors(Default::default());
+        assert_eq!(
+            factors.needs(&plane, &[Product::ContinuousCodes]).unwrap_err(),
+            "`code-factors` needs data whose factors can be told of any sample: the embedded shapes"
+        );
         assert!(MetricSpec::Mmd(Default::default()).needs(&plane, &[Product::Samples]).is_ok());
         let twice = EvalSpec { metrics: vec![MetricSpec::Mean, MetricSpec::Mean], ..Default::default() };
         let problems = twice.problems(&info(vec![1], Truth::Unknown), &[Product::Samples]);

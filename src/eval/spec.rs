@@ -106,6 +106,17 @@ pub enum MetricSpec {
     /// The share of reference examples whose class the model names rightly (`accuracy`), and the mean of −log p of their
     /// class (`cross-entropy`). Of a classifier alone.
     Classification,
+    /// The categorical code that the model reads off each reference example, taken as a clustering, against their labels:
+    /// `clusters/purity`, where each value of the code stands for its commonest class (1 − the error of InfoGAN's paper),
+    /// and `clusters/information`, the mutual information over the mean of the two entropies. Of several codes the one that
+    /// says most.
+    Clusters,
+    /// The same of samples: the code that each was made from against the class that it is of by the truth of the data, the
+    /// embedded shapes or a mixture. A sample of no class is never right.
+    CodeClasses(CodeClassesSpec),
+    /// For each factor of the embedded shapes the largest absolute rank correlation (Spearman's) of a dimension of the
+    /// continuous codes with what is seen of the samples made from it.
+    CodeFactors(CodeFactorsSpec),
 }
 
 /// Modes. A sample belongs to its nearest center, and is of high quality within `sigmas` deviations of it.
@@ -423,4 +434,60 @@ impl Default for ParzenSpec {
         let of = |n| NonZeroU32::new(n).expect("not 0");
         Self { low: Positive::of(0.1), high: Positive::of(1.0), widths: of(10), choose_by: of(1000) }
     }
+}
+
+/// Codes and classes of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CodeClassesSpec {
+    /// The largest error of the best-fitting shape at which an image counts as a shape.
+    pub error: Positive,
+    /// The most samples that are looked at.
+    pub rows: NonZeroU32,
+}
+impl Default for CodeClassesSpec {
+    fn default() -> Self {
+        let ShapesSpec { error, rows, .. } = ShapesSpec::default();
+        Self { error, rows }
+    }
+}
+
+/// Codes and factors of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CodeFactorsSpec {
+    /// The factors, in which the images of the set must differ.
+    pub factors: Vec<FactorKind>,
+    /// Whether the correlation is taken among samples of one class, and its mean over classes: nothing in the objective
+    /// keeps a code from going one way in one class and the other way in another.
+    pub within_classes: bool,
+    /// The largest error of the best-fitting shape at which an image counts as a shape.
+    pub error: Positive,
+    /// The most samples that are looked at.
+    pub rows: NonZeroU32,
+}
+impl Default for CodeFactorsSpec {
+    fn default() -> Self {
+        use FactorKind::{Brightness, Radius, Rotation, Thickness, X, Y};
+        let ShapesSpec { error, rows, .. } = ShapesSpec::default();
+        Self { factors: vec![X, Y, Radius, Rotation, Thickness, Brightness], within_classes: false, error, rows }
+    }
+}
+
+/// Something that images of the embedded shapes differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FactorKind {
+    /// Where the center lies from left to right.
+    X,
+    /// Where the center lies from top to bottom.
+    Y,
+    /// The radius of the circle around the shape.
+    Radius,
+    /// Degrees, clockwise, of the shapes that show them.
+    Rotation,
+    /// The width of strokes, of the shapes that have some.
+    Thickness,
+    /// How bright the shape is.
+    Brightness,
 }

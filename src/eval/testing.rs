@@ -2,12 +2,14 @@
 
 use super::rows::Rows;
 use super::spec::{
-    DiversitySpec, ExtractorSpec, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec,
-    ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
+    CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ExtractorSpec, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec,
+    ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
 };
 use super::{Context, EvalSpec, MetricSpec, Value};
 use crate::base::Array;
+use crate::data::shapes::{self, ShapesSpec as Drawn};
 use crate::data::{DataInfo, Examples, Truth};
+use crate::objective::Codes;
 use std::num::NonZeroU32;
 
 /// Uniform numbers of SplitMix64, which Python makes in the same way.
@@ -102,6 +104,8 @@ pub(super) struct World {
     pub(super) fake: Examples,
     pub(super) train: Option<Examples>,
     pub(super) classes: Option<Array>,
+    pub(super) codes: Option<Codes>,
+    pub(super) read: Option<Codes>,
     pub(super) judge: Option<Judge>,
     pub(super) seed: u64,
 }
@@ -109,7 +113,17 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(info: DataInfo, real: Array, fake: Array) -> Self {
         let examples = |x| Examples { x, labels: Vec::new() };
-        Self { info, real: examples(real), fake: examples(fake), train: None, classes: None, judge: None, seed: 0 }
+        Self {
+            info,
+            real: examples(real),
+            fake: examples(fake),
+            train: None,
+            classes: None,
+            codes: None,
+            read: None,
+            judge: None,
+            seed: 0,
+        }
     }
 
     pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
@@ -128,6 +142,8 @@ impl World {
             train: self.train.as_ref(),
             fake: &self.fake,
             classes: self.classes.as_ref(),
+            codes: self.codes.as_ref(),
+            read: self.read.as_ref(),
             seed: self.seed,
             known: None,
             score_shape: self.judge.as_deref(),
@@ -137,6 +153,15 @@ impl World {
     pub(super) fn reverse_rows(&mut self) {
         for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(self.train.as_mut().map(|train| &mut train.x)) {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
+        }
+        for codes in [&mut self.codes, &mut self.read].into_iter().flatten() {
+            codes.categorical.iter_mut().for_each(|code| code.reverse());
+            let x = &mut codes.continuous;
+            x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
+        }
+        self.real.labels.reverse();
+        if let Some(classes) = &mut self.classes {
+            classes.data = (0..classes.rows()).rev().flat_map(|i| classes.row(i).to_vec()).collect();
         }
     }
 }
@@ -165,6 +190,9 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         }),
         MetricSpec::MsSsim(MsSsimSpec::default()),
         MetricSpec::Parzen(ParzenSpec::default()),
+        MetricSpec::Clusters,
+        MetricSpec::CodeClasses(CodeClassesSpec::default()),
+        MetricSpec::CodeFactors(CodeFactorsSpec::default()),
     ]
 }
 
@@ -180,6 +208,25 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
                 world.real.labels = (0..500).map(|i| i % 8).collect();
                 world.classes = Some(x);
+                world
+            }
+            MetricSpec::Clusters => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x, Array::default());
+                world.real.labels = (0..500).map(|i| i % 7).collect();
+                world.read = Some(Codes {
+                    categorical: vec![(0..500).map(|i| i * i % 11).collect()],
+                    continuous: Array::default(),
+                });
+                world
+            }
+            MetricSpec::CodeFactors(_) => {
+                let set = Drawn::default();
+                let mut drawn = Array::zeros(vec![200, 1, 28, 28]);
+                for (i, image) in (0..).zip(drawn.data.chunks_exact_mut(784)) {
+                    shapes::render(&set.attributes(i), &set, image);
+                }
+                let mut world = World::new(set.info().expect("a set"), drawn.clone(), drawn);
+                world.codes = Some(Codes { categorical: vec![], continuous: rows_of(&x, 0, 200) });
                 world
             }
             MetricSpec::Modes(_) => {
@@ -201,6 +248,10 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
         };
         world.train = Some(Examples { x: images(appendix().1), labels: Vec::new() });
         world.judge = Some(Box::new(|image| (usize::from(image[0] > 0.0), f64::from(image[1].abs()))));
+        if let MetricSpec::CodeClasses(_) = metric {
+            world.codes =
+                Some(Codes { categorical: vec![(0..500).map(|i| i * i % 11).collect()], continuous: Array::default() });
+        }
         world
     };
     every_metric().into_iter().map(|metric| (metric.clone(), world(&metric))).collect()

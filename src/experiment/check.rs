@@ -137,12 +137,16 @@ fn players(e: &Experiment, wrong: &mut Vec<Problem>) {
 /// What only a game of two has.
 fn game(e: &Experiment, wrong: &mut Vec<Problem>) {
     let family = e.algorithm.family();
+    if family.takes_loss() && e.loss.is_none() {
+        wrong.push(
+            Problem::at("", format!("`{}` needs `[loss]`", family.tag()))
+                .with_help("say which game, as in `loss = { adversarial = \"non-saturating\" }`"),
+        );
+    }
     if family.is_game() {
-        if e.loss.is_none() {
-            wrong.push(
-                Problem::at("", format!("`{}` needs `[loss]`", family.tag()))
-                    .with_help("say which game, as in `loss = { adversarial = \"non-saturating\" }`"),
-            );
+        if !family.takes_loss() && e.loss.is_some() {
+            let message = format!("it does nothing with `{}`, which has losses of its own", family.tag());
+            wrong.push(Problem::at("loss", message).with_help("take it out"));
         }
         return;
     }

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 /// What a network says.
 #[derive(Debug)]
 pub struct Output {
-    /// A generator's examples `[R, B, …]`, a discriminator's logits `[R, B]`, or a classifier's `[R, B, classes]`.
+    /// A generator's or autoencoder's examples `[R, B, …]`, a discriminator's logits `[R, B]`, or a classifier's `[R, B, classes]`.
     pub out: Tensor,
     /// What entered the last linear layer of a discriminator or classifier, `[R, B, F]`.
     pub features: Option<Tensor>,
@@ -118,7 +118,7 @@ impl NetworkPlan {
         let (before, after) = self.steps.split_at(self.features_at.unwrap_or(0));
         let at_last = pass.through(before, x);
         let out = pass.through(after, &at_last);
-        if self.role == Role::Generator {
+        if self.role != Role::Discriminator {
             return Output { out, features: None, class_logits: None };
         }
         let features = self.features_at.map(|_| at_last);

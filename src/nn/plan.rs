@@ -16,6 +16,8 @@ pub enum Role {
     Generator,
     /// Data to one number, or to a number a class.
     Discriminator,
+    /// Data to data.
+    Autoencoder,
 }
 
 /// What a discriminator says beside its one number.
@@ -787,6 +789,10 @@ fn wrong_end(wiring: &Wiring, shape: &[usize], path: String) -> Problem {
                 wiring.output
             )
         }
+        Role::Autoencoder => format!(
+            "it ends in {shape:?} ({came} numbers), but must end in data of shape {:?} ({wanted} numbers)",
+            wiring.output
+        ),
         Role::Discriminator if wanted == 1 => format!("the discriminator ends in {shape:?}, but must end in 1 number"),
         Role::Discriminator => format!("it ends in {shape:?}, but must end in {wanted} numbers"),
     };

@@ -18,14 +18,21 @@ impl NetworkSpec {
             Self::Dcgan(spec) => match wiring.role {
                 Role::Generator => dcgan_generator(spec, wiring),
                 Role::Discriminator => dcgan_discriminator(spec, wiring),
+                Role::Autoencoder => Err(no_autoencoder("dcgan")),
             },
             Self::Resnet(spec) => match wiring.role {
                 Role::Generator => resnet_generator(spec, wiring),
                 Role::Discriminator => resnet_discriminator(spec, wiring),
+                Role::Autoencoder => Err(no_autoencoder("resnet")),
             },
             Self::Layers(layers) => Ok(layers.clone()),
         }
     }
+}
+
+fn no_autoencoder(preset: &str) -> Problem {
+    let message = format!("{preset} goes from latents to data or from data to numbers, and here goes data to data");
+    Problem::at(preset, message).with_help("write `layers`, or take `mlp` with a narrow hidden layer")
 }
 
 impl ActivationSpec {

@@ -25,18 +25,25 @@ pub struct ArchitectureSpec {
     /// Latent to data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<NetworkSpec>,
-    /// Data to one number; the critic of the Wasserstein losses.
+    /// Data to one number; the critic of the Wasserstein losses. For BEGAN data to data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<NetworkSpec>,
     /// Data to a number a class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<NetworkSpec>,
+    /// InfoGAN's Q: what enters the last linear layer of the discriminator to what is read of the codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognition: Option<NetworkSpec>,
 }
 impl ArchitectureSpec {
     /// The networks that are there, by their players.
     pub fn networks(&self) -> impl Iterator<Item = (&'static str, &NetworkSpec)> {
-        let all =
-            [("generator", &self.generator), ("discriminator", &self.discriminator), ("classifier", &self.classifier)];
+        let all = [
+            ("generator", &self.generator),
+            ("discriminator", &self.discriminator),
+            ("classifier", &self.classifier),
+            ("recognition", &self.recognition),
+        ];
         all.into_iter().filter_map(|(player, network)| Some((player, network.as_ref()?)))
     }
 }

@@ -133,7 +133,7 @@ impl Objective for Classifier {
             Array::new(shape, wrong.iter().flat_map(|(_, i)| real.x.row(*i).to_vec()).collect())
         };
         let runs = said.iter().zip(request.real).map(of_run).collect();
-        vec![Panel { name: "mistakes", runs }]
+        vec![Panel { name: "mistakes", per_row: 0, runs }]
     }
 }
 

@@ -1,12 +1,14 @@
 //! Which algorithm families there are, and what a family says of itself before there is a tensor: who plays, what
 //! surrounds their networks, what it gives, and what its settings contradict.
 
+use super::began::BeganSpec;
 use super::classifier::ClassifierSpec;
 use super::gan::GanSpec;
+use super::infogan::InfoGanSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
 use crate::loss::LossSpec;
-use crate::nn::plan::{NetworkPlan, Wiring};
+use crate::nn::plan::{NetworkPlan, ParamPlan, Wiring};
 use crate::player::EmaSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,10 @@ use serde::{Deserialize, Serialize};
 pub enum AlgorithmSpec {
     /// A generator against a discriminator.
     Gan(GanSpec),
+    /// A generator against a discriminator, with codes that can be read off what it makes.
+    Infogan(InfoGanSpec),
+    /// A generator against an autoencoder, held in balance.
+    Began(BeganSpec),
     /// A network that names the class of an example.
     Classifier(ClassifierSpec),
 }
@@ -26,6 +32,8 @@ impl AlgorithmSpec {
     pub fn family(&self) -> &dyn Family {
         match self {
             Self::Gan(spec) => spec,
+            Self::Infogan(spec) => spec,
+            Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
         }
     }
@@ -38,6 +46,10 @@ pub enum Product {
     Samples,
     /// The probability of every class for a given example.
     Classes,
+    /// Categorical codes, of samples and of a given example.
+    CategoricalCodes,
+    /// Continuous codes, of samples and of a given example.
+    ContinuousCodes,
 }
 
 impl Product {
@@ -46,6 +58,8 @@ impl Product {
         match self {
             Self::Samples => "samples",
             Self::Classes => "class probabilities",
+            Self::CategoricalCodes => "categorical codes",
+            Self::ContinuousCodes => "continuous codes",
         }
     }
 }
@@ -73,12 +87,31 @@ pub trait Family {
     /// If the family cannot learn from such data.
     fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem>;
 
+    /// Completes a player's wiring by what the networks before it turned out to be.
+    ///
+    /// # Errors
+    /// If they leave no place for it.
+    fn attach(&self, _wiring: &mut Wiring, _before: &[&NetworkPlan]) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Numbers of the objective's own that belong to a run's state: they are kept with the weights of this player, and no
+    /// optimizer moves them.
+    fn memory(&self, _player: &str) -> Vec<ParamPlan> {
+        vec![]
+    }
+
     /// What a trained model gives.
     fn products(&self) -> &'static [Product];
 
-    /// Whether it is a game of two: it needs `[loss]`, and `[schedule]` says who moves how often and in which order.
+    /// Whether it is a game of two: `[schedule]` says who moves how often and in which order.
     fn is_game(&self) -> bool {
         false
+    }
+
+    /// Whether `[loss]` says which game.
+    fn takes_loss(&self) -> bool {
+        self.is_game()
     }
 
     /// The player whose weights are averaged, and how.

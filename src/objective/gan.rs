@@ -5,12 +5,14 @@
 
 use super::family::{Family, Product, Surroundings, check_average, floats};
 use super::latent::LatentSpec;
-use super::{Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, pick, piece};
-use crate::base::{Array, Problem, host};
+use super::{
+    Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, labeled, made, pick,
+};
+use crate::base::{Problem, host};
 use crate::data::{DataInfo, Examples};
 use crate::loss::{self, AdversarialSpec, LossSpec, PenaltySpec};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
-use crate::nn::{Mode, Noise as _};
+use crate::nn::{Mode, Noise as _, Output};
 use crate::player::{EmaSpec, Player};
 use crate::rng::{Purpose, Stream};
 use schemars::JsonSchema;
@@ -120,34 +122,44 @@ impl Family for GanSpec {
     fn check(&self, around: Surroundings<'_>) -> Vec<Problem> {
         let mut wrong = self.latent.check("algorithm.gan.latent");
         wrong.extend(check_average("algorithm.gan.ema", self.ema.as_ref(), around.steps));
-        let Some(loss) = around.loss else { return wrong };
-        let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
-        let target = loss.label_smoothing.get();
-        if !takes_targets && target < 1.0 {
-            let message = "label smoothing needs a loss with labels: `vanilla` or `non-saturating`";
-            wrong.push(
-                Problem::at("loss.label-smoothing", message)
-                    .with_help("least squares has its targets in `least-squares.real`"),
-            );
-        }
-        if target <= 0.0 {
-            wrong.push(Problem::at("loss.label-smoothing", "the target of real examples is 0, as that of fakes"));
-        }
+        wrong.extend(around.loss.iter().flat_map(|loss| check_targets(loss)));
         wrong
     }
 
     fn check_networks(&self, networks: &[&NetworkPlan], around: Surroundings<'_>) -> Vec<Problem> {
-        let punished = around.loss.is_some_and(|loss| !loss.penalties.is_empty());
-        if !punished || !networks[DISCRIMINATOR].batch_coupled {
-            return vec![];
-        }
-        let message = "a penalty needs each example's own gradient, and the discriminator looks at the whole batch";
-        vec![
-            Problem::at("loss.penalties", message).with_help(
-                "replace its batch norm by `layer` norm, or remove the penalty (arXiv:1704.00028, section 4)",
-            ),
-        ]
+        check_penalties(networks[DISCRIMINATOR], around)
     }
+}
+
+/// What the targets of a game contradict.
+pub(super) fn check_targets(loss: &LossSpec) -> Vec<Problem> {
+    let mut wrong = Vec::new();
+    let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
+    let target = loss.label_smoothing.get();
+    if !takes_targets && target < 1.0 {
+        let message = "label smoothing needs a loss with labels: `vanilla` or `non-saturating`";
+        wrong.push(
+            Problem::at("loss.label-smoothing", message)
+                .with_help("least squares has its targets in `least-squares.real`"),
+        );
+    }
+    if target <= 0.0 {
+        wrong.push(Problem::at("loss.label-smoothing", "the target of real examples is 0, as that of fakes"));
+    }
+    wrong
+}
+
+/// What penalties and the discriminator contradict.
+pub(super) fn check_penalties(discriminator: &NetworkPlan, around: Surroundings<'_>) -> Vec<Problem> {
+    let punished = around.loss.is_some_and(|loss| !loss.penalties.is_empty());
+    if !punished || !discriminator.batch_coupled {
+        return vec![];
+    }
+    let message = "a penalty needs each example's own gradient, and the discriminator looks at the whole batch";
+    vec![
+        Problem::at("loss.penalties", message)
+            .with_help("replace its batch norm by `layer` norm, or remove the penalty (arXiv:1704.00028, section 4)"),
+    ]
 }
 
 /// The generator's place among the players.
@@ -168,7 +180,6 @@ pub struct Gan {
     smoothing: Option<Tensor>,
     features: Option<Tensor>,
     auxiliary: Option<Auxiliary>,
-    data_shape: Vec<usize>,
     /// 0 where labels play no part.
     classes: usize,
     device: Device,
@@ -214,7 +225,6 @@ impl Gan {
                 .as_ref()
                 .map(|_| column(&|l| l.feature_matching.as_ref().map_or(0.0, |w| w.weight.get()))),
             auxiliary,
-            data_shape: info.shape.clone(),
             classes: if spec.condition == ConditionKind::None { 0 } else { info.classes },
             device,
         }
@@ -234,30 +244,56 @@ impl Gan {
         let mut noise = cx.noise();
         let z = self.latent.draw(&mut cx.streams(Purpose::Latent), n as usize, cx.device);
         let fake = cx.forward(GENERATOR, &z, labels, &mut noise).out;
+        let (mut total, [real, fake]) = self.discriminator_game(batch, &fake, labels, cx, &mut noise);
+        if let (Some(weights), Some(on_real), Some(on_fake), Some(labels)) =
+            (&self.auxiliary, real.class_logits, fake.class_logits, labels)
+        {
+            let mut class = loss::cross_entropy(&on_real, labels) * &weights.real;
+            if let Some(weight) = &weights.fake {
+                class = class + loss::cross_entropy(&on_fake, labels) * weight;
+            }
+            cx.record("d/class", || class.shallow_clone());
+            total = total + class;
+        }
+        cx.record("d/loss", || total.shallow_clone());
+        total
+    }
 
+    /// The discriminator's loss by the game and its penalties, and what it says of real and of fake examples.
+    pub(super) fn discriminator_game(
+        &self,
+        batch: &Batch,
+        fake: &Tensor,
+        labels: Option<&Tensor>,
+        cx: &mut Cx<'_>,
+        noise: &mut HostNoise,
+    ) -> (Tensor, [Output; 2]) {
+        let n = batch.x.size()[1];
         let [on_real, on_fake] = self.slopes_wanted();
         let watched =
             |x: &Tensor, wanted: bool| if wanted { x.detach().set_requires_grad(true) } else { x.shallow_clone() };
-        let (real, fake) = (watched(&batch.x, on_real), watched(&fake, on_fake));
+        let (real, fake) = (watched(&batch.x, on_real), watched(fake, on_fake));
         // One pass over both halves, unless only one of them needs its slope, which is then cheaper alone.
         let together = on_real == on_fake;
-        let (a, b) = if together {
+        let said = if together {
             let x = Tensor::cat(&[&real, &fake], 1);
             let labels = labels.map(|l| Tensor::cat(&[l, l], 1));
             let manner = Manner { parts: 2, slopes: on_real };
-            let both = cx.forward_in(manner, DISCRIMINATOR, &x, labels.as_ref(), &mut noise);
-            let half = |t: &Tensor, i: i64| t.narrow(1, i * n, n);
-            let class = both.class_logits.as_ref().map(|t| [half(t, 0), half(t, 1)]);
-            let [class_a, class_b] = class.map_or([None, None], |c| c.map(Some));
-            ((half(&both.out, 0), class_a), (half(&both.out, 1), class_b))
+            let both = cx.forward_in(manner, DISCRIMINATOR, &x, labels.as_ref(), noise);
+            [0, 1].map(|i| {
+                let half = |t: &Tensor| t.narrow(1, i * n, n);
+                Output {
+                    out: half(&both.out),
+                    features: both.features.as_ref().map(half),
+                    class_logits: both.class_logits.as_ref().map(half),
+                }
+            })
         } else {
-            let mut answer = |x: &Tensor, slopes: bool| {
-                cx.forward_in(Manner { parts: 1, slopes }, DISCRIMINATOR, x, labels, &mut noise)
-            };
-            let (a, b) = (answer(&real, on_real), answer(&fake, on_fake));
-            ((a.out, a.class_logits), (b.out, b.class_logits))
+            let mut answer =
+                |x: &Tensor, slopes: bool| cx.forward_in(Manner { parts: 1, slopes }, DISCRIMINATOR, x, labels, noise);
+            [answer(&real, on_real), answer(&fake, on_fake)]
         };
-        let ((a, class_a), (b, class_b)) = (a, b);
+        let [a, b] = [&said[0].out, &said[1].out];
         cx.record("d/real", || a.mean_dim(1i64, false, Kind::Float));
         cx.record("d/fake", || b.mean_dim(1i64, false, Kind::Float));
         if self.report_slope && cx.recording {
@@ -266,21 +302,21 @@ impl Gan {
             let slope = self.slope_at(&fake, labels, answer, cx, &mut cx.noise()).sqrt();
             cx.record("d/slope", || slope.mean_dim(1i64, false, Kind::Float));
         }
-        let mut total = self.adversarial.discriminator(&a, &b, self.smoothing.as_ref());
+        let mut total = self.adversarial.discriminator(a, b, self.smoothing.as_ref());
 
         let mut punished: Option<Tensor> = None;
         for penalty in &self.penalties {
             let value = match &penalty.spec {
-                PenaltySpec::R1(_) => loss::half_square(&loss::squared_slope(&a, &real)),
-                PenaltySpec::R2(_) => loss::half_square(&loss::squared_slope(&b, &fake)),
+                PenaltySpec::R1(_) => loss::half_square(&loss::squared_slope(a, &real)),
+                PenaltySpec::R2(_) => loss::half_square(&loss::squared_slope(b, &fake)),
                 PenaltySpec::GradientPenalty(s) => {
                     let way = share(cx, &batch.x);
                     let x = &way * &batch.x + (1.0 - &way) * &fake.detach();
-                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, &mut noise), s.one_sided)
+                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, noise), s.one_sided)
                 }
                 PenaltySpec::Dragan(s) => {
                     let x = self.perturbed(&batch.x, s.c.get(), cx);
-                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, &mut noise), false)
+                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, noise), false)
                 }
             };
             let value = value * &penalty.weight;
@@ -290,17 +326,7 @@ impl Gan {
             cx.record("d/penalty", || punished.shallow_clone());
             total = total + punished;
         }
-        if let (Some(weights), Some(class_a), Some(class_b), Some(labels)) = (&self.auxiliary, class_a, class_b, labels)
-        {
-            let mut class = loss::cross_entropy(&class_a, labels) * &weights.real;
-            if let Some(weight) = &weights.fake {
-                class = class + loss::cross_entropy(&class_b, labels) * weight;
-            }
-            cx.record("d/class", || class.shallow_clone());
-            total = total + class;
-        }
-        cx.record("d/loss", || total.shallow_clone());
-        total
+        (total, said)
     }
 
     fn generator_loss(&self, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
@@ -311,9 +337,27 @@ impl Gan {
         let labels = self.draw_labels(&mut streams, n);
         let fake = cx.forward(GENERATOR, &z, labels.as_ref(), &mut noise).out;
         let judged = cx.forward(DISCRIMINATOR, &fake, labels.as_ref(), &mut noise);
+        let mut total = self.generator_game(batch, &judged, cx, &mut noise);
+        if let (Some(weights), Some(logits), Some(labels)) = (&self.auxiliary, &judged.class_logits, &labels) {
+            let class = loss::cross_entropy(logits, labels) * &weights.generator;
+            cx.record("g/class", || class.shallow_clone());
+            total = total + class;
+        }
+        cx.record("g/loss", || total.shallow_clone());
+        total
+    }
+
+    /// The generator's loss by the game and by matched features, given what the discriminator says of its examples.
+    pub(super) fn generator_game(
+        &self,
+        batch: &Batch,
+        judged: &Output,
+        cx: &mut Cx<'_>,
+        noise: &mut HostNoise,
+    ) -> Tensor {
         let real = (self.adversarial.generator_needs_real() || self.features.is_some()).then(|| {
             let labels = if self.classes > 0 { batch.labels.as_ref() } else { None };
-            cx.forward(DISCRIMINATOR, &batch.x, labels, &mut noise)
+            cx.forward(DISCRIMINATOR, &batch.x, labels, noise)
         });
         let mut total = self.adversarial.generator(real.as_ref().map(|r| &r.out), &judged.out);
         if let (Some(weight), Some(real), Some(fake)) =
@@ -323,12 +367,6 @@ impl Gan {
             cx.record("g/features", || distance.shallow_clone());
             total = total + distance;
         }
-        if let (Some(weights), Some(logits), Some(labels)) = (&self.auxiliary, &judged.class_logits, &labels) {
-            let class = loss::cross_entropy(logits, labels) * &weights.generator;
-            cx.record("g/class", || class.shallow_clone());
-            total = total + class;
-        }
-        cx.record("g/loss", || total.shallow_clone());
         total
     }
 
@@ -459,35 +497,12 @@ impl Objective for Gan {
 impl Generate for Gan {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         let _guard = tch::no_grad_guard();
-        let (runs, n) = (request.seeds.len(), request.n);
-        let streams = |purpose| -> Vec<Stream> {
-            request.seeds.iter().map(|&seed| Stream::new(seed, purpose, request.index, 0)).collect()
-        };
-        let z = self.latent.draw(&mut streams(request.purpose), n, self.device);
+        let n = request.n;
+        let z = self.latent.draw(&mut request.streams(request.purpose), n, self.device);
         let labels: Vec<i64> = match self.classes {
             0 => vec![],
             classes => (0..n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect(),
         };
-        let row: usize = self.data_shape.iter().product();
-        let mut out: Vec<Vec<f32>> = vec![Vec::with_capacity(n * row); runs];
-        let piece = piece(row);
-        let mut noise = HostNoise { streams: streams(Purpose::Noise), device: self.device };
-        for start in (0..n).step_by(piece) {
-            let len = piece.min(n - start) as i64;
-            let labels = (!labels.is_empty()).then(|| {
-                Tensor::from_slice(&labels[start..start + len as usize])
-                    .to_device(self.device)
-                    .expand([runs as i64, len], false)
-            });
-            let z = z.narrow(1, start as i64, len);
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
-            let x = players[GENERATOR].forward_averaged(request.averaged, &z, labels.as_ref(), mode).out;
-            let x = host::numbers(&x);
-            for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
-                out.extend_from_slice(x);
-            }
-        }
-        let shape: Vec<usize> = std::iter::once(n).chain(self.data_shape.iter().copied()).collect();
-        out.into_iter().map(|data| Examples { x: Array::new(shape.clone(), data), labels: labels.clone() }).collect()
+        labeled(made(&players[GENERATOR], request, &z, &labels), &labels)
     }
 }

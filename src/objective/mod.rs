@@ -3,14 +3,18 @@
 //! Here is what a family may ask of the loop. The loop owns mechanics (drawing, freezing, stepping, counting, saving);
 //! an objective owns mathematics: the turns of a step, and the loss of each.
 
+pub mod began;
 pub mod classifier;
 pub mod family;
 pub mod gan;
+pub mod infogan;
 pub mod latent;
 
+pub use began::Began;
 pub use classifier::Classifier;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
+pub use infogan::InfoGan;
 
 use crate::base::{Array, host, unbound};
 use crate::data::Examples;
@@ -84,6 +88,16 @@ pub trait Objective {
         None
     }
 
+    /// The codes of its samples and of examples, where the family's products say that there are some.
+    fn encodes(&self) -> Option<&dyn Encode> {
+        None
+    }
+
+    /// What each run's learning rates are multiplied by, where the objective has a say in them.
+    fn rates(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// A number at each of these points `[n, …]`, a row a run, with whether it is a probability: what pictures of points
     /// are drawn over.
     fn surface(&self, _players: &[Player], _points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
@@ -109,6 +123,24 @@ pub trait Classify {
     fn classify(&self, players: &[Player], x: &Array, averaged: bool) -> Vec<Array>;
 }
 
+/// A family whose generator is fed codes, and which reads codes off examples.
+pub trait Encode {
+    /// The codes that the samples of this request are made from, of every run.
+    fn codes(&self, request: &Request<'_>) -> Vec<Codes>;
+
+    /// The likeliest codes of each of these examples, in every run.
+    fn read(&self, players: &[Player], x: &Array) -> Vec<Codes>;
+}
+
+/// Codes of examples, one after the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Codes {
+    /// The value of each categorical code for each example.
+    pub categorical: Vec<Vec<i64>>,
+    /// The values of all continuous codes, `[n, dimensions]`.
+    pub continuous: Array,
+}
+
 /// What further pictures are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct PanelRequest<'a> {
@@ -116,7 +148,7 @@ pub struct PanelRequest<'a> {
     pub seeds: &'a [u64],
     /// Examples that training does not see, where there are such, of each run.
     pub real: &'a [&'a Examples],
-    /// How many examples a picture holds at most.
+    /// How many examples a picture holds at most, unless it has an order of its own.
     pub n: usize,
     /// Whether averaged weights are used where there are any.
     pub averaged: bool,
@@ -127,6 +159,8 @@ pub struct PanelRequest<'a> {
 pub struct Panel {
     /// What it shows, which names its folder.
     pub name: &'static str,
+    /// How many examples a row has; 0 for as many as pictures of samples have.
+    pub per_row: usize,
     /// What each run shows; nothing where there are no examples.
     pub runs: Vec<Array>,
 }
@@ -146,6 +180,13 @@ pub struct Request<'a> {
     pub label: Option<i64>,
     /// Whether averaged weights are used where there are any.
     pub averaged: bool,
+}
+
+impl Request<'_> {
+    /// One stream a run for a purpose.
+    fn streams(&self, purpose: Purpose) -> Vec<Stream> {
+        self.seeds.iter().map(|&seed| Stream::new(seed, purpose, self.index, 0)).collect()
+    }
 }
 
 /// How a loss asks a network.
@@ -288,23 +329,60 @@ pub fn of_each<T: Default>(real: &[&Examples], answer: impl Fn(&Examples) -> Vec
 
 /// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
 fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array> {
+    asked(player.runs(), x, device, |x, mode| player.forward_averaged(averaged, x, None, mode).out)
+}
+
+/// What networks say of the same examples in every run, as in evaluation: `[n, …]` for each, where `answer` takes and gives
+/// `[R, B, …]`.
+fn asked(runs: usize, x: &Array, device: Device, answer: impl Fn(&Tensor, &mut Mode<'_>) -> Tensor) -> Vec<Array> {
     let _guard = tch::no_grad_guard();
-    let (runs, n, row) = (player.runs(), x.rows(), x.row_len());
-    let mut out = vec![Vec::new(); runs];
+    let (n, row) = (x.rows(), x.row_len());
+    let (mut out, mut shape) = (vec![Vec::new(); runs], vec![n]);
     let mut noise = HostNoise { streams: vec![], device };
     for start in (0..n).step_by(piece(row)) {
         let len = piece(row).min(n - start);
-        let shape: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
-        let some = host::tensor(&x.data[start * row..(start + len) * row], &shape, device);
-        let mut every: Vec<i64> = shape;
+        let size: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
+        let some = host::tensor(&x.data[start * row..(start + len) * row], &size, device);
+        let mut every: Vec<i64> = size;
         every[0] = runs as i64;
         let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
-        let answer = player.forward_averaged(averaged, &some.expand(&every[..], false).contiguous(), None, mode).out;
+        let answer = answer(&some.expand(&every[..], false).contiguous(), mode);
+        shape.truncate(1);
+        shape.extend(answer.size()[2..].iter().map(|&d| d as usize));
         let answer = host::numbers(&answer);
         for (out, answer) in out.iter_mut().zip(answer.chunks_exact((answer.len() / runs).max(1))) {
             out.extend_from_slice(answer);
         }
     }
-    let shape: Vec<usize> = std::iter::once(n).chain(player.plan().output.iter().copied()).collect();
     out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
+}
+
+/// What a generator makes of latents `[R, n, …]` and the labels of all runs, where it takes some: `[n, …]` for each run.
+fn made(generator: &Player, request: &Request<'_>, z: &Tensor, labels: &[i64]) -> Vec<Array> {
+    let _guard = tch::no_grad_guard();
+    let (runs, n, device) = (request.seeds.len(), z.size()[1] as usize, z.device());
+    let row: usize = generator.plan().output.iter().product();
+    let mut out: Vec<Vec<f32>> = vec![Vec::with_capacity(n * row); runs];
+    let piece = piece(row);
+    let mut noise = HostNoise { streams: request.streams(Purpose::Noise), device };
+    for start in (0..n).step_by(piece) {
+        let len = piece.min(n - start) as i64;
+        let labels = (!labels.is_empty()).then(|| {
+            let some = Tensor::from_slice(&labels[start..start + len as usize]).to_device(device);
+            some.expand([runs as i64, len], false)
+        });
+        let z = z.narrow(1, start as i64, len);
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let x = host::numbers(&generator.forward_averaged(request.averaged, &z, labels.as_ref(), mode).out);
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
+            out.extend_from_slice(x);
+        }
+    }
+    let shape: Vec<usize> = std::iter::once(n).chain(generator.plan().output.iter().copied()).collect();
+    out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
+}
+
+/// Each run's examples with the labels of all.
+fn labeled(x: Vec<Array>, labels: &[i64]) -> Vec<Examples> {
+    x.into_iter().map(|x| Examples { x, labels: labels.to_vec() }).collect()
 }

@@ -124,6 +124,12 @@ impl LrSchedule {
 }
 
 impl Step {
+    /// The same at another learning rate.
+    pub(super) fn at_rate(mut self, factor: f64) -> Self {
+        self.lr *= factor;
+        self
+    }
+
     /// One update in host memory: parameters `p`, gradient `g` (already scaled by `scale`), and the buffers that
     /// [`OptimizerSpec::buffers`] names, all of the same length.
     pub fn on_host(&self, p: &mut [f32], g: &[f32], scale: f32, first: &mut [f32], second: &mut [f32]) {

@@ -138,14 +138,26 @@ impl Player {
         self.leaves.iter().zip(&self.slots).filter(|(_, slot)| slot.learned).map(|(leaf, _)| leaf)
     }
 
-    /// One update by these gradients, in step `step` (from 0) of `steps`.
-    pub fn update(&mut self, gradients: &[Tensor], step: u64, steps: u64) {
+    /// Numbers that no optimizer moves, by their name in the plan, `[R, …]`: writing to them moves them.
+    ///
+    /// # Panics
+    /// If there are none of that name.
+    pub fn memory(&self, name: &str) -> Tensor {
+        let place = self.spec.plan.params.iter().position(|param| !param.learned && param.name == name);
+        self.frozen[place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name))].shallow_clone()
+    }
+
+    /// One update by these gradients, in step `step` (from 0) of `steps`, at learning rates times `rates`.
+    pub fn update(&mut self, gradients: &[Tensor], step: u64, steps: u64, rates: Option<&[f64]>) {
         self.updates += 1;
         let mut moves: Vec<Step> = Vec::with_capacity(self.runs());
         for (run, optimizer) in self.spec.optimizers.iter().enumerate() {
             // Most packs have one optimizer for all runs; its powers and cosines are worked out once.
             let same = run > 0 && *optimizer == self.spec.optimizers[run - 1];
             moves.push(if same { moves[run - 1] } else { optimizer.step(self.updates, step, steps) });
+        }
+        for (step, &rate) in moves.iter_mut().zip(rates.unwrap_or_default()) {
+            *step = step.at_rate(rate);
         }
         if self.flat.device() == Device::Cpu {
             self.update_on_host(gradients, &moves, step);

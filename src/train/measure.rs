@@ -36,6 +36,15 @@ pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bo
         let classes = of_each(real, |real| model.classify(&pack.players, &real.x, averaged));
         all.iter_mut().zip(classes).for_each(|(answers, classes)| answers.classes = Some(classes));
     }
+    if let Some(model) = pack.objective.encodes() {
+        let n = spec.samples as usize;
+        let request = Request { seeds: &pack.seeds, purpose: Purpose::Eval, index: 0, n, label: None, averaged };
+        let codes = model.codes(&request);
+        let read = of_each(real, |real| model.read(&pack.players, &real.x));
+        for (answers, (codes, read)) in all.iter_mut().zip(codes.into_iter().zip(read)) {
+            (answers.codes, answers.read) = (Some(codes), Some(read));
+        }
+    }
     all
 }
 
@@ -93,6 +102,8 @@ impl Judge {
             train: Some(&self.train),
             fake: answers.samples.as_ref().unwrap_or(&none),
             classes: answers.classes.as_ref(),
+            codes: answers.codes.as_ref(),
+            read: answers.read.as_ref(),
             seed: REFERENCE_SEED,
             known: Some(&self.known),
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),

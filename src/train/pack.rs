@@ -107,7 +107,7 @@ impl Pack {
 
     fn update(&mut self, updates: &[(usize, Vec<Tensor>)]) {
         for (player, gradients) in updates {
-            self.players[*player].update(gradients, self.step, self.schedule.steps);
+            self.players[*player].update(gradients, self.step, self.schedule.steps, self.objective.rates());
         }
     }
 

@@ -175,6 +175,16 @@ impl Shape {
         Self::Diamond,
     ];
 
+    /// Whether it looks different when it is turned a little.
+    pub fn shows_rotation(self) -> bool {
+        draw::symmetry(self).is_some()
+    }
+
+    /// Whether the width of its strokes shows.
+    pub fn shows_strokes(self) -> bool {
+        draw::has_strokes(self)
+    }
+
     /// Its name, as a TOML writes it.
     pub fn name(self) -> &'static str {
         match self {
