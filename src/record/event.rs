@@ -149,10 +149,12 @@ pub enum Event {
         /// The names of the runs, in the order of the job.
         runs: Vec<String>,
     },
-    /// A run went on.
+    /// Runs went on together.
     Progress {
-        /// Its place in the job.
+        /// The place in the job of the first.
         run: usize,
+        /// How many there are.
+        together: usize,
         /// Steps done.
         step: u64,
         /// Steps to do.
@@ -316,6 +318,7 @@ mod tests {
         }
         let event = Event::Progress {
             run: 3,
+            together: 2,
             step: 10,
             steps: 100,
             rate: 1e4,

@@ -300,8 +300,9 @@ impl Engine<'_, '_> {
     fn hear_event(&mut self, number: usize, event: Event) {
         let Some(active) = self.active.get_mut(&number) else { return };
         match event {
-            Event::Progress { run, step, steps, rate, scalars } => {
-                self.watch.progress(&Progress { pack: number, run, step, steps, rate, scalars: &scalars });
+            Event::Progress { run, together, step, steps, rate, scalars } => {
+                let pack = number;
+                self.watch.progress(&Progress { pack, run, together, step, steps, rate, scalars: &scalars });
             }
             Event::State { run, state, reason, .. } if state.is_final() => {
                 let Some(told) = active.told.get_mut(run) else { return };

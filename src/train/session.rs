@@ -249,6 +249,7 @@ impl Sitting<'_> {
         let finite = |values: &[f32]| Some(f64::from(values[column])).filter(|v| v.is_finite());
         (self.report)(Event::Progress {
             run: self.runs[0].place,
+            together: self.runs.len(),
             step: self.pack.step,
             steps: self.pack.schedule.steps,
             rate: (self.pack.step - self.first_step) as f64 / seconds.max(1e-9),

@@ -33,6 +33,8 @@ pub struct Progress<'a> {
     pub pack: usize,
     /// Its place in the pack.
     pub run: usize,
+    /// How many runs went on with it.
+    pub together: usize,
     /// Steps done.
     pub step: u64,
     /// Steps to do.
@@ -82,7 +84,7 @@ impl Tally {
         let Some(seen) = view.seen.get_mut(news.run) else { return };
         let (begin, before) = seen.unwrap_or((news.step, news.step));
         *seen = Some((begin, news.step));
-        self.steps_done += news.step.saturating_sub(before);
+        self.steps_done += news.step.saturating_sub(before) * news.together as u64;
         if news.run == 0 || view.losses.is_empty() {
             view.rate = news.rate;
             view.losses = losses(news.scalars);
@@ -342,7 +344,7 @@ mod tests {
         watch.pack_started(0, &["a".to_owned(), "b".to_owned()], "cpu", 1);
         let scalars = scalars();
         for (run, step) in [(0, 0), (1, 0), (0, 50), (1, 40)] {
-            watch.progress(&Progress { pack: 0, run, step, steps: 100, rate: 1234.0, scalars: &scalars });
+            watch.progress(&Progress { pack: 0, run, together: 1, step, steps: 100, rate: 1234.0, scalars: &scalars });
         }
         watch.tick();
         watch.run_ended("a", State::Done, None);
@@ -398,6 +400,16 @@ mod tests {
         fn flush(&self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_pack_counts_for_all_of_its_runs() {
+        let mut tally = Tally::new();
+        tally.pack_started(0, &["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+        for step in [0, 40] {
+            tally.progress(&Progress { pack: 0, run: 0, together: 3, step, steps: 100, rate: 1.0, scalars: &[] });
+        }
+        assert_eq!(tally.steps_done, 120);
     }
 
     #[test]
