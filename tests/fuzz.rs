@@ -249,7 +249,7 @@ fn lines_between_gantlet_and_its_worker() -> Vec<String> {
     let mut request = Vec::new();
     event::write_request(&mut request, &event::WorkerRequest::Train(job)).expect("memory");
     let scalars = vec![("d/loss".to_owned(), Some(0.5)), ("g/loss".to_owned(), None)];
-    let progress = event::Event::Progress { run: 3, step: 10, steps: 100, rate: 1e4, scalars };
+    let progress = event::Event::Progress { run: 3, together: 2, step: 10, steps: 100, rate: 1e4, scalars };
     let state = gantlet::record::State::Diverged;
     let ended = event::Event::State { run: 0, state, step: 9, reason: Some("why".to_owned()) };
     let mut lines = vec![String::from_utf8(request).expect("JSON")];

@@ -528,7 +528,7 @@ fn images_of_side(what: &str, side: usize, info: &DataInfo) -> Result<(), String
 /// as they would be stored: between two levels a metric would see what no picture shows.
 pub fn measure_all(cx: &Context) -> Vec<Value> {
     let all = |cx: &Context| cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect();
-    let Some(range) = cx.info.range.filter(|_| cx.info.is_image()) else { return all(cx) };
+    let Some(range) = cx.info.range.filter(|_| cx.info.is_image() && cx.fake.x.rows() > 0) else { return all(cx) };
     let fake = Examples { x: at_levels(&cx.fake.x, range), labels: cx.fake.labels.clone() };
     let mut values: Vec<Value> = all(&Context { fake: &fake, ..*cx });
     for value in values.iter_mut().filter(|value| !value.protocol.is_undefined()) {
