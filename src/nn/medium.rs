@@ -16,7 +16,7 @@ use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 /// Layers of more units are left to oneDNN.
-const MOST_UNITS: usize = 512;
+const MOST_UNITS: usize = 256;
 
 /// A chain of layers `[R, B, F]` to `[R, B, G]`.
 #[derive(Clone, Debug)]
@@ -65,7 +65,9 @@ impl Chain {
             }
             taken += 1;
         }
-        (taken > 0 && matrix::is_here()).then_some((chain, taken))
+        // Several threads are shared out by oneDNN.
+        let here = matrix::is_here() && tch::get_num_threads() == 1;
+        (taken > 0 && here).then_some((chain, taken))
     }
 
     /// What the chain makes of `x`; `params` are the network's. With `slopes`, the slope of the result by `x` can be
