@@ -1,10 +1,9 @@
-//! Products of matrices in host memory, with what a layer does after them, by one core or several.
+//! Products of matrices in host memory, with what a layer does after them, by one core.
 //!
 //! libtorch's products cost a call, a tensor and a pass over memory for each thing that comes before and after. Here
 //! transposed operands are read as they lie, bias and activation are done while the sums are in registers, and the place of
-//! the result is the caller's. A number's sum is in one order whatever the count of rows, columns and threads beside it. (torch)
+//! the result is the caller's.
 
-use super::unbound;
 use std::cell::RefCell;
 
 /// Rows to read, with strides.
@@ -30,11 +29,6 @@ impl<'a> Matrix<'a> {
     /// Rows as columns; nothing is moved.
     pub fn transposed(self) -> Self {
         Self { rows: self.columns, columns: self.rows, of_row: self.of_column, of_column: self.of_row, ..self }
-    }
-
-    /// `count` rows from `first`, of a matrix that has them.
-    fn part(self, first: usize, count: usize) -> Self {
-        Self { numbers: &self.numbers[(first * self.of_row).min(self.numbers.len())..], rows: count, ..self }
     }
 }
 
@@ -65,9 +59,6 @@ pub fn is_here() -> bool {
     false
 }
 
-/// A product of this many multiplications is worth several threads.
-const SHARED: usize = 1 << 21;
-
 /// out = finish(a·b), row by row.
 ///
 /// # Panics
@@ -78,17 +69,7 @@ pub fn product(a: Matrix<'_>, b: Matrix<'_>, finish: Finish<'_>, out: &mut [f32]
     assert!(finish.bias.is_none_or(|bias| bias.len() == b.columns), "a bias for every column");
     let by = finish.gate.and_then(|gate| gate.by);
     assert!(by.is_none_or(|by| by.len() == out.len()), "a gate for every number");
-    let threads = tch::get_num_threads().max(1) as usize;
-    if threads == 1 || a.rows * a.columns * b.columns < SHARED {
-        return alone(a, b, finish, out);
-    }
-    let rows = a.rows.div_ceil(threads).next_multiple_of(8);
-    unbound::each_piece(out, rows * b.columns, |i, out| {
-        let (first, count) = (i * rows, out.len() / b.columns);
-        let by = by.map(|by| &by[first * b.columns..][..out.len()]);
-        let gate = finish.gate.map(|gate| Gate { by, ..gate });
-        alone(a.part(first, count), b, Finish { gate, ..finish }, out);
-    });
+    as_detected(a, b, finish, out);
 }
 
 /// The sum of rows as long as `out`.
@@ -141,12 +122,12 @@ thread_local! {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn alone(_: Matrix<'_>, _: Matrix<'_>, _: Finish<'_>, _: &mut [f32]) {
+fn as_detected(_: Matrix<'_>, _: Matrix<'_>, _: Finish<'_>, _: &mut [f32]) {
     unreachable!("`is_here` says no");
 }
 
 #[cfg(target_arch = "x86_64")]
-fn alone(a: Matrix<'_>, b: Matrix<'_>, finish: Finish<'_>, out: &mut [f32]) {
+fn as_detected(a: Matrix<'_>, b: Matrix<'_>, finish: Finish<'_>, out: &mut [f32]) {
     // One column is read faster as one row.
     let (a, b) = if b.columns == 1 && a.of_row == 1 && finish.bias.is_none() && finish.gate.is_none() {
         (b.transposed(), a.transposed())

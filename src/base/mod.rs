@@ -4,7 +4,7 @@ pub mod array;
 pub(crate) mod bare;
 pub mod file;
 pub mod host; // (torch)
-pub mod matrix; // (torch)
+pub mod matrix;
 pub mod num;
 pub mod problem;
 pub mod unbound; // (torch)

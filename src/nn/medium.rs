@@ -16,7 +16,7 @@ use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 /// Layers of more units are left to oneDNN.
-const MOST_UNITS: usize = 512;
+const MOST_UNITS: usize = 256;
 
 /// A chain of layers `[R, B, F]` to `[R, B, G]`.
 #[derive(Clone, Debug)]
@@ -65,7 +65,9 @@ impl Chain {
             }
             taken += 1;
         }
-        (taken > 0 && matrix::is_here()).then_some((chain, taken))
+        // Several threads are shared out by oneDNN.
+        let here = matrix::is_here() && tch::get_num_threads() == 1;
+        (taken > 0 && here).then_some((chain, taken))
     }
 
     /// What the chain makes of `x`; `params` are the network's. With `slopes`, the slope of the result by `x` can be
@@ -229,7 +231,10 @@ impl Chain {
         for run in 0..runs as usize {
             for (l, layer) in self.layers.iter().enumerate() {
                 let (before, here) = through.split_at_mut(l);
-                let x = before.last().map_or_else(|| of_run(by_slope, batch * layer.inputs, run), |all| all);
+                let x = match before.last() {
+                    Some(all) => all,
+                    None => of_run(by_slope, batch * layer.inputs, run),
+                };
                 let x = Matrix::new(x, batch, layer.inputs);
                 let row = batch * layer.outputs;
                 if let Some(by_weight) = by_weights[l].as_deref_mut() {
