@@ -5,8 +5,7 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::classifier::ClassifierSpec;
-use crate::objective::{AlgorithmSpec, Classifier, Gan, Objective};
+use crate::objective::{AlgorithmSpec, Autoencoder, Classifier, Gan, Objective, Vae};
 use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
@@ -61,16 +60,23 @@ fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<d
             Box::new(Gan::new(spec, &losses, source.info(), device))
         }
         AlgorithmSpec::Classifier(_) => {
-            let specs: Vec<&ClassifierSpec> = cells
-                .iter()
-                .filter_map(|c| match &c.algorithm {
-                    AlgorithmSpec::Classifier(spec) => Some(spec),
-                    _ => None,
-                })
-                .collect();
+            let specs = each(cells, |a| if let AlgorithmSpec::Classifier(spec) = a { Some(spec) } else { None });
             Box::new(Classifier::new(&specs, device))
         }
+        AlgorithmSpec::Autoencoder(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::Autoencoder(spec) = a { Some(spec) } else { None });
+            Box::new(Autoencoder::new(&specs, source.info(), device))
+        }
+        AlgorithmSpec::Vae(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
+            Box::new(Vae::new(&specs, source.info(), device))
+        }
     }
+}
+
+/// The family's spec of each cell; all are of one family.
+fn each<'a, T>(cells: &'a [Experiment], spec: impl Fn(&'a AlgorithmSpec) -> Option<&'a T>) -> Vec<&'a T> {
+    cells.iter().filter_map(|cell| spec(&cell.algorithm)).collect()
 }
 
 /// Takes over the state of one run from a checkpoint.

@@ -12,12 +12,14 @@ mod features;
 mod frechet;
 mod images;
 mod kid;
+mod likelihood;
 mod line;
 mod modes;
 mod neighbors;
 mod pairs;
 mod parzen;
 mod patches;
+mod reconstruction;
 mod rows;
 mod slices;
 pub mod spec;
@@ -29,7 +31,7 @@ pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use crate::base::Array;
 use crate::data::{DataInfo, Examples, Truth};
-use crate::objective::Product;
+use crate::objective::{Evidence, Nats, Product};
 use crate::rng;
 use std::borrow::Cow;
 
@@ -48,8 +50,8 @@ pub struct Context<'a> {
     pub train: Option<&'a Examples>,
     /// Samples, or no rows where the model makes none; the labels are what the generator was asked for.
     pub fake: &'a Examples,
-    /// The log-probability of every class for each reference example, where the model gives it.
-    pub classes: Option<&'a Array>,
+    /// What the model says beside its samples.
+    pub answers: &'a Answers,
     /// What projections and choices of rows follow from.
     pub seed: u64,
     /// The judge of shapes, where the data set is one of shapes.
@@ -63,6 +65,25 @@ pub struct Answers {
     pub samples: Option<Examples>,
     /// The log-probability of every class for each reference example, `[n, classes]`.
     pub classes: Option<Array>,
+    /// What became of each reference example.
+    pub reconstructions: Option<Array>,
+    /// What became of each reference example with noise.
+    pub denoised: Option<Denoised>,
+    /// What is known of log p of the first reference examples, with more draws each time, or exactly.
+    pub likelihoods: Option<Vec<Nats>>,
+    /// The evidence lower bound of each reference example.
+    pub evidence: Option<Evidence>,
+    /// The law behind the two.
+    pub law: String,
+}
+
+/// Examples with noise, and what became of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Denoised {
+    /// What the model saw.
+    pub noisy: Array,
+    /// What it made of it.
+    pub restored: Array,
 }
 
 /// One number, with how it was taken.
@@ -204,12 +225,36 @@ const NAMES: &[(&str, &[MetricName])] = {
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
         ("classification", &[named("accuracy", Higher, "share"), named("cross-entropy", Lower, "nats")]),
+        (
+            "reconstruction",
+            &[named("reconstruction/mse", Lower, "squared"), named("reconstruction/psnr", Higher, "dB")],
+        ),
+        ("denoising", &[named("denoising/gain", Higher, "dB"), named("denoising/mse", Lower, "squared")]),
+        (
+            "elbo",
+            &[
+                named("elbo", Higher, "nats"),
+                named("elbo/bits", Lower, "bits a dimension"),
+                named("elbo/reconstruction", Neither, "nats"),
+                named("elbo/kl", Neither, "nats"),
+                named("elbo/active", Neither, "dimensions"),
+                named("elbo/gap", Target(0.0), "nats"),
+            ],
+        ),
+        (
+            "likelihood",
+            &[
+                named("likelihood", Higher, "nats"),
+                named("likelihood/bits", Lower, "bits a dimension"),
+                named("likelihood/gap", Target(0.0), "nats"),
+            ],
+        ),
         ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
     ]
 };
 
 /// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
-/// behind `laplacian-wasserstein` is the same.
+/// behind `laplacian-wasserstein` is the same, and so are draws behind `likelihood`.
 const FEATURE_NAMES: &[(&str, &[MetricName])] = {
     use Direction::{Higher, Lower, Neither, Target};
     &[
@@ -235,7 +280,7 @@ pub fn direction(metric: &str) -> Direction {
         known.map(|known| known.direction)
     };
     let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
-        level @ "laplacian-wasserstein" => find(level, NAMES),
+        level @ ("laplacian-wasserstein" | "likelihood") => find(level, NAMES),
         family => find(family, FEATURE_NAMES),
     });
     known.unwrap_or(Direction::Neither)
@@ -277,6 +322,10 @@ impl MetricSpec {
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
             Self::Classification => "classification",
+            Self::Reconstruction => "reconstruction",
+            Self::Denoising(_) => "denoising",
+            Self::Elbo(_) => "elbo",
+            Self::Likelihood(_) => "likelihood",
         }
     }
 
@@ -284,6 +333,9 @@ impl MetricSpec {
     pub fn product(&self) -> Product {
         match self {
             Self::Classification => Product::Classes,
+            Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
+            Self::Elbo(_) => Product::Evidence,
+            Self::Likelihood(_) => Product::Likelihoods,
             _ => Product::Samples,
         }
     }
@@ -297,6 +349,19 @@ impl MetricSpec {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
                 std::iter::once(whole.clone()).chain(patches::sides(&info.shape).into_iter().map(level)).collect()
+            }
+            Self::Reconstruction if info.range.is_none() => own(self.tag())[..1].to_vec(),
+            Self::Elbo(_) | Self::Likelihood(_) => {
+                let known = info.truth.log_density().is_some();
+                let mut names: Vec<MetricName> =
+                    own(self.tag()).into_iter().filter(|name| known || !name.name.ends_with("/gap")).collect();
+                if let Self::Likelihood(spec) = self {
+                    let fewer = spec.samples.iter().rev().skip(1).rev();
+                    let bound = |draws| MetricName { name: format!("likelihood/{draws}").into(), ..names[0].clone() };
+                    let bounds: Vec<MetricName> = fewer.map(bound).collect();
+                    names.extend(bounds);
+                }
+                names
             }
             _ => own(self.tag()),
         }
@@ -327,6 +392,9 @@ impl MetricSpec {
             Self::Parzen(_) if info.len.is_none() => {
                 Err(format!("`{tag}` needs a data set; a distribution has no training examples to choose the width by"))
             }
+            Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
+                Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
+            }
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
@@ -342,7 +410,7 @@ impl MetricSpec {
         }
         let there = match self.product() {
             Product::Samples => finite(cx),
-            Product::Classes => Ok(()),
+            _ => Ok(()),
         };
         let outcome = there.and_then(|()| match self {
             Self::Mean => Ok(line::mean(cx)),
@@ -361,10 +429,14 @@ impl MetricSpec {
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
             Self::Classification => classes::classification(cx),
+            Self::Reconstruction => reconstruction::reconstruction(cx),
+            Self::Denoising(noise) => reconstruction::denoising(*noise, cx),
+            Self::Elbo(_) => likelihood::elbo(cx),
+            Self::Likelihood(_) => likelihood::likelihood(cx),
         });
         let extractor = match self {
             Self::Shapes(_) => "shape-fit",
-            Self::Classification => "",
+            Self::Classification | Self::Elbo(_) | Self::Likelihood(_) => "",
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };

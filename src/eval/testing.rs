@@ -2,12 +2,14 @@
 
 use super::rows::Rows;
 use super::spec::{
-    DiversitySpec, ExtractorKind, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec,
-    ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
+    DiversitySpec, ElboSpec, ExtractorKind, FeaturesSpec, LaplacianWassersteinSpec, LikelihoodSpec, MmdSpec, ModesSpec,
+    MsSsimSpec, NearestSpec, ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
 };
-use super::{Context, EvalSpec, MetricSpec, Value};
-use crate::base::Array;
+use super::{Answers, Context, Denoised, EvalSpec, MetricSpec, Value};
+use crate::base::{Array, Positive};
 use crate::data::{DataInfo, Examples, Truth};
+use crate::objective::autoencoder::NoiseSpec;
+use crate::objective::{Evidence, Nats};
 use std::num::NonZeroU32;
 
 /// Uniform numbers of SplitMix64, which Python makes in the same way.
@@ -90,7 +92,8 @@ pub(super) fn close(value: f64, golden: f64, tolerance: f64) {
 }
 
 pub(super) fn info(shape: Vec<usize>, truth: Truth) -> DataInfo {
-    DataInfo { shape, classes: 0, class_names: Vec::new(), len: None, range: None, truth }
+    let (class_names, len, range, levels, binarized) = (Vec::new(), None, None, None, None);
+    DataInfo { shape, classes: 0, class_names, len, range, levels, binarized, truth }
 }
 
 type Judge = Box<dyn Fn(&[f32]) -> (usize, f64)>;
@@ -101,7 +104,7 @@ pub(super) struct World {
     pub(super) real: Examples,
     pub(super) fake: Examples,
     pub(super) train: Option<Examples>,
-    pub(super) classes: Option<Array>,
+    pub(super) answers: Answers,
     pub(super) judge: Option<Judge>,
     pub(super) seed: u64,
 }
@@ -109,7 +112,15 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(info: DataInfo, real: Array, fake: Array) -> Self {
         let examples = |x| Examples { x, labels: Vec::new() };
-        Self { info, real: examples(real), fake: examples(fake), train: None, classes: None, judge: None, seed: 0 }
+        Self {
+            info,
+            real: examples(real),
+            fake: examples(fake),
+            train: None,
+            answers: Answers::default(),
+            judge: None,
+            seed: 0,
+        }
     }
 
     pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
@@ -119,14 +130,25 @@ impl World {
             real: &self.real,
             train: self.train.as_ref(),
             fake: &self.fake,
-            classes: self.classes.as_ref(),
+            answers: &self.answers,
             seed: self.seed,
             score_shape: self.judge.as_deref(),
         })
     }
 
     pub(super) fn reverse_rows(&mut self) {
-        for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(self.train.as_mut().map(|train| &mut train.x)) {
+        let answers = &mut self.answers;
+        for nats in answers.likelihoods.iter_mut().flatten() {
+            nats.of.reverse();
+        }
+        if let Some(evidence) = &mut answers.evidence {
+            evidence.reconstruction.reverse();
+            evidence.divergence.reverse();
+        }
+        let noisy = answers.denoised.as_mut().map(|denoised| [&mut denoised.noisy, &mut denoised.restored]);
+        let answered = answers.reconstructions.as_mut().into_iter().chain(noisy.into_iter().flatten());
+        let train = self.train.as_mut().map(|train| &mut train.x);
+        for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(train).chain(answered) {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
         }
     }
@@ -143,6 +165,10 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::Mmd(MmdSpec::default()),
         MetricSpec::PixelStatistics,
         MetricSpec::Classification,
+        MetricSpec::Reconstruction,
+        MetricSpec::Denoising(NoiseSpec::Gaussian(Positive::of(0.5))),
+        MetricSpec::Elbo(ElboSpec::default()),
+        MetricSpec::Likelihood(LikelihoodSpec::default()),
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
         MetricSpec::Shapes(ShapesSpec::default()),
@@ -170,7 +196,23 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
             MetricSpec::Classification => {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
                 world.real.labels = (0..500).map(|i| i % 8).collect();
-                world.classes = Some(x);
+                world.answers.classes = Some(x);
+                world
+            }
+            MetricSpec::Reconstruction | MetricSpec::Denoising(_) => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x, Array::default());
+                world.answers.reconstructions = Some(y.clone());
+                world.answers.denoised = Some(Denoised { noisy: y.clone(), restored: y });
+                world.info.range = Some((-4.0, 4.0));
+                world
+            }
+            MetricSpec::Elbo(_) | MetricSpec::Likelihood(_) => {
+                let covariance = (0..8).map(|i| (0..8).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+                let mut world = World::new(info(vec![8], Truth::Gaussian { covariance }), x, Array::default());
+                let of = column(&y, 0);
+                let (reconstruction, divergence) = (of.clone(), column(&y, 1));
+                world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 3 });
+                world.answers.likelihoods = Some(vec![Nats { draws: 500, of }]);
                 world
             }
             MetricSpec::Modes(_) => {

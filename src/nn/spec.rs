@@ -31,12 +31,23 @@ pub struct ArchitectureSpec {
     /// Data to a number a class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<NetworkSpec>,
+    /// Data to a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<NetworkSpec>,
+    /// A code to data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<NetworkSpec>,
 }
 impl ArchitectureSpec {
     /// The networks that are there, by their players.
     pub fn networks(&self) -> impl Iterator<Item = (&'static str, &NetworkSpec)> {
-        let all =
-            [("generator", &self.generator), ("discriminator", &self.discriminator), ("classifier", &self.classifier)];
+        let all = [
+            ("generator", &self.generator),
+            ("discriminator", &self.discriminator),
+            ("classifier", &self.classifier),
+            ("encoder", &self.encoder),
+            ("decoder", &self.decoder),
+        ];
         all.into_iter().filter_map(|(player, network)| Some((player, network.as_ref()?)))
     }
 }

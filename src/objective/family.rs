@@ -1,8 +1,10 @@
 //! Which algorithm families there are, and what a family says of itself before there is a tensor: who plays, what
 //! surrounds their networks, what it gives, and what its settings contradict.
 
+use super::autoencoder::AutoencoderSpec;
 use super::classifier::ClassifierSpec;
 use super::gan::GanSpec;
+use super::vae::VaeSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
 use crate::loss::LossSpec;
@@ -19,6 +21,10 @@ pub enum AlgorithmSpec {
     Gan(GanSpec),
     /// A network that names the class of an example.
     Classifier(ClassifierSpec),
+    /// An encoder and a decoder that puts together again what it took apart, of noisy examples too.
+    Autoencoder(AutoencoderSpec),
+    /// A decoder with a prior over codes, and an encoder that guesses the code (arXiv:1312.6114).
+    Vae(VaeSpec),
 }
 
 impl AlgorithmSpec {
@@ -27,6 +33,8 @@ impl AlgorithmSpec {
         match self {
             Self::Gan(spec) => spec,
             Self::Classifier(spec) => spec,
+            Self::Autoencoder(spec) => spec,
+            Self::Vae(spec) => spec,
         }
     }
 }
@@ -38,6 +46,12 @@ pub enum Product {
     Samples,
     /// The probability of every class for a given example.
     Classes,
+    /// What becomes of a given example.
+    Reconstructions,
+    /// How likely a given example is, or a bound on that.
+    Likelihoods,
+    /// The evidence lower bound of a given example in its parts.
+    Evidence,
 }
 
 impl Product {
@@ -46,6 +60,9 @@ impl Product {
         match self {
             Self::Samples => "samples",
             Self::Classes => "class probabilities",
+            Self::Reconstructions => "reconstructions",
+            Self::Likelihoods => "likelihoods",
+            Self::Evidence => "evidence bounds",
         }
     }
 }
@@ -86,11 +103,11 @@ pub trait Family {
         None
     }
 
-    /// The player that `gantlet export` writes.
+    /// The player that `gantlet export` writes where none is named, and `gantlet sample` asks.
     fn exported(&self) -> &'static str;
 
-    /// What a user of the exported network must know of its input and output.
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)>;
+    /// What a user of this player's network must know of its input and output.
+    fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)>;
 
     /// What its settings contradict.
     fn check(&self, _around: Surroundings<'_>) -> Vec<Problem> {
@@ -98,7 +115,7 @@ pub trait Family {
     }
 
     /// What its networks contradict, one of each player in order.
-    fn check_networks(&self, _networks: &[&NetworkPlan], _around: Surroundings<'_>) -> Vec<Problem> {
+    fn check_networks(&self, _networks: &[&NetworkPlan], _info: &DataInfo, _around: Surroundings<'_>) -> Vec<Problem> {
         vec![]
     }
 }

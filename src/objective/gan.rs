@@ -106,7 +106,12 @@ impl Family for GanSpec {
         "generator"
     }
 
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)> {
+    fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
+        if player == "discriminator" {
+            let mut facts = vec![("input", floats(&info.shape)), ("output", floats(&[1]))];
+            facts.extend(info.range.map(|(low, high)| ("range", format!("{low} to {high}"))));
+            return facts;
+        }
         let latent = serde_json::to_string(&self.latent).expect("a spec is made of numbers, texts, lists and tables");
         let mut facts =
             vec![("input", floats(&[self.latent.dim() as usize])), ("latent", latent), ("output", floats(&info.shape))];
@@ -136,7 +141,7 @@ impl Family for GanSpec {
         wrong
     }
 
-    fn check_networks(&self, networks: &[&NetworkPlan], around: Surroundings<'_>) -> Vec<Problem> {
+    fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
         let punished = around.loss.is_some_and(|loss| !loss.penalties.is_empty());
         if !punished || !networks[DISCRIMINATOR].batch_coupled {
             return vec![];

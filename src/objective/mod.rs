@@ -3,14 +3,19 @@
 //! Here is what a family may ask of the loop. The loop owns mechanics (drawing, freezing, stepping, counting, saving);
 //! an objective owns mathematics: the turns of a step, and the loss of each.
 
+pub mod autoencoder;
 pub mod classifier;
 pub mod family;
 pub mod gan;
 pub mod latent;
+pub mod likelihood; // what decoders say of data
+pub mod vae;
 
+pub use autoencoder::Autoencoder;
 pub use classifier::Classifier;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
+pub use vae::Vae;
 
 use crate::base::{Array, host, unbound};
 use crate::data::Examples;
@@ -84,6 +89,16 @@ pub trait Objective {
         None
     }
 
+    /// What it makes of examples, where the family's products say that it makes something.
+    fn reconstructs(&self) -> Option<&dyn Reconstruct> {
+        None
+    }
+
+    /// How likely it holds examples, where the family's products say that it knows.
+    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
+        None
+    }
+
     /// A number at each of these points `[n, …]`, a row a run, with whether it is a probability: what pictures of points
     /// are drawn over.
     fn surface(&self, _players: &[Player], _points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
@@ -109,6 +124,49 @@ pub trait Classify {
     fn classify(&self, players: &[Player], x: &Array, averaged: bool) -> Vec<Array>;
 }
 
+/// A family that takes examples apart and puts them together again.
+pub trait Reconstruct {
+    /// What becomes of these examples, `[n, …]` for every run.
+    fn reconstruct(&self, players: &[Player], real: &Examples) -> Vec<Array>;
+}
+
+/// A family that says how likely examples are.
+pub trait Likelihoods {
+    /// log p of each of these examples for every run: what is known of it after each of these numbers of draws, in their
+    /// order, or the exact number alone.
+    fn likelihoods(&self, players: &[Player], real: &Examples, draws: &[u32], seeds: &[u64]) -> Vec<Vec<Nats>>;
+
+    /// The evidence lower bound of each of these examples in its parts, for every run, where the family has one.
+    fn evidence(&self, _players: &[Player], _real: &Examples, _draws: u32, _seeds: &[u64]) -> Option<Vec<Evidence>> {
+        None
+    }
+
+    /// What `p` is, in a word or two for a protocol.
+    fn law(&self) -> String;
+}
+
+/// log p of examples in nats, or what bounds it from below.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nats {
+    /// Draws behind the bound log (1/k) Σ p(x, z)/q(z|x); 0 where the numbers are exact.
+    pub draws: u32,
+    /// One an example.
+    pub of: Vec<f32>,
+}
+
+/// The evidence lower bound in its parts, one number an example.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// Draws behind `reconstruction`.
+    pub draws: u32,
+    /// E log p(x|z) in nats.
+    pub reconstruction: Vec<f32>,
+    /// KL(q(z|x) ‖ p(z)) in nats, in closed form.
+    pub divergence: Vec<f32>,
+    /// How many dimensions of the code follow the example: those whose mean varies by more than 0.01 (arXiv:1509.00519).
+    pub active: usize,
+}
+
 /// What further pictures are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct PanelRequest<'a> {
@@ -129,6 +187,8 @@ pub struct Panel {
     pub name: &'static str,
     /// What each run shows; nothing where there are no examples.
     pub runs: Vec<Array>,
+    /// Examples a row; as `output` says where nothing is said.
+    pub per_row: Option<usize>,
 }
 
 /// What samples are asked for.
@@ -286,25 +346,33 @@ pub fn of_each<T: Default>(real: &[&Examples], answer: impl Fn(&Examples) -> Vec
     out
 }
 
-/// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
-fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array> {
+/// What is answered about the same examples in every run, `[n, …]` for each. `answer` gets some of the examples,
+/// `[R, some, …]`, and the place of the first of them, and gives `[R, some, …]`.
+fn pieces(runs: usize, x: &Array, device: Device, mut answer: impl FnMut(&Tensor, usize) -> Tensor) -> Vec<Array> {
     let _guard = tch::no_grad_guard();
-    let (runs, n, row) = (player.runs(), x.rows(), x.row_len());
-    let mut out = vec![Vec::new(); runs];
-    let mut noise = HostNoise { streams: vec![], device };
+    let (n, row) = (x.rows(), x.row_len());
+    let (mut out, mut shape) = (vec![Vec::new(); runs], vec![]);
     for start in (0..n).step_by(piece(row)) {
         let len = piece(row).min(n - start);
-        let shape: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
-        let some = host::tensor(&x.data[start * row..(start + len) * row], &shape, device);
-        let mut every: Vec<i64> = shape;
+        let mut every: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
+        let some = host::tensor(&x.data[start * row..(start + len) * row], &every, device);
         every[0] = runs as i64;
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
-        let answer = player.forward_averaged(averaged, &some.expand(&every[..], false).contiguous(), None, mode).out;
+        let answer = answer(&some.expand(&every[..], false).contiguous(), start);
+        shape = answer.size()[2..].iter().map(|&d| d as usize).collect();
         let answer = host::numbers(&answer);
         for (out, answer) in out.iter_mut().zip(answer.chunks_exact((answer.len() / runs).max(1))) {
             out.extend_from_slice(answer);
         }
     }
-    let shape: Vec<usize> = std::iter::once(n).chain(player.plan().output.iter().copied()).collect();
+    let shape = [&[n], &shape[..]].concat();
     out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
+}
+
+/// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
+fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array> {
+    pieces(player.runs(), x, device, |x, _| {
+        let mut noise = HostNoise { streams: vec![], device };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        player.forward_averaged(averaged, x, None, mode).out
+    })
 }

@@ -17,12 +17,23 @@ pub struct OptimizersSpec {
     /// The classifier's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<OptimizerSpec>,
+    /// The encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<OptimizerSpec>,
+    /// The decoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<OptimizerSpec>,
 }
 impl OptimizersSpec {
     /// The optimizers that are there, by their players.
     pub fn optimizers(&self) -> impl Iterator<Item = (&'static str, &OptimizerSpec)> {
-        let all =
-            [("generator", &self.generator), ("discriminator", &self.discriminator), ("classifier", &self.classifier)];
+        let all = [
+            ("generator", &self.generator),
+            ("discriminator", &self.discriminator),
+            ("classifier", &self.classifier),
+            ("encoder", &self.encoder),
+            ("decoder", &self.decoder),
+        ];
         all.into_iter().filter_map(|(player, optimizer)| Some((player, optimizer.as_ref()?)))
     }
 }
