@@ -661,8 +661,7 @@ mod tests {
         let players = spec.players().iter().zip(wirings).zip(0..).map(|((&name, wiring), index)| {
             let plan = network.plan(&wiring, &InitSpec::Pytorch).expect("it fits");
             let optimizers = vec![toml::from_str("adam = {}").expect("an optimizer")];
-            let spec =
-                PlayerSpec { name, index, plan, optimizers, ema: None, clip: None, history: None };
+            let spec = PlayerSpec { name, index, plan, optimizers, ema: None, clip: None, history: None };
             let mut player = Player::new(spec, &[1], Device::Cpu);
             let state = player.state(0).into_iter().map(|n| {
                 let known = numbers.iter().find(|(name, _)| *name == n.name).map(|(_, data)| data.clone());
