@@ -161,10 +161,111 @@ metrics = ["sliced-wasserstein"]
 "algorithm.began.gamma" = [0.3, 0.9]
 "#;
 
+/// A denoising autoencoder: noise whose amount differs within the pack, batch norm, panels, both metrics of it.
+const NOISY: &str = r#"
+name = "noisy"
+seeds = 2
+[data.shapes]
+size = 16
+count = 200
+[algorithm.autoencoder]
+latent = 5
+[architecture]
+encoder = { dcgan = { channels = 4 } }
+decoder = { dcgan = { channels = 4 } }
+[optimizer]
+encoder = { adam = { lr = 1e-2 } }
+decoder = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["reconstruction", { denoising = { masking = 0.5 } }]
+[grid]
+"algorithm.autoencoder.noise" = [{ gaussian = 0.3 }, { gaussian = 0.6 }]
+"#;
+
+/// A conditional VAE of binary pixels that are drawn anew, with several draws of the importance-weighted bound in one half
+/// of the grid, and betas that differ within a pack.
+const BOUNDS: &str = r#"
+name = "bounds"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+binarize = "sampled"
+normalize = [0, 1]
+[algorithm.vae]
+latent = 3
+samples = 4
+likelihood = "bernoulli"
+condition = "concatenate"
+draw = "sample"
+[architecture]
+encoder = { mlp = { hidden = [17], activation = "tanh" } }
+decoder = { mlp = { hidden = [13], activation = "softplus" } }
+[optimizer]
+encoder = { adam = { lr = 1e-2 } }
+decoder = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 9
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["elbo", { likelihood = { samples = [3, 20], rows = 50 } }, "reconstruction", "sliced-wasserstein"]
+[grid]
+"algorithm.vae.bound" = ["elbo", "iwae"]
+"algorithm.vae.beta" = [1.0, 2.0]
+"#;
+
+/// Learned and predicted deviations, of densities and of levels.
+const SPREADS: &str = r#"
+name = "spreads"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.vae]
+latent = 2
+samples = 3
+[architecture]
+encoder = { mlp = { hidden = [16] } }
+decoder = { mlp = { hidden = [16] } }
+[optimizer]
+encoder = { adam = { lr = 1e-3 } }
+decoder = { adam = { lr = 1e-3 } }
+[schedule]
+steps = 12
+batch = 9
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 50
+metrics = ["elbo", "pixel-statistics"]
+[grid]
+"algorithm.vae.likelihood" = [
+  { gaussian = { std = "learned" } },
+  { gaussian = { std = "predicted" } },
+  { discretized-logistic = { std = "learned" } },
+  { discretized-logistic = { std = "predicted" } },
+]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, &rounded] {
+    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, &rounded] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -193,6 +294,9 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (CLASSES, "900"),
         (CODES, "400"),
         (BALANCE, "600"),
+        (NOISY, "60"),
+        (BOUNDS, "900"),
+        (SPREADS, "900"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

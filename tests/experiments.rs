@@ -39,7 +39,9 @@ fn instead_of_files(file: &Path) -> Option<String> {
     let named = text.lines().take_while(|line| line.starts_with('#')).find_map(|line| line.split_once("--set data"));
     match (named, table.get("data").and_then(|data| data.get("dataset")), base) {
         (Some((_, rest)), ..) => {
-            Some(format!("data{}", rest.split([' ', ')']).next().unwrap_or_default().trim_end_matches(',')))
+            let said = rest.split([' ', ')']).next().unwrap_or_default().trim_end_matches(',');
+            // Quotes are the shell's.
+            Some(format!("data{}", said.replace('\'', "")))
         }
         (None, Some(_), _) => panic!("{} does not say how to run it without its data", file.display()),
         (None, None, base) => base.and_then(|base| instead_of_files(&base)),

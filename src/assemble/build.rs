@@ -5,7 +5,7 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::{AlgorithmSpec, Began, Classifier, Gan, InfoGan, Objective};
+use crate::objective::{AlgorithmSpec, Autoencoder, Began, Classifier, Gan, InfoGan, Objective, Vae};
 use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
@@ -58,23 +58,31 @@ fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<d
     match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::Infogan(_) => {
-            let specs = specs(cells, |a| if let AlgorithmSpec::Infogan(spec) = a { Some(spec) } else { None });
+            let specs = each(cells, |a| if let AlgorithmSpec::Infogan(spec) = a { Some(spec) } else { None });
             Box::new(InfoGan::new(&specs, &losses(), source.info(), device))
         }
         AlgorithmSpec::Began(_) => {
-            let specs = specs(cells, |a| if let AlgorithmSpec::Began(spec) = a { Some(spec) } else { None });
+            let specs = each(cells, |a| if let AlgorithmSpec::Began(spec) = a { Some(spec) } else { None });
             Box::new(Began::new(&specs, device))
         }
         AlgorithmSpec::Classifier(_) => {
-            let specs = specs(cells, |a| if let AlgorithmSpec::Classifier(spec) = a { Some(spec) } else { None });
+            let specs = each(cells, |a| if let AlgorithmSpec::Classifier(spec) = a { Some(spec) } else { None });
             Box::new(Classifier::new(&specs, device))
+        }
+        AlgorithmSpec::Autoencoder(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::Autoencoder(spec) = a { Some(spec) } else { None });
+            Box::new(Autoencoder::new(&specs, source.info(), device))
+        }
+        AlgorithmSpec::Vae(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
+            Box::new(Vae::new(&specs, source.info(), device))
         }
     }
 }
 
-/// The settings of the one family that the cells of a pack have.
-fn specs<'a, S>(cells: &'a [Experiment], own: fn(&'a AlgorithmSpec) -> Option<&'a S>) -> Vec<&'a S> {
-    cells.iter().filter_map(|cell| own(&cell.algorithm)).collect()
+/// The family's spec of each cell; all are of one family.
+fn each<'a, T>(cells: &'a [Experiment], spec: impl Fn(&'a AlgorithmSpec) -> Option<&'a T>) -> Vec<&'a T> {
+    cells.iter().filter_map(|cell| spec(&cell.algorithm)).collect()
 }
 
 /// Takes over the state of one run from a checkpoint.

@@ -61,6 +61,6 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
         problems.push(Problem::at("schedule.batch", message));
     }
     let plans: Vec<&NetworkPlan> = found.iter().map(|network| &network.plan).collect();
-    problems.extend(family.check_networks(&plans, cell.surroundings()));
+    problems.extend(family.check_networks(&plans, info, cell.surroundings()));
     if problems.is_empty() { Ok(found) } else { Err(problems) }
 }

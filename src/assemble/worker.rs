@@ -390,8 +390,9 @@ fn sample(request: &SampleRequest) -> Result<(), Refusal> {
     if let Some(label) = request.label {
         let classes = asked.pack.sources[0].info().classes;
         let refuse = |message| Err(Refusal::new(WorkerExit::Request, message));
-        if !asked.pack.players.iter().any(|p| p.name() == "generator" && p.plan().takes_labels()) {
-            return refuse("the generator was trained without labels, and cannot be asked for one".to_owned());
+        let maker = asked.cell.algorithm.family().exported();
+        if !asked.pack.players.iter().any(|p| p.name() == maker && p.plan().takes_labels()) {
+            return refuse(format!("the {maker} was trained without labels, and cannot be asked for one"));
         }
         if !(0..classes as i64).contains(&label) {
             return refuse(format!("the label {label} is not one of 0 to {}", classes - 1));
@@ -441,12 +442,12 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
             }
         }
         let eval = found(&asked.cell, &request.data_roots)?;
-        let rows = train::measure(&asked.pack, &eval, has_average(&asked.cell));
+        let measured = train::measure(&asked.pack, &eval, has_average(&asked.cell)).remove(0);
         let path = asked.dir.eval();
         let mut state = asked.dir.stored_state()?;
         let known = crate::record::read_eval(&path, state.seal(&path))?;
         let mut log = crate::record::EvalLog::open(&path, crate::eval::PROTOCOL_COLUMNS, u64::MAX)?;
-        for (metric, value, protocol) in &rows[0] {
+        for (metric, value, protocol) in &measured.rows {
             // What was measured before stays; the same measurement is not written twice.
             let same = known.iter().any(|row| {
                 row.step == step && row.metric == *metric && row.protocol.iter().map(|(_, v)| v).eq(protocol)
@@ -464,6 +465,17 @@ fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
         if asked.cell.output.tensorboard {
             crate::record::Board::open(&asked.dir, &state)?;
         }
+        if let Some(path) = &request.per_example {
+            let text = measured.examples.ok_or_else(|| Refusal {
+                exit: WorkerExit::Experiment,
+                message: "no metric that is taken says something of each example".to_owned(),
+                help: Some("`likelihood` and `elbo` do, of models that have a likelihood".to_owned()),
+            })?;
+            crate::base::file::write_atomic(path, text.as_bytes())
+                .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+            let what = format!("each reference example at step {step}");
+            emit(&Event::Wrote { path: path.clone(), what });
+        }
     }
     Ok(())
 }
@@ -474,12 +486,16 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
     let info = cell.data.info(&roots_of(&cell, &request.data_roots)).map_err(|e| Refusal::new(WorkerExit::Data, e))?;
     let networks = networks(&cell, &info)?;
     let family = cell.algorithm.family();
-    let player = family.exported();
-    let network = networks.into_iter().find(|n| n.player == player).expect("a family exports one of its players");
+    let wanted = request.player.as_deref().unwrap_or(family.exported());
+    let Some(network) = networks.into_iter().find(|n| n.player == wanted) else {
+        let message = format!("`{}` has no {wanted}; it has {}", family.tag(), family.players().join(" and "));
+        return Err(Refusal::new(WorkerExit::Request, message));
+    };
+    let player = network.player;
     let averaged = family.average().is_some_and(|(name, _)| name == player);
     let numbers = numbers(&network, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
     let weights = if averaged { "averaged" } else { "raw" };
-    let facts = about(&dir.stored_state()?, family.about(&info), checkpoint.step, weights);
+    let facts = about(&dir.stored_state()?, family.about(player, &info), checkpoint.step, weights);
     super::samples::export(&request.out, &Script::new(&network.plan, &numbers), &facts)
         .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
     let what = format!(

@@ -268,6 +268,9 @@ pub(super) struct EvalArgs {
     /// The step of one checkpoint [default: all of them]
     #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
+    /// Write the likelihood of each reference example of one run, at its newest checkpoint
+    #[arg(long, value_name = "F.csv")]
+    pub per_example: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
@@ -297,6 +300,9 @@ pub(super) struct ExportArgs {
     /// The step of the checkpoint [default: the newest]
     #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
+    /// Whose network [default: the one that makes samples, else the one that takes examples]
+    #[arg(long, value_name = "NAME")]
+    pub player: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -105,6 +105,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
         run: run.path,
         out: args.out.clone(),
         checkpoint: args.checkpoint,
+        player: args.player.clone(),
         data_roots: data_roots().folders,
     };
     let mut text = String::new();
@@ -116,6 +117,12 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Failure> {
 /// `gantlet eval`.
 pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
     let metrics = experiment::metrics(&args.metric)?;
+    if let Some(path) = &args.per_example {
+        known_ending(path, &["csv"])?;
+        if args.runs.len() > 1 {
+            return Err(Failure::new(Exit::Usage, "`--per-example` is for one run".to_owned()));
+        }
+    }
     let runs: Vec<PathBuf> =
         args.runs.iter().map(|run| Ok(find_run(run, Path::new("runs"))?.path)).collect::<Result<_, Failure>>()?;
     for run in runs {
@@ -123,18 +130,21 @@ pub(super) fn eval(args: &EvalArgs) -> Result<Exit, Failure> {
             run: run.clone(),
             checkpoint: args.checkpoint,
             metrics: metrics.clone(),
+            per_example: args.per_example.clone(),
             data_roots: data_roots().folders,
             device: device(args.device)?,
             threads: cores(),
         };
-        let mut rows = Vec::new();
+        let (mut rows, mut told) = (Vec::new(), String::new());
         asked(cores(), &WorkerRequest::Eval(request), |event| {
             if let Event::Number { step, metric, value, .. } = event {
                 let value = value.map_or_else(|| "–".to_owned(), words::number);
                 rows.push(vec![words::count(step), metric, value]);
+            } else {
+                told.extend(wrote(event));
             }
         })?;
-        print(&format!("{}\n\n{}\n", run.display(), table::text(&["step", "metric", "value"], &rows)))?;
+        print(&format!("{}\n\n{}\n{told}", run.display(), table::text(&["step", "metric", "value"], &rows)))?;
     }
     Ok(Exit::Well)
 }

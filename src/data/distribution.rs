@@ -313,6 +313,57 @@ impl UniformSpec {
     }
 }
 
+/// x = W z + noise·ε with z and ε standard normal: what probabilistic principal component analysis assumes. The entries of
+/// W are drawn from N(0, 1) once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LinearGaussianSpec {
+    /// How many dimensions x has.
+    #[serde(default = "LinearGaussianSpec::dim")]
+    pub dim: NonZeroU32,
+    /// How many dimensions z has.
+    #[serde(default = "LinearGaussianSpec::latent")]
+    pub latent: NonZeroU32,
+    /// The deviation of the noise.
+    #[serde(default = "LinearGaussianSpec::noise")]
+    pub noise: Positive,
+    /// Another seed is another W; it has nothing to do with the seed of a run.
+    #[serde(default)]
+    pub seed: u64,
+}
+impl LinearGaussianSpec {
+    fn dim() -> NonZeroU32 {
+        NonZeroU32::new(16).expect("16 is not 0")
+    }
+    fn latent() -> NonZeroU32 {
+        NonZeroU32::new(4).expect("4 is not 0")
+    }
+    fn noise() -> Positive {
+        Positive::of(0.3)
+    }
+
+    /// The law it describes.
+    ///
+    /// # Errors
+    /// If there are more dimensions than a matrix of them can have.
+    pub fn law(&self) -> Result<Law, DataError> {
+        let (dim, latent) = (self.dim.get() as usize, self.latent.get() as usize);
+        if dim > 1000 || latent > 1000 {
+            return Err(DataError::Spec("linear-gaussian: expected at most 1000 dimensions".to_owned()));
+        }
+        let mut stream = Stream::new(self.seed, Purpose::Data, 0x11A, 0);
+        let weights: Vec<Vec<f32>> = (0..dim).map(|_| (0..latent).map(|_| stream.normal()).collect()).collect();
+        let noise = self.noise.get();
+        let covariance = |i: usize, j: usize| {
+            let shared: f64 = weights[i].iter().zip(&weights[j]).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            shared + if i == j { noise * noise } else { 0.0 }
+        };
+        let covariance = (0..dim).map(|i| (0..dim).map(|j| covariance(i, j)).collect()).collect();
+        let kind = Kind::LinearGaussian { weights, noise: noise as f32 };
+        Ok(Law::new(kind, dim, 0, Truth::Gaussian { covariance }))
+    }
+}
+
 /// A distribution that examples are drawn from.
 #[derive(Clone, Debug)]
 pub struct Law {
@@ -329,11 +380,21 @@ enum Kind {
     TwoMoons { noise: f32 },
     ParallelLines { offset: f32 },
     Uniform { low: f32, high: f32 },
+    LinearGaussian { weights: Vec<Vec<f32>>, noise: f32 },
 }
 
 impl Law {
     fn new(kind: Kind, dim: usize, classes: usize, truth: Truth) -> Self {
-        let info = DataInfo { shape: vec![dim], classes, class_names: Vec::new(), len: None, range: None, truth };
+        let info = DataInfo {
+            shape: vec![dim],
+            classes,
+            class_names: Vec::new(),
+            len: None,
+            range: None,
+            levels: None,
+            binarized: None,
+            truth,
+        };
         Self { info, kind }
     }
 
@@ -396,6 +457,12 @@ impl Law {
                     point[1] = stream.uniform();
                 }
                 Kind::Uniform { low, high } => stream.fill_uniform(point, *low, *high),
+                Kind::LinearGaussian { weights, noise } => {
+                    let z: Vec<f32> = (0..weights[0].len()).map(|_| stream.normal()).collect();
+                    for (value, row) in point.iter_mut().zip(weights) {
+                        *value = row.iter().zip(&z).map(|(w, z)| w * z).sum::<f32>() + noise * stream.normal();
+                    }
+                }
             }
         }
     }

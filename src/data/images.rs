@@ -4,6 +4,9 @@ use super::interval::Interval;
 use super::{DataError, DataInfo, Examples, Source, Split, Truth, example_at, reference_order};
 use crate::base::Array;
 use crate::base::file::FileError;
+use crate::rng::{Purpose, Stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -28,6 +31,9 @@ macro_rules! image_spec {
             /// So many black pixels added at each side: 2 makes 32 of 28.
             #[serde(default)]
             pub pad: u32,
+            /// Makes every pixel black or white; nothing said leaves it gray.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub binarize: Option<crate::data::images::BinarizeKind>,
         }
         impl $name {
             /// The options that all image sets share.
@@ -37,6 +43,7 @@ macro_rules! image_spec {
                     classes: self.classes.clone(),
                     limit: self.limit,
                     pad: self.pad,
+                    binarize: self.binarize,
                 }
             }
         }
@@ -55,6 +62,56 @@ pub(crate) struct Options {
     pub classes: Vec<u32>,
     pub limit: Option<std::num::NonZeroU64>,
     pub pad: u32,
+    pub binarize: Option<BinarizeKind>,
+}
+
+/// How pixels become black or white. What they become is what `normalize` says of black and white.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BinarizeKind {
+    /// White from half of the brightness on: the same image every time.
+    Threshold,
+    /// White as often as it is bright, drawn anew whenever an image is drawn (the dynamic binarization of
+    /// arXiv:1509.00519); held-out images are drawn once, the same for all runs.
+    Sampled,
+}
+
+impl BinarizeKind {
+    /// Its name in a protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Threshold => "threshold",
+            Self::Sampled => "sampled",
+        }
+    }
+
+    /// Makes pixels that lie in `range` black or white.
+    pub(crate) fn apply(self, range: Interval, stream: &mut Stream, x: &mut [f32]) {
+        let (low, high) = (range.low as f32, range.high as f32);
+        for value in x {
+            let brightness = (*value - low) / (high - low);
+            let white = match self {
+                Self::Threshold => brightness >= 0.5,
+                // A pixel of 1 is above every number that is drawn, one of 0 above none.
+                Self::Sampled => stream.uniform() < brightness,
+            };
+            *value = if white { high } else { low };
+        }
+    }
+}
+
+/// The numbers that decide over a training batch's pixels.
+pub(crate) fn batch_stream(seed: u64, draw: u64) -> Stream {
+    Stream::new(seed, Purpose::Data, 1, draw)
+}
+
+/// The numbers that decide over the pixels of reference examples.
+pub(crate) fn reference_stream(split: Split, seed: u64) -> Stream {
+    let part = match split {
+        Split::Train => 0,
+        Split::Test => 1,
+    };
+    Stream::new(seed, Purpose::Eval, 0xB1A, part)
 }
 
 /// What is known of a part of a set before its pixels are read.
@@ -117,6 +174,8 @@ impl Options {
             class_names,
             len: Some(kept as u64),
             range: Some((self.normalize.low as f32, self.normalize.high as f32)),
+            levels: Some(if self.binarize.is_some() { 2 } else { 256 }),
+            binarized: self.binarize,
             truth: Truth::Unknown,
         })
     }
@@ -262,6 +321,9 @@ impl Source for ImageSet {
                 *label = known;
             }
         }
+        if let Some(kind) = self.info.binarized {
+            kind.apply(self.normalize, &mut batch_stream(seed, draw), x);
+        }
     }
 
     fn reference(&self, split: Split, seed: u64, n: usize) -> Examples {
@@ -274,6 +336,9 @@ impl Source for ImageSet {
         let mut x = Array::zeros([&[order.len()], &self.info.shape[..]].concat());
         for (&i, x) in order.iter().zip(x.data.chunks_exact_mut(row)) {
             self.copy(part, i, x);
+        }
+        if let Some(kind) = self.info.binarized {
+            kind.apply(self.normalize, &mut reference_stream(split, seed), &mut x.data);
         }
         Examples { x, labels: order.iter().filter_map(|&i| part.labels.get(i).copied()).collect() }
     }

@@ -1,6 +1,7 @@
 //! Known data sets: each is a file `datasets/NAME.toml` that says what it is made of and where it comes from. Those of
 //! this folder are part of the program; the user's own lie in a folder `datasets` beside their data and win.
 
+use super::images::BinarizeKind;
 use super::interval::Interval;
 use super::{DataError, DataRoots, DataSpec, cifar::CifarSpec, folder::FolderSpec, idx::IdxSpec, table::CsvSpec};
 use schemars::JsonSchema;
@@ -26,6 +27,9 @@ pub struct DatasetSpec {
     /// So many black pixels added at each side: 2 makes 32 of 28.
     #[serde(default)]
     pub pad: u32,
+    /// Makes every pixel black or white; nothing said leaves it gray.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binarize: Option<BinarizeKind>,
     /// The side that a folder's pictures are brought to; its description's where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<NonZeroU32>,
@@ -227,6 +231,7 @@ impl DatasetSpec {
             classes: Vec::new(),
             limit: None,
             pad: 0,
+            binarize: None,
             size: None,
         }
     }
@@ -245,16 +250,19 @@ impl DatasetSpec {
         let spec = match description.format.clone() {
             Format::Idx(mut spec) => {
                 (spec.normalize, spec.limit, spec.pad) = (self.normalize, self.limit, self.pad);
+                spec.binarize = self.binarize;
                 spec.classes.clone_from(&self.classes);
                 DataSpec::Idx(spec)
             }
             Format::Cifar(mut spec) => {
                 (spec.normalize, spec.limit, spec.pad) = (self.normalize, self.limit, self.pad);
+                spec.binarize = self.binarize;
                 spec.classes.clone_from(&self.classes);
                 DataSpec::Cifar(spec)
             }
             Format::Folder(mut spec) => {
                 (spec.normalize, spec.limit, spec.pad) = (self.normalize, self.limit, self.pad);
+                spec.binarize = self.binarize;
                 spec.classes.clone_from(&self.classes);
                 spec.size = self.size.unwrap_or(spec.size);
                 DataSpec::Folder(spec)

@@ -3,6 +3,7 @@
 
 pub mod catalog; // the known sets: listed, fetched, checked, looked at
 pub mod cifar;
+mod density; // of what is known exactly
 pub mod distribution;
 mod error;
 pub mod folder;
@@ -15,6 +16,7 @@ pub mod spec;
 pub mod table;
 
 pub use error::DataError;
+pub use images::BinarizeKind;
 pub use spec::DataSpec;
 
 use crate::base::Array;
@@ -33,6 +35,10 @@ pub struct DataInfo {
     pub len: Option<u64>,
     /// The range that examples lie in, where it is bounded (images: -1 to 1).
     pub range: Option<(f32, f32)>,
+    /// How many values a number takes, evenly spaced over `range` (images: 256); `None` where it can take any.
+    pub levels: Option<u32>,
+    /// How pixels became black or white, where they did.
+    pub binarized: Option<BinarizeKind>,
     /// What is known exactly.
     pub truth: Truth,
 }
@@ -64,6 +70,11 @@ pub enum Truth {
         std: f64,
         /// The share of each; they sum to 1.
         weights: Vec<f64>,
+    },
+    /// N(0, covariance).
+    Gaussian {
+        /// A row a dimension.
+        covariance: Vec<Vec<f64>>,
     },
     /// The embedded shapes: `shapes::classify` scores an image exactly.
     Shapes(shapes::ShapesSpec),

@@ -2,7 +2,8 @@
 
 use super::cifar::CifarSpec;
 use super::distribution::{
-    GaussianSpec, GridSpec, MixtureSpec, ParallelLinesSpec, RingSpec, SwissRollSpec, TwoMoonsSpec, UniformSpec,
+    GaussianSpec, GridSpec, LinearGaussianSpec, MixtureSpec, ParallelLinesSpec, RingSpec, SwissRollSpec, TwoMoonsSpec,
+    UniformSpec,
 };
 use super::folder::FolderSpec;
 use super::idx::IdxSpec;
@@ -33,6 +34,8 @@ pub enum DataSpec {
     ParallelLines(ParallelLinesSpec),
     /// The same density everywhere in a cube.
     Uniform(UniformSpec),
+    /// A Gaussian of few directions and noise, whose likelihood is known.
+    LinearGaussian(LinearGaussianSpec),
     /// The embedded set of drawn shapes: nothing to download, everything known of each image.
     Shapes(ShapesSpec),
     /// A known set, described in `datasets/NAME.toml`.
@@ -67,6 +70,7 @@ impl DataSpec {
             Self::TwoMoons(spec) => Ok(spec.law()?.info),
             Self::ParallelLines(spec) => Ok(spec.law()?.info),
             Self::Uniform(spec) => Ok(spec.law()?.info),
+            Self::LinearGaussian(spec) => Ok(spec.law()?.info),
             Self::Shapes(spec) => spec.info(),
             Self::Dataset(spec) => {
                 let (spec, roots) = spec.resolve(roots)?;
@@ -93,6 +97,7 @@ impl DataSpec {
             Self::TwoMoons(spec) => Box::new(spec.law()?),
             Self::ParallelLines(spec) => Box::new(spec.law()?),
             Self::Uniform(spec) => Box::new(spec.law()?),
+            Self::LinearGaussian(spec) => Box::new(spec.law()?),
             Self::Shapes(spec) => Box::new(spec.open()?),
             Self::Dataset(spec) => {
                 let (spec, roots) = spec.resolve(roots)?;
@@ -126,7 +131,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!((sources, undocumented), (14, Vec::<String>::new()));
+        assert_eq!((sources, undocumented), (15, Vec::<String>::new()));
     }
 
     #[test]

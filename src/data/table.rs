@@ -142,6 +142,8 @@ impl CsvSpec {
             class_names,
             len: Some(train.len() as u64),
             range: None,
+            levels: None,
+            binarized: None,
             truth: Truth::Unknown,
         };
         Ok(Table { info, values: values.iter().map(|&v| v as f32).collect(), labels, train, test: test.to_vec() })

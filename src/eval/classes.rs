@@ -6,7 +6,7 @@ use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
 
 /// The share of reference examples whose likeliest class is theirs, and the mean of −log p of their class in nats.
 pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
-    let said = cx.classes.ok_or("the model names no classes")?;
+    let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
     if said.rows() == 0 || cx.real.labels.len() != said.rows() {
         return Err("there are no labeled reference examples".to_owned());
     }
@@ -109,12 +109,12 @@ mod tests {
         let x = Array::zeros(vec![4, 2]);
         let mut world = World::new(info(vec![2], Truth::Unknown), x, Array::default());
         world.real.labels = vec![0, 2, 2, 1];
-        world.classes = Some(Array::new(vec![4, 3], p.iter().map(|v| v.ln()).collect()));
+        world.answers.classes = Some(Array::new(vec![4, 3], p.iter().map(|v| v.ln()).collect()));
         let values = world.measure(&MetricSpec::Classification);
         assert_eq!((values[0].metric.as_str(), values[1].metric.as_str()), ("accuracy", "cross-entropy"));
         close(values[0].value, 0.75, 1e-12);
         close(values[1].value, 0.675_020_507_863, 1e-6);
-        world.classes = None;
+        world.answers.classes = None;
         let value = world.measure(&MetricSpec::Classification).remove(0);
         assert_eq!(value.protocol.parameters, "undefined: the model names no classes");
     }

@@ -12,7 +12,7 @@ const WITHIN: f64 = 3.0;
 
 /// The codes that the model reads off reference examples, as clusters, against their labels.
 pub(super) fn clusters(cx: &Context) -> Result<Outcome, String> {
-    let read = cx.read.ok_or("the model reads no codes")?;
+    let read = cx.answers.read.as_ref().ok_or("the model reads no codes")?;
     let classes: Vec<Option<usize>> = cx.real.labels.iter().map(|&label| usize::try_from(label).ok()).collect();
     if classes.is_empty() {
         return Err("there are no labeled reference examples".to_owned());
@@ -29,7 +29,7 @@ pub(super) fn clusters(cx: &Context) -> Result<Outcome, String> {
 
 /// The codes that samples were made from, against the classes that the truth of the data says they are of.
 pub(super) fn code_classes(spec: &CodeClassesSpec, cx: &Context) -> Result<Outcome, String> {
-    let codes = cx.codes.ok_or("the model has no codes")?;
+    let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
     let places = choose(cx.seed, Choice::Codes, cx.fake.x.rows(), spec.rows.get());
     let class = |&i: &usize| class_of(cx, cx.fake.x.row(i), spec.error.get());
     let classes: Vec<Option<usize>> = places.iter().map(class).collect::<Result<_, String>>()?;
@@ -91,7 +91,7 @@ fn purity_and_information(codes: &[i64], classes: &[Option<usize>]) -> [f64; 2] 
 /// For each factor the largest absolute rank correlation that a dimension of the continuous codes has with it; within
 /// classes a mean over them, weighted by how many samples each has. 0 where too few samples are valid, or all the same.
 pub(super) fn code_factors(spec: &CodeFactorsSpec, cx: &Context) -> Result<Outcome, String> {
-    let codes = cx.codes.ok_or("the model has no codes")?;
+    let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
     let Truth::Shapes(set) = &cx.info.truth else {
         return Err("nothing knows the factors of samples of this data".to_owned());
     };
@@ -258,12 +258,12 @@ mod tests {
         world.real.labels = CLASSES.to_vec();
         // The second code says nothing.
         let codes = Codes { categorical: vec![vec![0; 12], CODES.to_vec()], continuous: Array::default() };
-        world.read = Some(codes);
+        world.answers.read = Some(codes);
         let values = world.measure(&MetricSpec::Clusters);
         assert_eq!((values[0].metric.as_str(), values[1].metric.as_str()), ("clusters/purity", "clusters/information"));
         close(values[0].value, 0.75, 1e-12);
         close(values[1].value, 0.473_512_189_012_061_5, 1e-12);
-        world.read = None;
+        world.answers.read = None;
         assert!(world.measure(&MetricSpec::Clusters)[0].value.is_nan());
     }
 
@@ -272,7 +272,7 @@ mod tests {
         let truth = Truth::Modes { centers: vec![vec![0.0], vec![10.0]], std: 1.0, weights: vec![0.5; 2] };
         let fake = Array::new(vec![6, 1], vec![0.1, -0.2, 9.0, 10.5, 5.0, 11.0]);
         let mut world = World::new(info(vec![1], truth), fake.clone(), fake);
-        world.codes = Some(Codes { categorical: vec![vec![1, 1, 0, 0, 0, 0]], continuous: Array::default() });
+        world.answers.codes = Some(Codes { categorical: vec![vec![1, 1, 0, 0, 0, 0]], continuous: Array::default() });
         let values = world.measure(&MetricSpec::CodeClasses(CodeClassesSpec::default()));
         close(values[0].value, 5.0 / 6.0, 1e-12);
         close(values[1].value, 1.0, 1e-12);
@@ -302,7 +302,7 @@ mod tests {
             codes.extend([noise[i] as f32, -attributes.rotation, attributes.radius + 0.02 * noise[300 + i] as f32]);
         }
         let mut world = World::new(set.info().expect("a set"), fake.clone(), fake);
-        world.codes = Some(Codes { categorical: vec![], continuous: Array::new(vec![300, 3], codes) });
+        world.answers.codes = Some(Codes { categorical: vec![], continuous: Array::new(vec![300, 3], codes) });
         let spec = CodeFactorsSpec {
             factors: vec![FactorKind::Rotation, FactorKind::Radius, FactorKind::Thickness],
             ..Default::default()
@@ -320,7 +320,7 @@ mod tests {
         let mut world = World::new(set.info().expect("a set"), fake.clone(), fake);
         world.judge = Some(Box::new(|_| (0, 1.0)));
         let continuous = Array::new(vec![20, 1], (0..20u8).map(f32::from).collect());
-        world.codes = Some(Codes { categorical: vec![(0..20).map(|i| i % 3).collect()], continuous });
+        world.answers.codes = Some(Codes { categorical: vec![(0..20).map(|i| i % 3).collect()], continuous });
         let of_classes = world.measure(&MetricSpec::CodeClasses(CodeClassesSpec::default()));
         assert_eq!((of_classes[0].value, of_classes[1].value), (0.0, 0.0));
         let of_factors = world.measure(&MetricSpec::CodeFactors(CodeFactorsSpec::default()));
@@ -338,7 +338,7 @@ mod tests {
             codes.push(if attributes.class == 0 { attributes.radius } else { -attributes.radius });
         }
         let mut world = World::new(set.info().expect("a set"), fake.clone(), fake);
-        world.codes = Some(Codes { categorical: vec![], continuous: Array::new(vec![200, 1], codes) });
+        world.answers.codes = Some(Codes { categorical: vec![], continuous: Array::new(vec![200, 1], codes) });
         let measure = |within_classes| {
             let spec = CodeFactorsSpec { factors: vec![FactorKind::Radius], within_classes, ..Default::default() };
             world.measure(&MetricSpec::CodeFactors(spec))[0].value

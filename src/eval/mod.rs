@@ -14,12 +14,14 @@ mod frechet;
 mod images;
 mod judge; // (torch)
 mod kid;
+mod likelihood;
 mod line;
 mod modes;
 mod neighbors;
 mod pairs;
 mod parzen;
 mod patches;
+mod reconstruction;
 mod rows;
 mod slices;
 pub mod spec;
@@ -35,7 +37,7 @@ use spec::{ExtractorSpec, FactorKind, FeaturesSpec};
 use crate::base::Array;
 use crate::data::images::at_levels;
 use crate::data::{DataError, DataInfo, DataRoots, Examples, Truth};
-use crate::objective::{Codes, Product};
+use crate::objective::{Codes, Evidence, Nats, Product};
 use crate::rng;
 use std::borrow::Cow;
 
@@ -54,12 +56,8 @@ pub struct Context<'a> {
     pub train: Option<&'a Examples>,
     /// Samples, or no rows where the model makes none; the labels are what the generator was asked for.
     pub fake: &'a Examples,
-    /// The log-probability of every class for each reference example, where the model gives it.
-    pub classes: Option<&'a Array>,
-    /// The codes that samples were made from, where there are some.
-    pub codes: Option<&'a Codes>,
-    /// The codes that the model reads off each reference example, where it does.
-    pub read: Option<&'a Codes>,
+    /// What the model says beside its samples.
+    pub answers: &'a Answers,
     /// What projections and choices of rows follow from.
     pub seed: u64,
     /// What earlier evaluations found of the same reference, with the same seed.
@@ -79,6 +77,25 @@ pub struct Answers {
     pub codes: Option<Codes>,
     /// The likeliest codes of each reference example.
     pub read: Option<Codes>,
+    /// What became of each reference example.
+    pub reconstructions: Option<Array>,
+    /// What became of each reference example with noise.
+    pub denoised: Option<Denoised>,
+    /// What is known of log p of the first reference examples, with more draws each time, or exactly.
+    pub likelihoods: Option<Vec<Nats>>,
+    /// The evidence lower bound of each reference example.
+    pub evidence: Option<Evidence>,
+    /// The law behind the two.
+    pub law: String,
+}
+
+/// Examples with noise, and what became of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Denoised {
+    /// What the model saw.
+    pub noisy: Array,
+    /// What it made of it.
+    pub restored: Array,
 }
 
 /// One number, with how it was taken.
@@ -233,12 +250,36 @@ const NAMES: &[(&str, &[MetricName])] = {
             &[named("code-classes/purity", Higher, "share"), named("code-classes/information", Higher, "share")],
         ),
         ("code-factors", &[named("code-factors", Higher, "correlation")]),
+        (
+            "reconstruction",
+            &[named("reconstruction/mse", Lower, "squared"), named("reconstruction/psnr", Higher, "dB")],
+        ),
+        ("denoising", &[named("denoising/gain", Higher, "dB"), named("denoising/mse", Lower, "squared")]),
+        (
+            "elbo",
+            &[
+                named("elbo", Higher, "nats"),
+                named("elbo/bits", Lower, "bits a dimension"),
+                named("elbo/reconstruction", Neither, "nats"),
+                named("elbo/kl", Neither, "nats"),
+                named("elbo/active", Neither, "dimensions"),
+                named("elbo/gap", Target(0.0), "nats"),
+            ],
+        ),
+        (
+            "likelihood",
+            &[
+                named("likelihood", Higher, "nats"),
+                named("likelihood/bits", Lower, "bits a dimension"),
+                named("likelihood/gap", Target(0.0), "nats"),
+            ],
+        ),
         ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
     ]
 };
 
 /// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
-/// behind `laplacian-wasserstein` and a factor behind `code-factors` are the same.
+/// behind `laplacian-wasserstein`, a factor behind `code-factors` and draws behind `likelihood` are the same.
 const FEATURE_NAMES: &[(&str, &[MetricName])] = {
     use Direction::{Higher, Lower, Neither, Target};
     &[
@@ -276,7 +317,7 @@ pub fn direction(metric: &str) -> Direction {
         known.map(|known| known.direction)
     };
     let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
-        level @ ("laplacian-wasserstein" | "code-factors") => find(level, NAMES),
+        level @ ("laplacian-wasserstein" | "code-factors" | "likelihood") => find(level, NAMES),
         family => find(family, FEATURE_NAMES),
     });
     known.unwrap_or(Direction::Neither)
@@ -323,6 +364,10 @@ impl MetricSpec {
             Self::Clusters => "clusters",
             Self::CodeClasses(_) => "code-classes",
             Self::CodeFactors(_) => "code-factors",
+            Self::Reconstruction => "reconstruction",
+            Self::Denoising(_) => "denoising",
+            Self::Elbo(_) => "elbo",
+            Self::Likelihood(_) => "likelihood",
         }
     }
 
@@ -341,6 +386,9 @@ impl MetricSpec {
             Self::Classification => Product::Classes,
             Self::Clusters | Self::CodeClasses(_) => Product::CategoricalCodes,
             Self::CodeFactors(_) => Product::ContinuousCodes,
+            Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
+            Self::Elbo(_) => Product::Evidence,
+            Self::Likelihood(_) => Product::Likelihoods,
             _ => Product::Samples,
         }
     }
@@ -359,6 +407,19 @@ impl MetricSpec {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let of = |factor: &FactorKind| format!("{}/{}", whole.name, factor.name()).into();
                 spec.factors.iter().map(|factor| MetricName { name: of(factor), ..whole.clone() }).collect()
+            }
+            Self::Reconstruction if info.range.is_none() => own(self.tag())[..1].to_vec(),
+            Self::Elbo(_) | Self::Likelihood(_) => {
+                let known = info.truth.log_density().is_some();
+                let mut names: Vec<MetricName> =
+                    own(self.tag()).into_iter().filter(|name| known || !name.name.ends_with("/gap")).collect();
+                if let Self::Likelihood(spec) = self {
+                    let fewer = spec.samples.iter().rev().skip(1).rev();
+                    let bound = |draws| MetricName { name: format!("likelihood/{draws}").into(), ..names[0].clone() };
+                    let bounds: Vec<MetricName> = fewer.map(bound).collect();
+                    names.extend(bounds);
+                }
+                names
             }
             _ => own(self.tag()),
         }
@@ -389,6 +450,9 @@ impl MetricSpec {
             Self::Parzen(_) if info.len.is_none() => {
                 Err(format!("`{tag}` needs a data set; a distribution has no training examples to choose the width by"))
             }
+            Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
+                Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
+            }
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
@@ -405,9 +469,9 @@ impl MetricSpec {
         if let Self::Features(spec) = self {
             return features::measure(spec, cx);
         }
-        let there = match self {
-            Self::Classification | Self::Clusters => Ok(()),
-            _ => finite(cx),
+        let there = match self.product() {
+            Product::Samples => finite(cx),
+            _ => Ok(()),
         };
         let outcome = there.and_then(|()| match self {
             Self::Mean => Ok(line::mean(cx)),
@@ -429,11 +493,15 @@ impl MetricSpec {
             Self::Clusters => codes::clusters(cx),
             Self::CodeClasses(spec) => codes::code_classes(spec, cx),
             Self::CodeFactors(spec) => codes::code_factors(spec, cx),
+            Self::Reconstruction => reconstruction::reconstruction(cx),
+            Self::Denoising(noise) => reconstruction::denoising(*noise, cx),
+            Self::Elbo(_) => likelihood::elbo(cx),
+            Self::Likelihood(_) => likelihood::likelihood(cx),
         });
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
             Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
-            Self::Classification | Self::Clusters => "",
+            Self::Classification | Self::Clusters | Self::Elbo(_) | Self::Likelihood(_) => "",
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };

@@ -2,6 +2,7 @@
 
 use crate::base::{Positive, Probability};
 use crate::data::interval::Interval;
+use crate::objective::autoencoder::NoiseSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -117,6 +118,47 @@ pub enum MetricSpec {
     /// For each factor of the embedded shapes the largest absolute rank correlation (Spearman's) of a dimension of the
     /// continuous codes with what is seen of the samples made from it.
     CodeFactors(CodeFactorsSpec),
+    /// The mean squared error of what becomes of reference examples, and the peak's ratio to it (PSNR) in decibels.
+    Reconstruction,
+    /// How many decibels less is wrong with what becomes of noisy reference examples than with the noisy ones, and the mean
+    /// squared error that is left. The noise is named here: models that learned with another, or with none, can be asked.
+    Denoising(NoiseSpec),
+    /// The evidence lower bound of reference examples in nats and in bits a dimension, with E log p(x|z), the divergence, and
+    /// the dimensions of the code that are in use. Where the law of the data is known, how far below the truth it is.
+    Elbo(ElboSpec),
+    /// The log-likelihood of reference examples in nats and in bits a dimension: exact, or bounded by importance sampling
+    /// (arXiv:1509.00519), which comes nearer the more draws there are.
+    Likelihood(LikelihoodSpec),
+}
+
+/// The evidence lower bound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ElboSpec {
+    /// Draws of each example's code behind E log p(x|z).
+    pub samples: NonZeroU32,
+}
+impl Default for ElboSpec {
+    fn default() -> Self {
+        Self { samples: NonZeroU32::MIN }
+    }
+}
+
+/// The likelihood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LikelihoodSpec {
+    /// Draws of each example's code, from few to many, where the model has codes: the bound with the most is `likelihood`,
+    /// those with fewer are `likelihood/5`, … Papers take 5000.
+    pub samples: Vec<NonZeroU32>,
+    /// The most reference examples.
+    pub rows: NonZeroU32,
+}
+impl Default for LikelihoodSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { samples: vec![of(500)], rows: of(1000) }
+    }
 }
 
 /// Modes. A sample belongs to its nearest center, and is of high quality within `sigmas` deviations of it.

@@ -2,14 +2,15 @@
 
 use super::rows::Rows;
 use super::spec::{
-    CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ExtractorSpec, FeaturesSpec, LaplacianWassersteinSpec, MmdSpec,
-    ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
+    CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ElboSpec, ExtractorSpec, FeaturesSpec, LaplacianWassersteinSpec,
+    LikelihoodSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
 };
-use super::{Context, EvalSpec, MetricSpec, Value};
-use crate::base::Array;
+use super::{Answers, Context, Denoised, EvalSpec, MetricSpec, Value};
+use crate::base::{Array, Positive};
 use crate::data::shapes::{self, ShapesSpec as Drawn};
 use crate::data::{DataInfo, Examples, Truth};
-use crate::objective::Codes;
+use crate::objective::autoencoder::NoiseSpec;
+use crate::objective::{Codes, Evidence, Nats};
 use std::num::NonZeroU32;
 
 /// Uniform numbers of SplitMix64, which Python makes in the same way.
@@ -92,7 +93,8 @@ pub(super) fn close(value: f64, golden: f64, tolerance: f64) {
 }
 
 pub(super) fn info(shape: Vec<usize>, truth: Truth) -> DataInfo {
-    DataInfo { shape, classes: 0, class_names: Vec::new(), len: None, range: None, truth }
+    let (class_names, len, range, levels, binarized) = (Vec::new(), None, None, None, None);
+    DataInfo { shape, classes: 0, class_names, len, range, levels, binarized, truth }
 }
 
 type Judge = Box<dyn Fn(&[f32]) -> (usize, f64)>;
@@ -103,9 +105,7 @@ pub(super) struct World {
     pub(super) real: Examples,
     pub(super) fake: Examples,
     pub(super) train: Option<Examples>,
-    pub(super) classes: Option<Array>,
-    pub(super) codes: Option<Codes>,
-    pub(super) read: Option<Codes>,
+    pub(super) answers: Answers,
     pub(super) judge: Option<Judge>,
     pub(super) seed: u64,
 }
@@ -118,9 +118,7 @@ impl World {
             real: examples(real),
             fake: examples(fake),
             train: None,
-            classes: None,
-            codes: None,
-            read: None,
+            answers: Answers::default(),
             judge: None,
             seed: 0,
         }
@@ -141,9 +139,7 @@ impl World {
             real: &self.real,
             train: self.train.as_ref(),
             fake: &self.fake,
-            classes: self.classes.as_ref(),
-            codes: self.codes.as_ref(),
-            read: self.read.as_ref(),
+            answers: &self.answers,
             seed: self.seed,
             known: None,
             score_shape: self.judge.as_deref(),
@@ -151,16 +147,27 @@ impl World {
     }
 
     pub(super) fn reverse_rows(&mut self) {
-        for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(self.train.as_mut().map(|train| &mut train.x)) {
+        let answers = &mut self.answers;
+        for nats in answers.likelihoods.iter_mut().flatten() {
+            nats.of.reverse();
+        }
+        if let Some(evidence) = &mut answers.evidence {
+            evidence.reconstruction.reverse();
+            evidence.divergence.reverse();
+        }
+        let noisy = answers.denoised.as_mut().map(|denoised| [&mut denoised.noisy, &mut denoised.restored]);
+        let answered = answers.reconstructions.as_mut().into_iter().chain(noisy.into_iter().flatten());
+        let train = self.train.as_mut().map(|train| &mut train.x);
+        for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(train).chain(answered) {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
         }
-        for codes in [&mut self.codes, &mut self.read].into_iter().flatten() {
+        for codes in [&mut answers.codes, &mut answers.read].into_iter().flatten() {
             codes.categorical.iter_mut().for_each(|code| code.reverse());
             let x = &mut codes.continuous;
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
         }
         self.real.labels.reverse();
-        if let Some(classes) = &mut self.classes {
+        if let Some(classes) = &mut answers.classes {
             classes.data = (0..classes.rows()).rev().flat_map(|i| classes.row(i).to_vec()).collect();
         }
     }
@@ -177,6 +184,10 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::Mmd(MmdSpec::default()),
         MetricSpec::PixelStatistics,
         MetricSpec::Classification,
+        MetricSpec::Reconstruction,
+        MetricSpec::Denoising(NoiseSpec::Gaussian(Positive::of(0.5))),
+        MetricSpec::Elbo(ElboSpec::default()),
+        MetricSpec::Likelihood(LikelihoodSpec::default()),
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
         MetricSpec::Shapes(ShapesSpec::default()),
@@ -207,13 +218,29 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
             MetricSpec::Classification => {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
                 world.real.labels = (0..500).map(|i| i % 8).collect();
-                world.classes = Some(x);
+                world.answers.classes = Some(x);
+                world
+            }
+            MetricSpec::Reconstruction | MetricSpec::Denoising(_) => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x, Array::default());
+                world.answers.reconstructions = Some(y.clone());
+                world.answers.denoised = Some(Denoised { noisy: y.clone(), restored: y });
+                world.info.range = Some((-4.0, 4.0));
+                world
+            }
+            MetricSpec::Elbo(_) | MetricSpec::Likelihood(_) => {
+                let covariance = (0..8).map(|i| (0..8).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+                let mut world = World::new(info(vec![8], Truth::Gaussian { covariance }), x, Array::default());
+                let of = column(&y, 0);
+                let (reconstruction, divergence) = (of.clone(), column(&y, 1));
+                world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 3 });
+                world.answers.likelihoods = Some(vec![Nats { draws: 500, of }]);
                 world
             }
             MetricSpec::Clusters => {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x, Array::default());
                 world.real.labels = (0..500).map(|i| i % 7).collect();
-                world.read = Some(Codes {
+                world.answers.read = Some(Codes {
                     categorical: vec![(0..500).map(|i| i * i % 11).collect()],
                     continuous: Array::default(),
                 });
@@ -226,7 +253,7 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                     shapes::render(&set.attributes(i), &set, image);
                 }
                 let mut world = World::new(set.info().expect("a set"), drawn.clone(), drawn);
-                world.codes = Some(Codes { categorical: vec![], continuous: rows_of(&x, 0, 200) });
+                world.answers.codes = Some(Codes { categorical: vec![], continuous: rows_of(&x, 0, 200) });
                 world
             }
             MetricSpec::Modes(_) => {
@@ -249,7 +276,7 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
         world.train = Some(Examples { x: images(appendix().1), labels: Vec::new() });
         world.judge = Some(Box::new(|image| (usize::from(image[0] > 0.0), f64::from(image[1].abs()))));
         if let MetricSpec::CodeClasses(_) = metric {
-            world.codes =
+            world.answers.codes =
                 Some(Codes { categorical: vec![(0..500).map(|i| i * i % 11).collect()], continuous: Array::default() });
         }
         world

@@ -3,5 +3,5 @@
 pub mod formula; // (torch)
 pub mod spec;
 
-pub use formula::{cross_entropy, feature_distance, half_square, squared_slope, unit_slope};
+pub use formula::{cross_entropy, feature_distance, half_square, softplus, squared_slope, unit_slope};
 pub use spec::{AdversarialSpec, LossSpec, PenaltySpec};

@@ -24,7 +24,7 @@ pub(super) fn activate(x: &Tensor, activation: ActivationSpec, role: Role) -> Te
         ActivationSpec::Elu => x.relu() + x.clamp_max(0.0).expm1(),
         ActivationSpec::Selu => x.relu() * SELU_SCALE + x.clamp_max(0.0).expm1() * (SELU_SCALE * SELU_ALPHA),
         // The second derivative of log_sigmoid contains a sigmoid.
-        ActivationSpec::Softplus if role == Role::Generator => x.neg().log_sigmoid().neg(),
+        ActivationSpec::Softplus if role != Role::Discriminator => x.neg().log_sigmoid().neg(),
         ActivationSpec::Softplus => softplus(x),
         ActivationSpec::Tanh => x.tanh(),
         ActivationSpec::Sigmoid => (x * 0.5).tanh() * 0.5 + 0.5,

@@ -13,19 +13,27 @@ use tch::{Device, Kind, Tensor};
 /// What a network says.
 #[derive(Debug)]
 pub struct Output {
-    /// A generator's or autoencoder's examples `[R, B, …]`, a discriminator's logits `[R, B]`, or a classifier's `[R, B, classes]`.
+    /// A generator's or autoencoder's examples `[R, B, …]`, a discriminator's logits `[R, B]`, a classifier's
+    /// `[R, B, classes]`, an encoder's codes or what a decoder says of data, `[R, B, …]`.
     pub out: Tensor,
     /// What entered the last linear layer of a discriminator or classifier, `[R, B, F]`.
     pub features: Option<Tensor>,
     /// The class logits of an auxiliary classifier, `[R, B, classes]`.
     pub class_logits: Option<Tensor>,
+    /// The learned number of a decoder, `[R]`.
+    pub scale: Option<Tensor>,
 }
 
 impl Output {
     /// The same as float32 numbers.
     pub fn float32(self) -> Self {
         let float = |x: Tensor| x.to_kind(Kind::Float);
-        Self { out: float(self.out), features: self.features.map(float), class_logits: self.class_logits.map(float) }
+        Self {
+            out: float(self.out),
+            features: self.features.map(float),
+            class_logits: self.class_logits.map(float),
+            scale: self.scale.map(float),
+        }
     }
 }
 
@@ -108,6 +116,7 @@ impl NetworkPlan {
             out: joined(|o| Some(&o.out)).expect("every run has an output"),
             features: joined(|o| o.features.as_ref()),
             class_logits: joined(|o| o.class_logits.as_ref()),
+            scale: joined(|o| o.scale.as_ref()),
         }
     }
 
@@ -119,7 +128,8 @@ impl NetworkPlan {
         let at_last = pass.through(before, x);
         let out = pass.through(after, &at_last);
         if self.role != Role::Discriminator {
-            return Output { out, features: None, class_logits: None };
+            let scale = self.scale.map(|index| params[index].view([runs]));
+            return Output { out, features: None, class_logits: None, scale };
         }
         let features = self.features_at.map(|_| at_last);
         // One number an example needs no axis of its own.
@@ -133,7 +143,7 @@ impl NetworkPlan {
             }
             _ => logits,
         };
-        Output { out, features, class_logits }
+        Output { out, features, class_logits, scale: None }
     }
 }
 

@@ -18,9 +18,13 @@ pub enum Role {
     Discriminator,
     /// Data to data.
     Autoencoder,
+    /// Data to a code.
+    Encoder,
+    /// A code to what is said of data.
+    Decoder,
 }
 
-/// What a discriminator says beside its one number.
+/// What a network says beside its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Head {
     /// Nothing.
@@ -30,6 +34,8 @@ pub enum Head {
     Classifier,
     /// The number gets ⟨V_y, features⟩ added (arXiv:1802.05637).
     Projection,
+    /// One learned number of its own, whatever comes in: the logarithm of a decoder's deviation. It begins at 0.
+    Scale,
 }
 
 /// What surrounds a network.
@@ -40,13 +46,13 @@ pub struct Wiring {
     /// The shape of one example that comes in: `[d]` or `[c, h, w]`.
     pub input: Vec<usize>,
     /// The shape of one example that must come out: the data's for a generator, `[1]` for a discriminator, the classes for a
-    /// classifier.
+    /// classifier, the code for an encoder.
     pub output: Vec<usize>,
     /// How many classes there are; 0 where nothing is labeled.
     pub classes: usize,
     /// Whether the label is appended at the input, unless a `label` layer stands in the list.
     pub labels_at_input: bool,
-    /// What a discriminator says beside its number.
+    /// What it says beside its output.
     pub head: Head,
 }
 
@@ -119,9 +125,24 @@ pub struct NetworkPlan {
     pub(super) features_at: Option<usize>,
     pub(super) classifier: Option<Linear>,
     pub(super) projection: Option<Weight>,
+    /// The parameter of [`Head::Scale`].
+    pub(super) scale: Option<usize>,
 }
 
 impl NetworkPlan {
+    /// What its numbers lie between, as far as its last layer says.
+    pub fn reach(&self) -> (f32, f32) {
+        let last = self.rows.iter().rev().find(|row| !["scale", "reshape", "flatten"].contains(&row.kind));
+        match last.map(|row| row.kind) {
+            Some("tanh") => (-1.0, 1.0),
+            Some("sigmoid") => (0.0, 1.0),
+            Some("relu" | "softplus") => (0.0, f32::INFINITY),
+            Some("elu") => (-1.0, f32::INFINITY),
+            Some("selu") => (-1.758, f32::INFINITY),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        }
+    }
+
     /// Whether it is asked with labels.
     pub fn takes_labels(&self) -> bool {
         self.classes > 0
@@ -306,6 +327,10 @@ impl NetworkSpec {
         }
         let features = features.filter(|_| wiring.role == Role::Discriminator);
         let (classifier, projection) = builder.head(wiring, &flow.steps, features, tag, &mut rows)?;
+        let scale = (wiring.head == Head::Scale).then(|| {
+            rows.push(Row { name: "scale".to_owned(), kind: "scale", shape: vec![1], params: 1 });
+            builder.param("scale".to_owned(), vec![1], ParamInit::Constant(0.0))
+        });
         Ok(NetworkPlan {
             rows,
             params: builder.params,
@@ -320,6 +345,7 @@ impl NetworkSpec {
             features_at: features.map(|(at, _)| at),
             classifier,
             projection,
+            scale,
         })
     }
 }
@@ -746,7 +772,7 @@ impl Builder {
         tag: &str,
         rows: &mut Vec<Row>,
     ) -> Result<(Option<Linear>, Option<Weight>), Problem> {
-        if wiring.head == Head::Plain || wiring.role == Role::Generator {
+        if matches!(wiring.head, Head::Plain | Head::Scale) || wiring.role != Role::Discriminator {
             return Ok((None, None));
         }
         let problem = |message: &str, help: &str| Problem {
@@ -794,7 +820,9 @@ fn wrong_end(wiring: &Wiring, shape: &[usize], path: String) -> Problem {
             wiring.output
         ),
         Role::Discriminator if wanted == 1 => format!("the discriminator ends in {shape:?}, but must end in 1 number"),
-        Role::Discriminator => format!("it ends in {shape:?}, but must end in {wanted} numbers"),
+        Role::Discriminator | Role::Encoder | Role::Decoder => {
+            format!("it ends in {shape:?}, but must end in {wanted} numbers")
+        }
     };
     Problem { path, message, help: Some(format!("end with {{ linear = {wanted} }}")) }
 }

@@ -16,13 +16,13 @@ impl NetworkSpec {
         match self {
             Self::Mlp(spec) => Ok(mlp(spec, wiring)),
             Self::Dcgan(spec) => match wiring.role {
-                Role::Generator => dcgan_generator(spec, wiring),
-                Role::Discriminator => dcgan_discriminator(spec, wiring),
+                Role::Generator | Role::Decoder => dcgan_generator(spec, wiring),
+                Role::Discriminator | Role::Encoder => dcgan_discriminator(spec, wiring),
                 Role::Autoencoder => Err(no_autoencoder("dcgan")),
             },
             Self::Resnet(spec) => match wiring.role {
-                Role::Generator => resnet_generator(spec, wiring),
-                Role::Discriminator => resnet_discriminator(spec, wiring),
+                Role::Generator | Role::Decoder => resnet_generator(spec, wiring),
+                Role::Discriminator | Role::Encoder => resnet_discriminator(spec, wiring),
                 Role::Autoencoder => Err(no_autoencoder("resnet")),
             },
             Self::Layers(layers) => Ok(layers.clone()),

@@ -34,6 +34,12 @@ pub struct ArchitectureSpec {
     /// InfoGAN's Q: what enters the last linear layer of the discriminator to what is read of the codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recognition: Option<NetworkSpec>,
+    /// Data to a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<NetworkSpec>,
+    /// A code to data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<NetworkSpec>,
 }
 impl ArchitectureSpec {
     /// The networks that are there, by their players.
@@ -43,6 +49,8 @@ impl ArchitectureSpec {
             ("discriminator", &self.discriminator),
             ("classifier", &self.classifier),
             ("recognition", &self.recognition),
+            ("encoder", &self.encoder),
+            ("decoder", &self.decoder),
         ];
         all.into_iter().filter_map(|(player, network)| Some((player, network.as_ref()?)))
     }

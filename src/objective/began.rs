@@ -4,7 +4,7 @@
 //! There is no official code; the losses and the control are those of the paper. Its learning rates fall where its measure
 //! of convergence stalls: what that means in steps is ours.
 
-use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, Panel, PanelRequest, RealDraw, Request, Turn, asked,
@@ -148,7 +148,10 @@ impl Family for BeganSpec {
         "generator"
     }
 
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)> {
+    fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
+        if player == "discriminator" {
+            return about_critic(info, &info.shape);
+        }
         let latent = serde_json::to_string(&self.latent).expect("a spec is made of numbers, texts, lists and tables");
         let mut facts =
             vec![("input", floats(&[self.latent.dim() as usize])), ("latent", latent), ("output", floats(&info.shape))];
@@ -379,7 +382,7 @@ impl Objective for Began {
         let all = Tensor::cat(&rows, 1);
         let shape: Vec<usize> = all.size()[1..].iter().map(|&d| d as usize).collect();
         let runs = (0..request.seeds.len()).map(|run| Array::new(shape.clone(), host::numbers(&all.get(run as i64))));
-        vec![Panel { name: "rebuilt", per_row: n, runs: runs.collect() }]
+        vec![Panel { name: "rebuilt", per_row: Some(n), runs: runs.collect() }]
     }
 }
 

@@ -65,7 +65,7 @@ impl Family for ClassifierSpec {
         "classifier"
     }
 
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)> {
+    fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let mut facts =
             vec![("input", floats(&info.shape)), ("output", format!("{}, logits", floats(&[info.classes])))];
         facts.extend(info.range.map(|(low, high)| ("range", format!("{low} to {high}"))));
@@ -133,7 +133,7 @@ impl Objective for Classifier {
             Array::new(shape, wrong.iter().flat_map(|(_, i)| real.x.row(*i).to_vec()).collect())
         };
         let runs = said.iter().zip(request.real).map(of_run).collect();
-        vec![Panel { name: "mistakes", per_row: 0, runs }]
+        vec![Panel { name: "mistakes", runs, per_row: None }]
     }
 }
 

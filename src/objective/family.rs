@@ -1,10 +1,12 @@
 //! Which algorithm families there are, and what a family says of itself before there is a tensor: who plays, what
 //! surrounds their networks, what it gives, and what its settings contradict.
 
+use super::autoencoder::AutoencoderSpec;
 use super::began::BeganSpec;
 use super::classifier::ClassifierSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::vae::VaeSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
 use crate::loss::LossSpec;
@@ -25,6 +27,10 @@ pub enum AlgorithmSpec {
     Began(BeganSpec),
     /// A network that names the class of an example.
     Classifier(ClassifierSpec),
+    /// An encoder and a decoder that puts together again what it took apart, of noisy examples too.
+    Autoencoder(AutoencoderSpec),
+    /// A decoder with a prior over codes, and an encoder that guesses the code (arXiv:1312.6114).
+    Vae(VaeSpec),
 }
 
 impl AlgorithmSpec {
@@ -35,6 +41,8 @@ impl AlgorithmSpec {
             Self::Infogan(spec) => spec,
             Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
+            Self::Autoencoder(spec) => spec,
+            Self::Vae(spec) => spec,
         }
     }
 }
@@ -50,6 +58,12 @@ pub enum Product {
     CategoricalCodes,
     /// Continuous codes, of samples and of a given example.
     ContinuousCodes,
+    /// What becomes of a given example.
+    Reconstructions,
+    /// How likely a given example is, or a bound on that.
+    Likelihoods,
+    /// The evidence lower bound of a given example in its parts.
+    Evidence,
 }
 
 impl Product {
@@ -60,6 +74,9 @@ impl Product {
             Self::Classes => "class probabilities",
             Self::CategoricalCodes => "categorical codes",
             Self::ContinuousCodes => "continuous codes",
+            Self::Reconstructions => "reconstructions",
+            Self::Likelihoods => "likelihoods",
+            Self::Evidence => "evidence bounds",
         }
     }
 }
@@ -119,11 +136,11 @@ pub trait Family {
         None
     }
 
-    /// The player that `gantlet export` writes.
+    /// The player that `gantlet export` writes where none is named, and `gantlet sample` asks.
     fn exported(&self) -> &'static str;
 
-    /// What a user of the exported network must know of its input and output.
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)>;
+    /// What a user of this player's network must know of its input and output.
+    fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)>;
 
     /// What its settings contradict.
     fn check(&self, _around: Surroundings<'_>) -> Vec<Problem> {
@@ -131,7 +148,7 @@ pub trait Family {
     }
 
     /// What its networks contradict, one of each player in order.
-    fn check_networks(&self, _networks: &[&NetworkPlan], _around: Surroundings<'_>) -> Vec<Problem> {
+    fn check_networks(&self, _networks: &[&NetworkPlan], _info: &DataInfo, _around: Surroundings<'_>) -> Vec<Problem> {
         vec![]
     }
 }
@@ -141,6 +158,13 @@ pub(super) fn check_average(path: &str, ema: Option<&EmaSpec>, steps: u64) -> Op
     let ema = ema.filter(|ema| ema.start >= steps)?;
     let message = format!("averaging starts at step {}, and there are {steps}", ema.start);
     Some(Problem::at(format!("{path}.start"), message).with_help("start earlier, or take `ema` out"))
+}
+
+/// What a user of a network from data to `output` must know.
+pub(super) fn about_critic(info: &DataInfo, output: &[usize]) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("input", floats(&info.shape)), ("output", floats(output))];
+    facts.extend(info.range.map(|(low, high)| ("range", format!("{low} to {high}"))));
+    facts
 }
 
 /// `float32 [n, 1, 28, 28]`, for examples of this shape.

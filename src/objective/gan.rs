@@ -3,7 +3,7 @@
 //! Papers: arXiv:1406.2661 (GAN), 1411.1784 (conditional), 1610.09585 (auxiliary classifier), 1802.05637 (projection),
 //! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching).
 
-use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, labeled, made, pick,
@@ -108,7 +108,10 @@ impl Family for GanSpec {
         "generator"
     }
 
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)> {
+    fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
+        if player == "discriminator" {
+            return about_critic(info, &[1]);
+        }
         let latent = serde_json::to_string(&self.latent).expect("a spec is made of numbers, texts, lists and tables");
         let mut facts =
             vec![("input", floats(&[self.latent.dim() as usize])), ("latent", latent), ("output", floats(&info.shape))];
@@ -126,7 +129,7 @@ impl Family for GanSpec {
         wrong
     }
 
-    fn check_networks(&self, networks: &[&NetworkPlan], around: Surroundings<'_>) -> Vec<Problem> {
+    fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
         check_penalties(networks[DISCRIMINATOR], around)
     }
 }
@@ -286,6 +289,7 @@ impl Gan {
                     out: half(&both.out),
                     features: both.features.as_ref().map(half),
                     class_logits: both.class_logits.as_ref().map(half),
+                    scale: None,
                 }
             })
         } else {

@@ -4,7 +4,7 @@
 //! Turns and losses are those of the official code (openai/InfoGAN): the discriminator and the recognition network
 //! maximize the bound on the mutual information together, over the fakes of their turn, and so does the generator.
 
-use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_penalties, check_targets};
 use super::latent::LatentSpec;
 use super::{
@@ -228,9 +228,19 @@ impl Family for InfoGanSpec {
         "generator"
     }
 
-    fn about(&self, info: &DataInfo) -> Vec<(&'static str, String)> {
+    fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let text =
             |value: serde_json::Result<String>| value.expect("a spec is made of numbers, texts, lists and tables");
+        match player {
+            "discriminator" => return about_critic(info, &[1]),
+            "recognition" => {
+                return vec![
+                    ("input", "what enters the discriminator's last linear layer".to_owned()),
+                    ("codes", text(serde_json::to_string(&self.codes))),
+                ];
+            }
+            _ => {}
+        }
         let mut facts = vec![
             ("input", floats(&[self.width()])),
             ("latent", text(serde_json::to_string(&self.latent))),
@@ -271,7 +281,7 @@ impl Family for InfoGanSpec {
         wrong
     }
 
-    fn check_networks(&self, networks: &[&NetworkPlan], around: Surroundings<'_>) -> Vec<Problem> {
+    fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
         check_penalties(networks[DISCRIMINATOR], around)
     }
 }
@@ -509,7 +519,7 @@ impl Objective for InfoGan {
             at += width;
         }
         let runs = made(&players[GENERATOR], &request, &Tensor::cat(&rows, 1), &[]);
-        vec![Panel { name: "traversals", per_row: TRAVERSALS, runs }]
+        vec![Panel { name: "traversals", per_row: Some(TRAVERSALS), runs }]
     }
 }
 
@@ -608,6 +618,8 @@ mod tests {
             class_names: vec![],
             len: None,
             range: None,
+            levels: None,
+            binarized: None,
             truth: crate::data::Truth::Unknown,
         };
         let objective = InfoGan::new(&[&spec, &spec], &[&loss, &loss], &info, Device::Cpu);

@@ -20,6 +20,12 @@ pub struct OptimizersSpec {
     /// That of InfoGAN's Q.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recognition: Option<OptimizerSpec>,
+    /// The encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<OptimizerSpec>,
+    /// The decoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<OptimizerSpec>,
 }
 impl OptimizersSpec {
     /// The optimizers that are there, by their players.
@@ -29,6 +35,8 @@ impl OptimizersSpec {
             ("discriminator", &self.discriminator),
             ("classifier", &self.classifier),
             ("recognition", &self.recognition),
+            ("encoder", &self.encoder),
+            ("decoder", &self.decoder),
         ];
         all.into_iter().filter_map(|(player, optimizer)| Some((player, optimizer.as_ref()?)))
     }

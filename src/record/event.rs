@@ -115,6 +115,9 @@ pub struct EvalRequest {
     pub checkpoint: Option<u64>,
     /// The metrics; those of the configuration where empty.
     pub metrics: Vec<MetricSpec>,
+    /// Where what is known of each reference example goes, of the newest of the checkpoints.
+    #[serde(default)]
+    pub per_example: Option<PathBuf>,
     /// Where data files are looked for.
     pub data_roots: Vec<PathBuf>,
     /// `cpu` or `cuda:N`.
@@ -123,7 +126,7 @@ pub struct EvalRequest {
     pub threads: usize,
 }
 
-/// The generator of one run for others.
+/// A network of one run for others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExportRequest {
     /// The run's directory.
@@ -132,6 +135,9 @@ pub struct ExportRequest {
     pub out: PathBuf,
     /// The step of the checkpoint; the newest where not named.
     pub checkpoint: Option<u64>,
+    /// Whose network; the family's own choice where not named.
+    #[serde(default)]
+    pub player: Option<String>,
     /// Where data files are looked for.
     pub data_roots: Vec<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use super::pack::Pack;
 use crate::base::Array;
 use crate::data::{Examples, Source, Split, Truth, shapes};
-use crate::eval::{self, Answers, EvalSpec, ReferenceKind, WeightsKind};
+use crate::eval::{self, Answers, Denoised, EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 use crate::objective::{Request, of_each};
 use crate::rng::Purpose;
 use std::sync::Arc;
@@ -14,12 +14,47 @@ const REFERENCE_SEED: u64 = 0;
 /// A row of `eval.csv` without its step: metric, number where it is finite, protocol.
 pub type Row = (String, Option<f64>, Vec<String>);
 
+/// The numbers of a run.
+pub struct Measured {
+    /// Rows of `eval.csv`.
+    pub rows: Vec<Row>,
+    /// A table of what is known of each reference example alone, where a metric asked for something of the kind.
+    pub examples: Option<String>,
+}
+
 /// The numbers of every run of a pack as it stands.
-pub fn measure(pack: &Pack, spec: &EvalSpec, has_average: bool) -> Vec<Vec<Row>> {
+pub fn measure(pack: &Pack, spec: &EvalSpec, has_average: bool) -> Vec<Measured> {
     let judges: Vec<Judge> = pack.sources.iter().map(|source| Judge::new(source, spec, has_average)).collect();
     let references: Vec<&Examples> = judges.iter().map(|judge| &*judge.reference).collect();
     let answers = answers(pack, &references, spec, has_average);
-    judges.iter().zip(&answers).map(|(judge, answers)| judge.rows(answers)).collect()
+    let of_run = |(judge, answers): (&Judge, &Answers)| Measured {
+        rows: judge.rows(answers),
+        examples: each_example(&judge.reference, answers),
+    };
+    judges.iter().zip(&answers).map(of_run).collect()
+}
+
+/// A line a reference example, in their order: its label, what is known of log p, and the bound in its parts.
+fn each_example(real: &Examples, answers: &Answers) -> Option<String> {
+    let mut columns: Vec<(String, &[f32])> = Vec::new();
+    for nats in answers.likelihoods.iter().flatten() {
+        let name = if nats.draws == 0 { "likelihood".to_owned() } else { format!("likelihood/{}", nats.draws) };
+        columns.push((name, &nats.of));
+    }
+    if let Some(evidence) = &answers.evidence {
+        columns.push(("elbo/reconstruction".to_owned(), &evidence.reconstruction));
+        columns.push(("elbo/kl".to_owned(), &evidence.divergence));
+    }
+    let rows = columns.iter().map(|(_, of)| of.len()).max()?;
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let mut text = format!("example,label,{}\n", names.join(","));
+    for i in 0..rows {
+        let label = real.labels.get(i).map(i64::to_string).unwrap_or_default();
+        let numbers: Vec<String> =
+            columns.iter().map(|(_, of)| of.get(i).map(f32::to_string).unwrap_or_default()).collect();
+        text.push_str(&format!("{i},{label},{}\n", numbers.join(",")));
+    }
+    Some(text)
 }
 
 /// What the numbers of every run are taken from, given the examples that each is held against.
@@ -45,7 +80,52 @@ pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bo
             (answers.codes, answers.read) = (Some(codes), Some(read));
         }
     }
+    for metric in &spec.metrics {
+        of_codes(pack, real, metric, &mut all);
+    }
     all
+}
+
+/// What a metric over reconstructions and likelihoods looks at, which is costly and not asked for without need.
+fn of_codes(pack: &Pack, real: &[&Examples], metric: &MetricSpec, all: &mut [Answers]) {
+    let (players, seeds) = (&pack.players, &pack.seeds);
+    let (reconstructs, likelihoods) = (pack.objective.reconstructs(), pack.objective.likelihoods());
+    match (metric, reconstructs, likelihoods) {
+        (MetricSpec::Reconstruction, Some(model), _) => {
+            let made = of_each(real, |real| model.reconstruct(players, real));
+            all.iter_mut().zip(made).for_each(|(answers, made)| answers.reconstructions = Some(made));
+        }
+        (MetricSpec::Denoising(noise), Some(model), _) => {
+            let info = pack.sources[0].info();
+            let denoised = of_each(real, |real| {
+                let noisy = Examples { x: noise.spoiled(&real.x, info), labels: real.labels.clone() };
+                let restored = model.reconstruct(players, &noisy);
+                restored.into_iter().map(|restored| Some(Denoised { noisy: noisy.x.clone(), restored })).collect()
+            });
+            all.iter_mut().zip(denoised).for_each(|(answers, denoised)| answers.denoised = denoised);
+        }
+        (MetricSpec::Elbo(spec), _, Some(model)) => {
+            let evidence = of_each(real, |real| {
+                let found = model.evidence(players, real, spec.samples.get(), seeds);
+                found.map_or_else(|| vec![None; seeds.len()], |found| found.into_iter().map(Some).collect())
+            });
+            all.iter_mut().zip(evidence).for_each(|(answers, evidence)| {
+                (answers.evidence, answers.law) = (evidence, model.law());
+            });
+        }
+        (MetricSpec::Likelihood(spec), _, Some(model)) => {
+            let draws: Vec<u32> = spec.samples.iter().map(|n| n.get()).collect();
+            let found = of_each(real, |real| {
+                let rows = spec.rows.get() as usize;
+                let labels = real.labels.iter().take(rows).copied().collect();
+                model.likelihoods(players, &Examples { x: real.x.head(rows), labels }, &draws, seeds)
+            });
+            all.iter_mut().zip(found).for_each(|(answers, found)| {
+                (answers.likelihoods, answers.law) = (Some(found), model.law());
+            });
+        }
+        _ => {}
+    }
 }
 
 fn averaged(spec: &EvalSpec, has_average: bool) -> bool {
@@ -101,9 +181,7 @@ impl Judge {
             real: &self.reference,
             train: Some(&self.train),
             fake: answers.samples.as_ref().unwrap_or(&none),
-            classes: answers.classes.as_ref(),
-            codes: answers.codes.as_ref(),
-            read: answers.read.as_ref(),
+            answers,
             seed: REFERENCE_SEED,
             known: Some(&self.known),
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),

@@ -53,8 +53,8 @@ impl Preview {
 
     /// A run's further pictures at a step, by their names.
     pub fn panels(&self, sketch: &Sketch, step: u64) -> Vec<(&'static str, RgbImage)> {
-        let picture = |shown: &Array, per_row: usize| match self.view.is_image() {
-            true => self.view.images(shown, if per_row == 0 { self.per_row } else { per_row }),
+        let picture = |shown: &Array, per_row: Option<usize>| match self.view.is_image() {
+            true => self.view.images(shown, per_row.unwrap_or(self.per_row)),
             false => self.view.points(&self.real.x, shown, None, &format!("step {step}")),
         };
         sketch.panels.iter().map(|(name, per_row, shown)| (*name, picture(shown, *per_row))).collect()
@@ -88,8 +88,8 @@ pub struct Sketch {
     fake: Option<Array>,
     /// A number at each place that the view asks for, where the family has one, and whether they are probabilities.
     answer: Option<(Vec<f32>, bool)>,
-    /// Further pictures by their names, those that show something, and how many examples a row has.
-    panels: Vec<(&'static str, usize, Array)>,
+    /// Further pictures by their names, those that show something, with the examples a row where that is theirs to say.
+    panels: Vec<(&'static str, Option<usize>, Array)>,
 }
 
 /// What is to be drawn of every run as the pack stands, from latents that stay the same over a run and from the examples
@@ -115,7 +115,7 @@ pub fn sketches(pack: &Pack, previews: &[&Preview], real: &[&Examples], averaged
         }
         let answer = answers.as_mut().map(|(_, rows, probability)| (std::mem::take(&mut rows[run]), *probability));
         let of_run = panels.iter_mut().map(|panel| (panel.name, panel.per_row, std::mem::take(&mut panel.runs[run])));
-        let panels = of_run.filter(|(_, _, shown)| shown.rows() > 0).collect();
+        let panels = of_run.filter(|(.., shown)| shown.rows() > 0).collect();
         out.push(Sketch { fake: fakes[run].take(), answer, panels });
     }
     out

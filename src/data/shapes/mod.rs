@@ -9,7 +9,7 @@ mod score;
 pub use draw::render;
 pub use score::{Verdict, classify};
 
-use super::images::{ImageSet, Part};
+use super::images::{BinarizeKind, ImageSet, Part, batch_stream, reference_stream};
 use super::interval::Interval;
 use super::{DataError, DataInfo, Examples, Source, Split, Truth, example_at, reference_order};
 use crate::base::Array;
@@ -67,6 +67,9 @@ pub struct ShapesSpec {
     /// What black and white become. The default, (v − 0.5) / 0.5 for v from 0 to 1, suits a tanh.
     #[serde(default = "crate::data::images::normalize")]
     pub normalize: Interval,
+    /// Makes every pixel black or white; nothing said leaves it gray.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binarize: Option<BinarizeKind>,
 }
 
 impl ShapesSpec {
@@ -130,6 +133,7 @@ impl Default for ShapesSpec {
             saturation: Self::saturation(),
             background: Self::background(),
             normalize: super::images::normalize(),
+            binarize: None,
         }
     }
 }
@@ -237,6 +241,8 @@ impl ShapesSpec {
             class_names: self.classes.iter().map(|shape| shape.name().to_owned()).collect(),
             len: Some(u64::from(self.count.get())),
             range: Some((self.normalize.low as f32, self.normalize.high as f32)),
+            levels: Some(if self.binarize.is_some() { 2 } else { 256 }),
+            binarized: self.binarize,
             truth: Truth::Shapes(self.clone()),
         })
     }
@@ -366,6 +372,9 @@ impl Source for Shapes {
                     let i = example_at(seed, draw * n + j, u64::from(spec.count.get()));
                     *label = drawn(spec, i as u64, &mut bytes, x);
                 }
+                if let Some(kind) = spec.binarize {
+                    kind.apply(spec.normalize, &mut batch_stream(seed, draw), x);
+                }
             }
         }
     }
@@ -384,6 +393,9 @@ impl Source for Shapes {
                 let mut bytes = vec![0; row];
                 let draw = |(&i, x): (&usize, &mut [f32])| drawn(spec, u64::from(from) + i as u64, &mut bytes, x);
                 let labels = order.iter().zip(x.data.chunks_exact_mut(row)).map(draw).collect();
+                if let Some(kind) = spec.binarize {
+                    kind.apply(spec.normalize, &mut reference_stream(split, seed), &mut x.data);
+                }
                 Examples { x, labels }
             }
         }
@@ -404,6 +416,31 @@ mod tests {
 
     fn spec(text: &str) -> ShapesSpec {
         toml::from_str(text).expect("a spec of the test")
+    }
+
+    #[test]
+    fn binarized_pixels_are_black_or_white_as_often_as_they_are_bright() {
+        let white = |x: &Array| x.data.iter().filter(|&&v| v == 1.0).count() as f64 / x.data.len() as f64;
+        let gray = spec("size = 8").open().expect("a set").reference(Split::Test, 0, 2000).x;
+        let brightness = gray.data.iter().map(|v| f64::from(*v) * 0.5 + 0.5).sum::<f64>() / gray.data.len() as f64;
+        for (kind, expected) in [
+            ("sampled", brightness),
+            ("threshold", gray.data.iter().filter(|&&v| v >= 0.0).count() as f64 / gray.data.len() as f64),
+        ] {
+            let set = spec(&format!("size = 8\nbinarize = '{kind}'")).open().expect("a set");
+            assert_eq!((set.info().levels, set.info().binarized.map(BinarizeKind::name)), (Some(2), Some(kind)));
+            let held = set.reference(Split::Test, 0, 2000);
+            assert!(held.x.data.iter().all(|&v| v == -1.0 || v == 1.0));
+            assert!((white(&held.x) - expected).abs() < 0.005, "{kind}: {} {expected}", white(&held.x));
+            assert_eq!(held, set.reference(Split::Test, 0, 2000));
+            let batch = |draw| {
+                let (mut x, mut labels) = (vec![0.0; 64 * 10_000], vec![0; 10_000]);
+                set.draw(1, draw, &mut x, &mut labels);
+                x
+            };
+            assert_eq!(batch(0), batch(0));
+            assert!(white(&Array::new(vec![10_000, 64], batch(0))) > 0.0);
+        }
     }
 
     #[test]

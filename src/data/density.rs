@@ -1,0 +1,88 @@
+//! The densities of what is known exactly: a model with a likelihood is held against them.
+
+use super::Truth;
+use std::f64::consts::TAU;
+
+/// log p(x) in nats.
+type LogDensity = Box<dyn Fn(&[f32]) -> f64>;
+
+impl Truth {
+    /// log p(x) of the law in nats, where it has a density that is known.
+    pub fn log_density(&self) -> Option<LogDensity> {
+        match self {
+            Self::Normal { mean, std } if *std > 0.0 => {
+                let (mean, std) = (*mean, *std);
+                Some(Box::new(move |x| round(&[mean], std, x)))
+            }
+            Self::Modes { centers, std, weights } if *std > 0.0 => {
+                let (centers, std, weights) = (centers.clone(), *std, weights.clone());
+                Some(Box::new(move |x| {
+                    let terms: Vec<f64> =
+                        centers.iter().zip(&weights).map(|(c, w)| w.ln() + round(c, std, x)).collect();
+                    let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    most + terms.iter().map(|t| (t - most).exp()).sum::<f64>().ln()
+                }))
+            }
+            Self::Gaussian { covariance } => {
+                let root = cholesky(covariance)?;
+                let n = root.len() as f64;
+                let constant = -0.5 * n * TAU.ln() - root.iter().enumerate().map(|(i, row)| row[i].ln()).sum::<f64>();
+                Some(Box::new(move |x| constant - 0.5 * solved(&root, x).iter().map(|v| v * v).sum::<f64>()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// log N(x; mean, std²) with independent dimensions.
+fn round(mean: &[f64], std: f64, x: &[f32]) -> f64 {
+    let square: f64 = x.iter().zip(mean).map(|(x, m)| ((f64::from(*x) - m) / std).powi(2)).sum();
+    -0.5 * square - x.len() as f64 * (std.ln() + 0.5 * TAU.ln())
+}
+
+/// The lower root of a covariance; `None` where it is none.
+fn cholesky(covariance: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    let mut root: Vec<Vec<f64>> = Vec::with_capacity(covariance.len());
+    for (i, row) in covariance.iter().enumerate() {
+        let mut new = vec![0.0; covariance.len()];
+        for j in 0..=i {
+            let other = if j == i { &new } else { &root[j] };
+            let rest = row[j] - (0..j).map(|k| new[k] * other[k]).sum::<f64>();
+            new[j] = if j == i { Some(rest.sqrt()).filter(|v| *v > 0.0)? } else { rest / root[j][j] };
+        }
+        root.push(new);
+    }
+    Some(root)
+}
+
+/// y with root·y = x.
+fn solved(root: &[Vec<f64>], x: &[f32]) -> Vec<f64> {
+    let mut y: Vec<f64> = Vec::with_capacity(x.len());
+    for (row, &x) in root.iter().zip(x) {
+        let known: f64 = row.iter().zip(&y).map(|(a, b)| a * b).sum();
+        y.push((f64::from(x) - known) / row[y.len()]);
+    }
+    y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /* scipy 1.17: from scipy.stats import norm, multivariate_normal as m
+    norm.logpdf(1.5, 1, 2) = -1.6433357137646178
+    np.logaddexp(np.log(.25)+m.logpdf([1,2],[0,0],.25), np.log(.75)+m.logpdf([1,2],[1,1],.25)) = -2.739152963116756
+    m.logpdf([1,-1,.5], [0,0,0], [[2,.5,.3],[.5,1,-.2],[.3,-.2,1.5]]) = -4.3370353987615315 */
+    #[test]
+    fn densities_are_those_of_scipy() {
+        let at = |truth: Truth, x: &[f32]| truth.log_density().expect("a density")(x);
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
+        close(at(Truth::Normal { mean: 1.0, std: 2.0 }, &[1.5]), -1.643_335_713_764);
+        let centers = vec![vec![0.0, 0.0], vec![1.0, 1.0]];
+        close(at(Truth::Modes { centers, std: 0.5, weights: vec![0.25, 0.75] }, &[1.0, 2.0]), -2.739_152_963_116);
+        let covariance = vec![vec![2.0, 0.5, 0.3], vec![0.5, 1.0, -0.2], vec![0.3, -0.2, 1.5]];
+        close(at(Truth::Gaussian { covariance }, &[1.0, -1.0, 0.5]), -4.337_035_398_761);
+        assert!(Truth::Gaussian { covariance: vec![vec![1.0, 1.0], vec![1.0, 1.0]] }.log_density().is_none());
+        assert!(Truth::Unknown.log_density().is_none());
+    }
+}

@@ -1,0 +1,106 @@
+//! How likely a model holds reference examples: the evidence lower bound in its parts, and log p itself or the bound by
+//! importance sampling. Held against the exact law where that is known.
+
+use super::{AGAINST_NOTHING, AGAINST_SAMPLES, Context, Outcome};
+use std::f64::consts::LN_2;
+
+fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = x.len() as f64;
+    x.sum::<f64>() / n
+}
+
+/// Bits a number of an example that so many nats are.
+fn bits(nats: f64, cx: &Context) -> f64 {
+    -nats / (cx.real.x.row_len() as f64 * LN_2)
+}
+
+/// How far a mean over the first examples is below that of the exact law, where its density is known.
+fn gap(nats: f64, rows: usize, cx: &Context) -> Option<f64> {
+    let truth = cx.info.truth.log_density()?;
+    Some(mean((0..rows).map(|i| truth(cx.real.x.row(i)))) - nats)
+}
+
+/// What a likelihood is of: the law, and how pixels became bits.
+fn parameters(draws: u32, cx: &Context) -> String {
+    let draws = if draws == 0 { "exact".to_owned() } else { format!("draws={draws}") };
+    let pixels = match (cx.info.binarized, cx.info.levels) {
+        (Some(kind), _) => format!(" binarized={}", kind.name()),
+        (None, Some(levels)) => format!(" levels={levels}"),
+        (None, None) => String::new(),
+    };
+    format!("{draws} law={}{pixels}", cx.answers.law)
+}
+
+fn outcome(values: Vec<f64>, rows: usize, parameters: String) -> Outcome {
+    let against = if rows > 0 { AGAINST_SAMPLES } else { AGAINST_NOTHING };
+    Outcome { values, n_real: Some(rows), n_fake: 0, against, parameters }
+}
+
+/// The bound in nats and in bits, its two parts, how many dimensions of the code are in use, and its gap.
+pub(super) fn elbo(cx: &Context) -> Result<Outcome, String> {
+    let evidence = cx.answers.evidence.as_ref().ok_or("the model has no such bound")?;
+    let rows = evidence.reconstruction.len();
+    if rows == 0 {
+        return Err("there are no reference examples".to_owned());
+    }
+    let reconstruction = mean(evidence.reconstruction.iter().map(|&v| f64::from(v)));
+    let divergence = mean(evidence.divergence.iter().map(|&v| f64::from(v)));
+    let bound = reconstruction - divergence;
+    let mut values = vec![bound, bits(bound, cx), reconstruction, divergence, evidence.active as f64];
+    values.extend(gap(bound, rows, cx));
+    Ok(outcome(values, rows, parameters(evidence.draws, cx)))
+}
+
+/// log p with the most draws in nats and in bits, its gap, and the bounds of fewer draws.
+pub(super) fn likelihood(cx: &Context) -> Result<Outcome, String> {
+    let all = cx.answers.likelihoods.as_ref().ok_or("the model knows no likelihood")?;
+    let (best, fewer) = all.split_last().ok_or("the model knows no likelihood")?;
+    if best.of.is_empty() {
+        return Err("there are no reference examples".to_owned());
+    }
+    let nats = |of: &[f32]| mean(of.iter().map(|&v| f64::from(v)));
+    let value = nats(&best.of);
+    let mut values = vec![value, bits(value, cx)];
+    values.extend(gap(value, best.of.len(), cx));
+    values.extend(fewer.iter().map(|bound| nats(&bound.of)));
+    Ok(outcome(values, best.of.len(), parameters(best.draws, cx)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Array;
+    use crate::data::Truth;
+    use crate::eval::MetricSpec;
+    use crate::eval::spec::{ElboSpec, LikelihoodSpec};
+    use crate::eval::testing::{World, close, info, line};
+    use crate::objective::{Evidence, Nats};
+
+    /// By hand: log N(0; 0, 1) = −0.918939 and log N(1; 0, 1) = −1.418939, of which the mean is −1.168939.
+    #[test]
+    fn bounds_are_means_over_examples_and_their_gap_is_to_the_law() {
+        let truth = Truth::Normal { mean: 0.0, std: 1.0 };
+        let mut world = World::new(info(vec![1], truth), line(&[0.0, 1.0]), Array::default());
+        let bound = |draws, of: &[f32]| Nats { draws, of: of.to_vec() };
+        world.answers.likelihoods = Some(vec![bound(5, &[-1.0, -2.0]), bound(50, &[-1.0, -1.6])]);
+        let spec: LikelihoodSpec = toml::from_str("samples = [5, 50]").expect("a spec");
+        let values = world.measure(&MetricSpec::Likelihood(spec));
+        let names: Vec<&str> = values.iter().map(|v| v.metric.as_str()).collect();
+        assert_eq!(names, ["likelihood", "likelihood/bits", "likelihood/gap", "likelihood/5"]);
+        for (value, expected) in values.iter().zip([-1.3, 1.875_504, 0.131_061, -1.5]) {
+            close(value.value, expected, 1e-5);
+        }
+        let (reconstruction, divergence) = (vec![-1.0, -1.0], vec![0.5, 0.3]);
+        world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 2 });
+        world.answers.law = "gaussian std=learned".to_owned();
+        let values = world.measure(&MetricSpec::Elbo(ElboSpec::default()));
+        for (value, expected) in values.iter().zip([-1.4, 2.019_773, -1.0, 0.4, 2.0, 0.231_061]) {
+            close(value.value, expected, 1e-5);
+        }
+        assert_eq!(values[0].protocol.parameters, "draws=1 law=gaussian std=learned");
+        world.answers.evidence = None;
+        assert_eq!(
+            world.measure(&MetricSpec::Elbo(ElboSpec::default()))[0].protocol.parameters,
+            "undefined: the model has no such bound"
+        );
+    }
+}

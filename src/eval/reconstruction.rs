@@ -1,0 +1,75 @@
+//! How well a model puts examples together again, clean ones and noisy ones.
+
+use super::{AGAINST_SAMPLES, Context, Outcome};
+use crate::base::Array;
+use crate::objective::autoencoder::NoiseSpec;
+
+/// The mean of (a − b)² over all numbers.
+fn squared_error(a: &Array, b: &Array) -> f64 {
+    let sum: f64 = a.data.iter().zip(&b.data).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    sum / a.data.len() as f64
+}
+
+/// The squared error, and where the data has a range the ratio of its square to the error in decibels.
+pub(super) fn reconstruction(cx: &Context) -> Result<Outcome, String> {
+    let made = cx.answers.reconstructions.as_ref().ok_or("the model reconstructs nothing")?;
+    let error = of_examples(&cx.real.x, made)?;
+    let mut values = vec![error];
+    values.extend(cx.info.range.map(|(low, high)| decibels((f64::from(high) - f64::from(low)).powi(2), error)));
+    Ok(outcome(values, made, "psnr=of the mean error".to_owned()))
+}
+
+/// How much less is wrong with what becomes of noisy examples than with themselves, in decibels; and their error.
+pub(super) fn denoising(noise: NoiseSpec, cx: &Context) -> Result<Outcome, String> {
+    let denoised = cx.answers.denoised.as_ref().ok_or("the model reconstructs nothing")?;
+    let (before, after) = (of_examples(&cx.real.x, &denoised.noisy)?, of_examples(&cx.real.x, &denoised.restored)?);
+    let values = vec![decibels(before, after), after];
+    Ok(outcome(values, &denoised.restored, format!("noise {} mse before={before:.6}", noise.name())))
+}
+
+fn of_examples(real: &Array, made: &Array) -> Result<f64, String> {
+    if real.rows() == 0 || real.shape != made.shape {
+        return Err("there are no reference examples".to_owned());
+    }
+    Ok(squared_error(real, made))
+}
+
+fn decibels(large: f64, small: f64) -> f64 {
+    10.0 * (large / small).log10()
+}
+
+fn outcome(values: Vec<f64>, made: &Array, parameters: String) -> Outcome {
+    Outcome { values, n_real: Some(made.rows()), n_fake: 0, against: AGAINST_SAMPLES, parameters }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::{Array, Positive};
+    use crate::data::Truth;
+    use crate::eval::testing::{World, close, info};
+    use crate::eval::{Denoised, MetricSpec};
+    use crate::objective::autoencoder::NoiseSpec;
+
+    /* skimage.metrics of scikit-image's formula, by numpy 2.4: a = [0,.5,1,.25], b = [.1,.5,.8,.25];
+    mse = np.mean((a-b)**2) = 0.0125; 10*np.log10(1/mse) = 19.030899869919435;
+    c = [.4,.1,1,.25]: np.mean((a-c)**2) = 0.08; 10*np.log10(.08/.0125) = 8.06179973983887 */
+    #[test]
+    fn errors_and_decibels_are_those_of_their_formulas() {
+        let image = |v: [f32; 4]| Array::new(vec![2, 1, 1, 2], v.to_vec());
+        let mut world = World::new(info(vec![1, 1, 2], Truth::Unknown), image([0.0, 0.5, 1.0, 0.25]), Array::default());
+        world.answers.reconstructions = Some(image([0.1, 0.5, 0.8, 0.25]));
+        let [alone] = world.measure(&MetricSpec::Reconstruction).try_into().expect("no decibels without a range");
+        close(alone.value, 0.0125, 1e-8);
+        world.info.range = Some((0.0, 1.0));
+        let [_, psnr] = world.measure(&MetricSpec::Reconstruction).try_into().expect("both");
+        close(psnr.value, 19.030_899_870, 1e-5);
+        let noise = MetricSpec::Denoising(NoiseSpec::Gaussian(Positive::of(0.5)));
+        assert!(world.measure(&noise)[0].value.is_nan());
+        world.answers.denoised =
+            Some(Denoised { noisy: image([0.4, 0.1, 1.0, 0.25]), restored: image([0.1, 0.5, 0.8, 0.25]) });
+        let [gain, error] = world.measure(&noise).try_into().expect("both");
+        close(gain.value, 8.061_799_740, 1e-5);
+        close(error.value, 0.0125, 1e-8);
+        assert!(gain.protocol.parameters.starts_with("noise gaussian=0.5 mse before=0.08"), "{gain:?}");
+    }
+}
