@@ -103,6 +103,12 @@ soak: setup
 bless: setup
     INSTA_UPDATE=always TRYCMD=overwrite cargo test --release --locked
 
+# Run every small experiment and print the table of experiments/README.md; hours of a core
+[group('measure')]
+results: build
+    -{{ gantlet }} run $(ls experiments/*/*.toml | grep -v -- -paper)
+    -{{ gantlet }} verify experiments/ --md
+
 # Time this against eager PyTorch on this machine, interleaved
 [group('measure')]
 bench *OPTIONS: build

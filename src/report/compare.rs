@@ -9,7 +9,8 @@
 //! few seeds tell but roughly.
 
 use super::group::{
-    Configuration, configurations, count, count_text, did_you_mean, differences, metric_names, protocol, short_names,
+    Configuration, WEIGHTS, configurations, count, count_text, did_you_mean, differences, metric_names, protocol,
+    short_names,
 };
 use super::load::{Run, Varying, distinct};
 use super::stats::{Summary, difference, enough, hedges_g, holm, short, short_deviation, short_interval};
@@ -449,6 +450,11 @@ fn heads(runs: &[Run], asked: &[String], notes: &mut Vec<String>) -> Result<Vec<
         return Err(CompareError::Protocol(refused.join("; ")));
     }
     notes.extend(refused);
+    let weights: BTreeSet<&String> = heads.iter().filter_map(|head| head.protocol.get(WEIGHTS)).collect();
+    let differing = weights.into_iter().filter(|weights| weights.contains(", "));
+    notes.extend(
+        differing.map(|weights| format!("rows differ in the weights that answered, as their settings say: {weights}")),
+    );
     Ok(heads)
 }
 
@@ -771,6 +777,26 @@ mod tests {
         let runs = load(&[runs.path().to_owned()]).expect("there are runs");
         let error = compare(&runs, &Options::default()).expect_err("refused").to_string();
         assert!(error.contains("`w1`") && error.ends_with("these differ: n (100, 200)"), "{error}");
+    }
+
+    #[test]
+    fn averaged_weights_are_compared_where_they_are_a_setting_and_not_within_one() {
+        let runs = Runs::new();
+        for (settings, seed, weights) in [("ema = 1", 0, "ema"), ("ema = 0", 0, "raw")] {
+            runs.add(Sketch { settings, seed, weights, evals: &[("w1", &[0.1])], ..Sketch::default() });
+        }
+        let read = || load(&[runs.path().to_owned()]).expect("there are runs");
+        let comparison = compare(&read(), &Options::default()).expect("compares");
+        assert_eq!(comparison.notes, ["rows differ in the weights that answered, as their settings say: ema, raw"]);
+        runs.add(Sketch {
+            settings: "ema = 1",
+            seed: 1,
+            weights: "raw",
+            evals: &[("w1", &[0.1])],
+            ..Sketch::default()
+        });
+        let error = compare(&read(), &Options::default()).expect_err("refused").to_string();
+        assert!(error.ends_with("these differ: weights (ema, raw)"), "{error}");
     }
 
     #[test]

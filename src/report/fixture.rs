@@ -24,11 +24,13 @@ pub(crate) struct Sketch<'a> {
     pub(crate) evals: &'a [(&'a str, &'a [f64])],
     /// The `n` of the protocol.
     pub(crate) n: u32,
+    /// What `eval.csv` says of weights.
+    pub(crate) weights: &'a str,
 }
 
 impl Default for Sketch<'_> {
     fn default() -> Self {
-        Self { experiment: "toy", settings: "", game: "", seed: 0, state: "done", evals: &[], n: 100 }
+        Self { experiment: "toy", settings: "", game: "", seed: 0, state: "done", evals: &[], n: 100, weights: "raw" }
     }
 }
 
@@ -47,7 +49,7 @@ impl Runs {
 
     /// Writes a run and gives its directory.
     pub(crate) fn add(&self, run: Sketch<'_>) -> PathBuf {
-        let Sketch { experiment, settings, game, seed, state, evals, n } = run;
+        let Sketch { experiment, settings, game, seed, state, evals, n, weights } = run;
         let piece = blake3::hash(settings.as_bytes()).to_hex();
         let place = format!("{experiment}/{}-s{seed}", &piece[..6]);
         self.write(&format!("{place}/config.toml"), format!("name = \"{experiment}\"\nseed = {seed}\n{settings}\n"));
@@ -59,14 +61,14 @@ impl Runs {
             "seconds": 1.5, "steps_per_second": 100.5, "seed": seed, "device": "cpu", "varies": varies, "versions": { "gantlet": "0.1.0" },
         });
         self.write(&format!("{place}/run.json"), facts.to_string());
-        let mut text = String::from("step,metric,value,n,split,seed\n");
+        let mut text = String::from("step,metric,value,n,split,weights,seed\n");
         let mut scalars = String::from("step,d/loss,g/loss\n");
         for step in 1..=3 {
             scalars += &format!("{},{},{}\n", step * 10, 1.0 / f64::from(step), f64::from(step) + seed as f64);
         }
         for (metric, values) in evals {
             for (i, value) in values.iter().enumerate() {
-                text += &format!("{},{metric},{value},{n},test,{seed}\n", (i + 1) * 10);
+                text += &format!("{},{metric},{value},{n},test,{weights},{seed}\n", (i + 1) * 10);
             }
         }
         self.write(&format!("{place}/eval.csv"), text);

@@ -156,38 +156,55 @@ pub fn metric_names<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<String> 
     runs.into_iter().flat_map(|r| r.evals.keys()).collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
-/// How a metric was measured in all of these runs, or why its numbers cannot stand together.
+/// How a metric was measured in all of these runs, or why its numbers cannot stand together. Averaged weights, and norms
+/// with statistics of their own, are settings as others are, to be compared: weights may differ between configurations, and
+/// are all named then.
 ///
 /// # Errors
 /// A sentence that names the columns that differ, each with its values.
 pub fn protocol<'a>(metric: &str, runs: impl IntoIterator<Item = &'a Run>) -> Result<BTreeMap<String, String>, String> {
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     // A reading without a number says in its protocol why there is none; it is not put together with anything.
-    let numbers = runs.into_iter().filter_map(|r| r.evals.get(metric)).flatten();
-    let protocols: Vec<_> = numbers.filter(|r| r.value.is_some_and(|v| !v.is_nan())).map(|r| &r.protocol).collect();
-    for (column, value) in protocols.iter().flat_map(|p| p.iter()) {
+    let numbers = |run: &'a Run| {
+        let readings = run.evals.get(metric).into_iter().flatten();
+        readings.filter(|r| r.value.is_some_and(|v| !v.is_nan())).map(move |r| (run, &r.protocol))
+    };
+    let protocols: Vec<(&Run, &BTreeMap<String, String>)> = runs.into_iter().flat_map(numbers).collect();
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (column, value) in protocols.iter().flat_map(|(_, p)| p.iter()) {
         values.entry(column).or_default().insert(value);
     }
     for (column, seen) in &mut values {
         // A column that only some rows fill in differs as well.
-        if protocols.iter().any(|p| !p.contains_key(*column)) {
+        if protocols.iter().any(|(_, p)| !p.contains_key(*column)) {
             seen.insert("nothing");
         }
     }
+    let list = |seen: &BTreeSet<&str>| seen.iter().copied().collect::<Vec<_>>().join(", ");
     let differing: Vec<String> = values
         .iter()
-        .filter(|(_, seen)| seen.len() > 1)
-        .map(|(column, seen)| format!("{column} ({})", seen.iter().copied().collect::<Vec<_>>().join(", ")))
+        .filter(|(column, seen)| seen.len() > 1 && !(**column == WEIGHTS && is_set(WEIGHTS, &protocols)))
+        .map(|(column, seen)| format!("{column} ({})", list(seen)))
         .collect();
     if differing.is_empty() {
-        let one = |(c, seen): (&str, BTreeSet<&str>)| (c.to_owned(), seen.into_iter().collect::<String>());
-        Ok(values.into_iter().map(one).collect())
+        Ok(values.into_iter().map(|(column, seen)| (column.to_owned(), list(&seen))).collect())
     } else {
         Err(format!(
             "`{metric}` was not measured in the same way throughout, so its numbers are not put together; these differ: {}",
             differing.join(", ")
         ))
     }
+}
+
+/// The column of a protocol that says with which weights a model answered.
+pub const WEIGHTS: &str = "weights";
+
+/// Whether a column is the same in all runs of each configuration.
+fn is_set(column: &str, protocols: &[(&Run, &BTreeMap<String, String>)]) -> bool {
+    let mut known: BTreeMap<String, Option<&String>> = BTreeMap::new();
+    protocols.iter().all(|(run, protocol)| {
+        let value = protocol.get(column);
+        *known.entry(run.settings.to_string()).or_insert(value) == value
+    })
 }
 
 /// The nearest of some names, as a hint: ` (did you mean …?)`, or nothing.
