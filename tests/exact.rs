@@ -262,10 +262,42 @@ metrics = ["elbo", "pixel-statistics"]
 ]
 "#;
 
+/// Color images that the discriminator sees changed, beside a penalty and dropout, which draw from the same stream.
+const CHANGES: &str = r#"
+name = "changes"
+seeds = 2
+[data.shapes]
+size = 16
+channels = 3
+count = 200
+[algorithm.gan]
+latent = { normal = { dim = 3 } }
+[architecture]
+generator = { dcgan = { channels = 4 } }
+discriminator = { layers = [{ conv = { out = 6, kernel = 4, stride = 2 } }, "leaky-relu", { dropout = 0.3 }, { linear = 1 }] }
+[loss]
+adversarial = "relativistic-pair"
+augment = ["brightness", "saturation", "contrast", "translation", "cutout"]
+penalties = [{ r1 = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-3 } }
+discriminator = { adam = { lr = 1e-3 } }
+[schedule]
+steps = 12
+batch = 9
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["sliced-wasserstein"]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, &rounded] {
+    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, &rounded] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -297,6 +329,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (NOISY, "60"),
         (BOUNDS, "900"),
         (SPREADS, "900"),
+        (CHANGES, "400"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);
