@@ -294,10 +294,48 @@ samples = 100
 metrics = ["sliced-wasserstein"]
 "#;
 
+/// A few labels, of which each run has its own, with the game's weight different within the pack; both of the generator's losses.
+const FEW_LABELS: &str = r#"
+name = "few-labels"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.semi-supervised]
+latent = { normal = { dim = 3 } }
+labels-per-class = 2
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12], norm = "batch" } }
+discriminator = { layers = [{ gaussian-noise = 0.2 }, { linear = { out = 20, weight = "norm" } }, "relu", { gaussian-noise = 0.2 }, { linear = { out = 10, weight = "norm" } }] }
+[loss]
+adversarial = "non-saturating"
+augment = ["translation"]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 9
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["classification", "sliced-wasserstein"]
+[grid]
+"algorithm.semi-supervised.unlabeled-weight" = [0.0, 1.0]
+"algorithm.semi-supervised.generator" = ["feature-matching", "game"]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, &rounded] {
+    for text in [
+        DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
+        &rounded,
+    ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -330,6 +368,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (BOUNDS, "900"),
         (SPREADS, "900"),
         (CHANGES, "400"),
+        (FEW_LABELS, "900"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

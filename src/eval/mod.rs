@@ -243,7 +243,14 @@ const NAMES: &[(&str, &[MetricName])] = {
         ),
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
-        ("classification", &[named("accuracy", Higher, "share"), named("cross-entropy", Lower, "nats")]),
+        (
+            "classification",
+            &[
+                named("accuracy", Higher, "share"),
+                named("cross-entropy", Lower, "nats"),
+                named("error", Lower, "share"),
+            ],
+        ),
         ("clusters", &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")]),
         (
             "code-classes",

@@ -18,7 +18,8 @@ pub struct Output {
     pub out: Tensor,
     /// What entered the last linear layer of a discriminator or classifier, `[R, B, F]`.
     pub features: Option<Tensor>,
-    /// The class logits of an auxiliary classifier, `[R, B, classes]`.
+    /// The class logits of an auxiliary classifier, or those that [`Head::LogSum`](super::Head::LogSum) sums,
+    /// `[R, B, classes]`.
     pub class_logits: Option<Tensor>,
     /// The learned number of a decoder, `[R]`.
     pub scale: Option<Tensor>,
@@ -134,6 +135,9 @@ impl NetworkPlan {
         let features = self.features_at.map(|_| at_last);
         // One number an example needs no axis of its own.
         let logits = if self.output == [1] { out.view([runs, batch]) } else { out };
+        if self.sums {
+            return Output { out: log_sum(&logits), features, class_logits: Some(logits), scale: None };
+        }
         let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| pass.linear(head, h));
         let out = match (&self.projection, &features) {
             (Some(embedding), Some(h)) => {
@@ -145,6 +149,13 @@ impl NetworkPlan {
         };
         Output { out, features, class_logits, scale: None }
     }
+}
+
+/// log Σ exp over the last dimension, `[…, K]` to `[…]`: what a logit lies above its own log-softmax, whose bits do not depend
+/// on the pack as those of an exponential may.
+pub(crate) fn log_sum(logits: &Tensor) -> Tensor {
+    let first = |x: &Tensor| x.select(-1, 0);
+    first(logits) - first(&logits.log_softmax(-1, Kind::Float))
 }
 
 /// Whole numbers `[R, B]` as `[R, B, classes]` of zeros and ones.

@@ -36,6 +36,9 @@ pub enum Head {
     Projection,
     /// One learned number of its own, whatever comes in: the logarithm of a decoder's deviation. It begins at 0.
     Scale,
+    /// log Σ exp of the numbers that the network ends in, which are logits of classes (arXiv:1606.03498, section 5): the one
+    /// number that it says in their place.
+    LogSum,
 }
 
 /// What surrounds a network.
@@ -127,6 +130,8 @@ pub struct NetworkPlan {
     pub(super) projection: Option<Weight>,
     /// The parameter of [`Head::Scale`].
     pub(super) scale: Option<usize>,
+    /// Whether its head is [`Head::LogSum`].
+    pub(super) sums: bool,
 }
 
 impl NetworkPlan {
@@ -346,6 +351,7 @@ impl NetworkSpec {
             classifier,
             projection,
             scale,
+            sums: wiring.head == Head::LogSum,
         })
     }
 }
@@ -772,7 +778,7 @@ impl Builder {
         tag: &str,
         rows: &mut Vec<Row>,
     ) -> Result<(Option<Linear>, Option<Weight>), Problem> {
-        if matches!(wiring.head, Head::Plain | Head::Scale) || wiring.role != Role::Discriminator {
+        if matches!(wiring.head, Head::Plain | Head::Scale | Head::LogSum) || wiring.role != Role::Discriminator {
             return Ok((None, None));
         }
         let problem = |message: &str, help: &str| Problem {

@@ -6,6 +6,7 @@ use super::began::BeganSpec;
 use super::classifier::ClassifierSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::semi_supervised::SemiSupervisedSpec;
 use super::vae::VaeSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
@@ -23,6 +24,8 @@ pub enum AlgorithmSpec {
     Gan(GanSpec),
     /// A generator against a discriminator, with codes that can be read off what it makes.
     Infogan(InfoGanSpec),
+    /// A generator against a discriminator that learns the classes of a few labeled examples.
+    SemiSupervised(SemiSupervisedSpec),
     /// A generator against an autoencoder, held in balance.
     Began(BeganSpec),
     /// A network that names the class of an example.
@@ -39,6 +42,7 @@ impl AlgorithmSpec {
         match self {
             Self::Gan(spec) => spec,
             Self::Infogan(spec) => spec,
+            Self::SemiSupervised(spec) => spec,
             Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,

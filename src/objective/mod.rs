@@ -11,6 +11,7 @@ pub mod gan;
 pub mod infogan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
+pub mod semi_supervised;
 pub mod vae;
 
 pub use autoencoder::Autoencoder;
@@ -19,6 +20,7 @@ pub use classifier::Classifier;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
+pub use semi_supervised::SemiSupervised;
 pub use vae::Vae;
 
 use crate::base::{Array, host, unbound};
@@ -417,6 +419,41 @@ fn asked(runs: usize, x: &Array, device: Device, answer: impl Fn(&Tensor, &mut M
 /// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
 fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array> {
     asked(player.runs(), x, device, |x, mode| player.forward_averaged(averaged, x, None, mode).out)
+}
+
+/// The class with the largest number, and that number.
+fn likeliest(row: &[f32]) -> (usize, f32) {
+    let larger = |best: (usize, f32), (i, &v): (usize, &f32)| if v > best.1 { (i, v) } else { best };
+    row.iter().enumerate().fold((0, f32::NEG_INFINITY), larger)
+}
+
+/// Logits of classes, `[n, classes]` for each run, become log-probabilities.
+fn log_probabilities(answers: &mut [Array]) {
+    for answer in answers {
+        let classes = answer.row_len();
+        for row in answer.data.chunks_exact_mut(classes) {
+            let (_, most) = likeliest(row);
+            let sum: f64 = row.iter().map(|&v| f64::from(v - most).exp()).sum();
+            let total = f64::from(most) + sum.ln();
+            row.iter_mut().for_each(|v| *v = (f64::from(*v) - total) as f32);
+        }
+    }
+}
+
+/// The examples whose class a model names wrongly, the most certain mistakes first.
+fn mistakes(model: &dyn Classify, players: &[Player], request: &PanelRequest<'_>) -> Panel {
+    let said = of_each(request.real, |real| model.classify(players, &real.x, request.averaged));
+    let of_run = |(said, real): (&Array, &&Examples)| {
+        let named = |i: usize| (likeliest(said.row(i)), i);
+        let mut wrong: Vec<((usize, f32), usize)> =
+            (0..said.rows()).map(named).filter(|((class, _), i)| *class as i64 != real.labels[*i]).collect();
+        wrong.sort_by(|a, b| b.0.1.total_cmp(&a.0.1));
+        wrong.truncate(request.n);
+        let shape = std::iter::once(wrong.len()).chain(real.x.shape[1..].iter().copied()).collect();
+        Array::new(shape, wrong.iter().flat_map(|(_, i)| real.x.row(*i).to_vec()).collect())
+    };
+    let runs = said.iter().zip(request.real).map(of_run).collect();
+    Panel { name: "mistakes", runs, per_row: None }
 }
 
 /// What a generator makes of latents `[R, n, …]` and the labels of all runs, where it takes some: `[n, …]` for each run.
