@@ -85,10 +85,15 @@ impl NoiseSpec {
 
     /// Reference examples made worse, the same for every run.
     pub fn spoiled(self, x: &Array, info: &DataInfo) -> Array {
+        self.spoiled_by(self.amount() as f32, x, info)
+    }
+
+    /// The same by another amount.
+    fn spoiled_by(self, amount: f32, x: &Array, info: &DataInfo) -> Array {
         let shape: Vec<i64> = std::iter::once(1).chain(x.shape.iter().map(|&n| n as i64)).collect();
         let mut noise = HostNoise { streams: vec![Stream::new(0, Purpose::Eval, NOISE, 0)], device: Device::Cpu };
         let clean = host::tensor(&x.data, &shape, Device::Cpu);
-        let amount = Tensor::from_slice(&[self.amount() as f32]);
+        let amount = Tensor::from_slice(&[amount]);
         Array::new(x.shape.clone(), host::numbers(&self.spoil(&clean, &amount, lowest(info), &mut noise)))
     }
 }
@@ -237,19 +242,29 @@ impl Objective for Autoencoder {
 
     /// Rows of examples, of what the encoder sees where that is noisy, and of what becomes of them.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
-        let beside = |real: &Examples| {
+        let beside = |real: &Examples, amount: Option<f32>| -> Vec<Array> {
             let clean = real.x.head(shown(request.n, if self.noise.is_some() { 3 } else { 2 }));
-            let seen = self.noise.as_ref().map(|(kind, _)| kind.spoiled(&clean, &self.info));
+            let spoiled = |(kind, _): &(NoiseSpec, Tensor)| Some(kind.spoiled_by(amount?, &clean, &self.info));
+            let seen = self.noise.as_ref().and_then(spoiled);
             let given = Examples { x: seen.clone().unwrap_or_else(|| clean.clone()), labels: vec![] };
             let made = self.reconstruct(players, &given);
             made.into_iter().map(|made| stacked(&self.info, request.n, &clean, seen.as_ref(), &made)).collect()
         };
+        let amounts: Vec<Option<f32>> = match &self.noise {
+            Some((_, amount)) => host::numbers(amount).into_iter().map(Some).collect(),
+            None => vec![None; request.real.len()],
+        };
+        // Runs of a pack may differ in the amount; those that do not are asked together.
+        let mut runs = vec![Array::default(); amounts.len()];
+        for (first, &amount) in amounts.iter().enumerate().filter(|(i, amount)| !amounts[..*i].contains(amount)) {
+            let of_amount = of_each(request.real, |real| beside(real, amount));
+            for (run, shown) in of_amount.into_iter().enumerate().skip(first).filter(|(run, _)| amounts[*run] == amount)
+            {
+                runs[run] = shown;
+            }
+        }
         let name = if self.noise.is_some() { "denoised" } else { "reconstructions" };
-        vec![Panel {
-            name,
-            runs: of_each(request.real, beside),
-            per_row: self.info.is_image().then(|| columns(request.n)),
-        }]
+        vec![Panel { name, runs, per_row: self.info.is_image().then(|| columns(request.n)) }]
     }
 }
 
