@@ -329,12 +329,49 @@ metrics = ["classification", "sliced-wasserstein"]
 "algorithm.semi-supervised.generator" = ["feature-matching", "game"]
 "#;
 
+/// Networks with twins, of vectors and of maps, that share some of their layers, statistics of norms and spectral vectors among
+/// them.
+const DOMAINS: &str = r#"
+name = "domains"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.cogan]
+latent = { normal = { dim = 3 } }
+second = "edges"
+share = { generator = 1, discriminator = 1 }
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12, 12], norm = "batch", output = "tanh" } }
+discriminator = { layers = [{ conv = { out = 4, kernel = 4, stride = 2, weight = "spectral" } }, "leaky-relu", { linear = 9 }, "relu", { linear = { out = 1, weight = "spectral" } }] }
+[loss]
+adversarial = "non-saturating"
+augment = ["cutout"]
+penalties = [{ r1 = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["agreement", "sliced-wasserstein"]
+[grid]
+"algorithm.cogan.second" = ["edges", "negative"]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in [
         DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
-        &rounded,
+        DOMAINS, &rounded,
     ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -369,6 +406,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (SPREADS, "900"),
         (CHANGES, "400"),
         (FEW_LABELS, "900"),
+        (DOMAINS, "600"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

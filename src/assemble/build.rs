@@ -5,7 +5,9 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::{AlgorithmSpec, Autoencoder, Began, Classifier, Gan, InfoGan, Objective, SemiSupervised, Vae};
+use crate::objective::{
+    AlgorithmSpec, Autoencoder, Began, Classifier, Cogan, Gan, InfoGan, Objective, SemiSupervised, Vae,
+};
 use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
@@ -75,6 +77,7 @@ fn objective(
             let specs = each(cells, |a| if let AlgorithmSpec::Infogan(spec) = a { Some(spec) } else { None });
             Box::new(InfoGan::new(&specs, &losses(), source.info(), device))
         }
+        AlgorithmSpec::Cogan(spec) => Box::new(Cogan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::SemiSupervised(_) => {
             let specs = each(cells, |a| if let AlgorithmSpec::SemiSupervised(spec) = a { Some(spec) } else { None });
             Box::new(SemiSupervised::new(&specs, &losses(), sources, seeds, device)?)

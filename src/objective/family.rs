@@ -4,6 +4,7 @@
 use super::autoencoder::AutoencoderSpec;
 use super::began::BeganSpec;
 use super::classifier::ClassifierSpec;
+use super::cogan::CoganSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
 use super::semi_supervised::SemiSupervisedSpec;
@@ -26,6 +27,8 @@ pub enum AlgorithmSpec {
     Infogan(InfoGanSpec),
     /// A generator against a discriminator that learns the classes of a few labeled examples.
     SemiSupervised(SemiSupervisedSpec),
+    /// A generator and a discriminator for each of two domains, which share layers (arXiv:1606.07536).
+    Cogan(CoganSpec),
     /// A generator against an autoencoder, held in balance.
     Began(BeganSpec),
     /// A network that names the class of an example.
@@ -43,6 +46,7 @@ impl AlgorithmSpec {
             Self::Gan(spec) => spec,
             Self::Infogan(spec) => spec,
             Self::SemiSupervised(spec) => spec,
+            Self::Cogan(spec) => spec,
             Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,
@@ -58,6 +62,8 @@ pub enum Product {
     Samples,
     /// The probability of every class for a given example.
     Classes,
+    /// Samples of two domains from one latent.
+    Pairs,
     /// Categorical codes, of samples and of a given example.
     CategoricalCodes,
     /// Continuous codes, of samples and of a given example.
@@ -76,6 +82,7 @@ impl Product {
         match self {
             Self::Samples => "samples",
             Self::Classes => "class probabilities",
+            Self::Pairs => "samples in two domains",
             Self::CategoricalCodes => "categorical codes",
             Self::ContinuousCodes => "continuous codes",
             Self::Reconstructions => "reconstructions",
@@ -92,6 +99,8 @@ pub struct Surroundings<'a> {
     pub loss: Option<&'a LossSpec>,
     /// `schedule.steps`.
     pub steps: u64,
+    /// `schedule.batch`.
+    pub batch: u32,
 }
 
 /// What a family says of itself. Keys in problems are those of the whole file.
@@ -120,6 +129,14 @@ pub trait Family {
     /// optimizer moves them.
     fn memory(&self, _player: &str) -> Vec<ParamPlan> {
         vec![]
+    }
+
+    /// Completes a player's network once its shapes are known: a twin of it.
+    ///
+    /// # Errors
+    /// If its layers leave no place for that.
+    fn complete(&self, _player: &str, _plan: &mut NetworkPlan) -> Result<(), Problem> {
+        Ok(())
     }
 
     /// What a trained model gives.

@@ -516,7 +516,7 @@ impl Objective for Gan {
             let x = x.view(&[&[runs, len], &size[1..]].concat()[..]);
             let labels = (self.classes > 0).then(|| Tensor::zeros([runs, len], (Kind::Int64, self.device)));
             let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
             let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
             let d = host::numbers(&if probability { d.sigmoid() } else { d });
             for (out, d) in out.iter_mut().zip(d.chunks_exact(len as usize)) {
