@@ -471,6 +471,7 @@ mod tests {
                 turn: 0,
                 clock: 0,
                 device: Device::Cpu,
+                twin: false,
                 bfloat16: false,
                 recording: true,
                 scalars: &mut scalars,
