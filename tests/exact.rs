@@ -262,10 +262,117 @@ metrics = ["elbo", "pixel-statistics"]
 ]
 "#;
 
+/// Color images that the discriminator sees changed, beside a penalty and dropout, which draw from the same stream.
+const CHANGES: &str = r#"
+name = "changes"
+seeds = 2
+[data.shapes]
+size = 16
+channels = 3
+count = 200
+[algorithm.gan]
+latent = { normal = { dim = 3 } }
+[architecture]
+generator = { dcgan = { channels = 4 } }
+discriminator = { layers = [{ conv = { out = 6, kernel = 4, stride = 2 } }, "leaky-relu", { dropout = 0.3 }, { linear = 1 }] }
+[loss]
+adversarial = "relativistic-pair"
+augment = ["brightness", "saturation", "contrast", "translation", "cutout"]
+penalties = [{ r1 = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-3 } }
+discriminator = { adam = { lr = 1e-3 } }
+[schedule]
+steps = 12
+batch = 9
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["sliced-wasserstein"]
+"#;
+
+/// A few labels, of which each run has its own, with the game's weight different within the pack; both of the generator's losses.
+const FEW_LABELS: &str = r#"
+name = "few-labels"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.semi-supervised]
+latent = { normal = { dim = 3 } }
+labels-per-class = 2
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12], norm = "batch" } }
+discriminator = { layers = [{ gaussian-noise = 0.2 }, { linear = { out = 20, weight = "norm" } }, "relu", { gaussian-noise = 0.2 }, { linear = { out = 10, weight = "norm" } }] }
+[loss]
+adversarial = "non-saturating"
+augment = ["translation"]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 9
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["classification", "sliced-wasserstein"]
+[grid]
+"algorithm.semi-supervised.unlabeled-weight" = [0.0, 1.0]
+"algorithm.semi-supervised.generator" = ["feature-matching", "game"]
+"#;
+
+/// Networks with twins, of vectors and of maps, that share some of their layers, statistics of norms and spectral vectors among
+/// them.
+const DOMAINS: &str = r#"
+name = "domains"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.cogan]
+latent = { normal = { dim = 3 } }
+second = "edges"
+share = { generator = 1, discriminator = 1 }
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12, 12], norm = "batch", output = "tanh" } }
+discriminator = { layers = [{ conv = { out = 4, kernel = 4, stride = 2, weight = "spectral" } }, "leaky-relu", { linear = 9 }, "relu", { linear = { out = 1, weight = "spectral" } }] }
+[loss]
+adversarial = "non-saturating"
+augment = ["cutout"]
+penalties = [{ r1 = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["agreement", "sliced-wasserstein"]
+[grid]
+"algorithm.cogan.second" = ["edges", "negative"]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, &rounded] {
+    for text in [
+        DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
+        DOMAINS, &rounded,
+    ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -297,6 +404,9 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (NOISY, "60"),
         (BOUNDS, "900"),
         (SPREADS, "900"),
+        (CHANGES, "400"),
+        (FEW_LABELS, "900"),
+        (DOMAINS, "600"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

@@ -5,7 +5,9 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::{AlgorithmSpec, Autoencoder, Began, Classifier, Gan, InfoGan, Objective, Vae};
+use crate::objective::{
+    AlgorithmSpec, Autoencoder, Began, Classifier, Cogan, Gan, InfoGan, Objective, SemiSupervised, Vae,
+};
 use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
@@ -15,7 +17,15 @@ use tch::Device;
 
 /// The pack of these cells, at its first step. Cells must agree in everything but numbers
 /// (`experiment::pack_key`); networks are those of [`super::networks`] for the first.
-pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc<dyn Source>>, device: Device) -> Pack {
+///
+/// # Errors
+/// A sentence that says what of the data an objective cannot do with.
+pub fn pack(
+    cells: &[Experiment],
+    networks: Vec<PlayerNetwork>,
+    sources: Vec<Arc<dyn Source>>,
+    device: Device,
+) -> Result<Pack, String> {
     let seeds: Vec<u64> = cells.iter().map(|c| c.seed).collect();
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
         let player = network.player;
@@ -39,9 +49,9 @@ pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc
         };
         Player::new(spec, &seeds, device)
     });
-    Pack {
+    Ok(Pack {
         players: players.collect(),
-        objective: objective(cells, &*sources[0], device),
+        objective: objective(cells, &sources, &seeds, device)?,
         sources,
         seeds,
         schedule: cells[0].schedule.clone(),
@@ -49,17 +59,28 @@ pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc
         device,
         step: 0,
         draws: 0,
-    }
+    })
 }
 
 /// The mathematics of these cells: the one match over families that needs tensors.
-fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<dyn Objective> {
+fn objective(
+    cells: &[Experiment],
+    sources: &[Arc<dyn Source>],
+    seeds: &[u64],
+    device: Device,
+) -> Result<Box<dyn Objective>, String> {
+    let source = &sources[0];
     let losses = || -> Vec<&LossSpec> { cells.iter().filter_map(|c| c.loss.as_ref()).collect() };
-    match &cells[0].algorithm {
+    Ok(match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::Infogan(_) => {
             let specs = each(cells, |a| if let AlgorithmSpec::Infogan(spec) = a { Some(spec) } else { None });
             Box::new(InfoGan::new(&specs, &losses(), source.info(), device))
+        }
+        AlgorithmSpec::Cogan(spec) => Box::new(Cogan::new(spec, &losses(), source.info(), device)),
+        AlgorithmSpec::SemiSupervised(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::SemiSupervised(spec) = a { Some(spec) } else { None });
+            Box::new(SemiSupervised::new(&specs, &losses(), sources, seeds, device)?)
         }
         AlgorithmSpec::Began(_) => {
             let specs = each(cells, |a| if let AlgorithmSpec::Began(spec) = a { Some(spec) } else { None });
@@ -77,7 +98,7 @@ fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<d
             let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
             Box::new(Vae::new(&specs, source.info(), device))
         }
-    }
+    })
 }
 
 /// The family's spec of each cell; all are of one family.

@@ -46,6 +46,7 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
         }
         match network.plan(&wiring, &cell.architecture.init) {
             Ok(mut plan) => {
+                problems.extend(family.complete(player, &mut plan).err());
                 plan.params.extend(family.memory(player));
                 found.push(PlayerNetwork { player, plan });
             }

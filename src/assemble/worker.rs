@@ -250,7 +250,13 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
     };
     let precision = cells[0].run.unwrap_or_default().precision;
     crate::base::unbound::allow_tf32(precision == Precision::Tf32);
-    let mut pack = build::pack(&cells, networks, sources, device);
+    let mut pack = match build::pack(&cells, networks, sources, device) {
+        Ok(pack) => pack,
+        Err(reason) => {
+            fail(&reason);
+            return Ok(());
+        }
+    };
     for (run, checkpoint) in checkpoints.iter().enumerate() {
         if let Some(checkpoint) = checkpoint
             && let Err(reason) = build::load(&mut pack, run, checkpoint)
@@ -343,7 +349,8 @@ fn ask(
     let cells = [cell];
     let sources = sources(&cells, data_roots)?;
     let networks = networks(&cells[0], sources[0].info())?;
-    let mut pack = build::pack(&cells, networks, sources, device);
+    let mut pack =
+        build::pack(&cells, networks, sources, device).map_err(|reason| Refusal::new(WorkerExit::Data, reason))?;
     build::load(&mut pack, 0, &found).map_err(|reason| does_not_fit(&found, &reason))?;
     let [cell] = cells;
     Ok(Asked { dir, cell, pack, step: found.step })

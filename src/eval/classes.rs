@@ -4,7 +4,8 @@ use super::rows::Rows;
 use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
 
-/// The share of reference examples whose likeliest class is theirs, and the mean of −log p of their class in nats.
+/// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, and the share
+/// of the others.
 pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
     let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
     if said.rows() == 0 || cx.real.labels.len() != said.rows() {
@@ -19,7 +20,7 @@ pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
     }
     let n = said.rows() as f64;
     Ok(Outcome {
-        values: vec![right / n, nats / n],
+        values: vec![right / n, nats / n, (n - right) / n],
         n_real: Some(said.rows()),
         n_fake: 0,
         against: AGAINST_SAMPLES,
@@ -104,7 +105,7 @@ mod tests {
     /* scikit-learn 1.9.1: p = [[.7,.2,.1],[.1,.5,.4],[.3,.3,.4],[.2,.6,.2]]; y = [0,2,2,1];
     accuracy_score(y, np.argmax(p, 1)) = 0.75; log_loss(y, p) = 0.6750205078632583 */
     #[test]
-    fn accuracy_and_cross_entropy_are_those_of_scikit_learn() {
+    fn accuracy_cross_entropy_and_error_are_those_of_scikit_learn() {
         let p = [0.7f32, 0.2, 0.1, 0.1, 0.5, 0.4, 0.3, 0.3, 0.4, 0.2, 0.6, 0.2];
         let x = Array::zeros(vec![4, 2]);
         let mut world = World::new(info(vec![2], Truth::Unknown), x, Array::default());
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!((values[0].metric.as_str(), values[1].metric.as_str()), ("accuracy", "cross-entropy"));
         close(values[0].value, 0.75, 1e-12);
         close(values[1].value, 0.675_020_507_863, 1e-6);
+        assert_eq!((values[2].metric.as_str(), values[2].value), ("error", 0.25));
         world.answers.classes = None;
         let value = world.measure(&MetricSpec::Classification).remove(0);
         assert_eq!(value.protocol.parameters, "undefined: the model names no classes");

@@ -6,6 +6,7 @@
 //! [`MetricSpec::needs`], and a function in one of the files beside this one. A metric over features is an arm of
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
+mod agreement;
 mod classes;
 mod codes;
 mod extractor;
@@ -37,7 +38,7 @@ use spec::{ExtractorSpec, FactorKind, FeaturesSpec};
 use crate::base::Array;
 use crate::data::images::at_levels;
 use crate::data::{DataError, DataInfo, DataRoots, Examples, Truth};
-use crate::objective::{Codes, Evidence, Nats, Product};
+use crate::objective::{Codes, Evidence, Nats, Pairs, Product};
 use crate::rng;
 use std::borrow::Cow;
 
@@ -79,6 +80,8 @@ pub struct Answers {
     pub codes: Option<Codes>,
     /// The likeliest codes of each reference example.
     pub read: Option<Codes>,
+    /// The samples in a second domain.
+    pub pairs: Option<Pairs>,
     /// What became of each reference example.
     pub reconstructions: Option<Array>,
     /// What became of each reference example with noise.
@@ -245,7 +248,15 @@ const NAMES: &[(&str, &[MetricName])] = {
         ),
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
-        ("classification", &[named("accuracy", Higher, "share"), named("cross-entropy", Lower, "nats")]),
+        (
+            "classification",
+            &[
+                named("accuracy", Higher, "share"),
+                named("cross-entropy", Lower, "nats"),
+                named("error", Lower, "share"),
+            ],
+        ),
+        ("agreement", &[named("agreement/distance", Lower, "data"), named("agreement", Higher, "share")]),
         ("clusters", &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")]),
         (
             "code-classes",
@@ -363,6 +374,7 @@ impl MetricSpec {
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
             Self::Classification => "classification",
+            Self::Agreement => "agreement",
             Self::Clusters => "clusters",
             Self::CodeClasses(_) => "code-classes",
             Self::CodeFactors(_) => "code-factors",
@@ -386,6 +398,7 @@ impl MetricSpec {
     pub fn product(&self) -> Product {
         match self {
             Self::Classification => Product::Classes,
+            Self::Agreement => Product::Pairs,
             Self::Clusters | Self::CodeClasses(_) => Product::CategoricalCodes,
             Self::CodeFactors(_) => Product::ContinuousCodes,
             Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
@@ -409,6 +422,9 @@ impl MetricSpec {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let of = |factor: &FactorKind| format!("{}/{}", whole.name, factor.name()).into();
                 spec.factors.iter().map(|factor| MetricName { name: of(factor), ..whole.clone() }).collect()
+            }
+            Self::Agreement if !matches!(info.truth, Truth::Modes { .. }) && info.range.is_none() => {
+                own(self.tag())[..1].to_vec()
             }
             Self::Reconstruction if info.range.is_none() => own(self.tag())[..1].to_vec(),
             Self::Elbo(_) | Self::Likelihood(_) => {
@@ -492,6 +508,7 @@ impl MetricSpec {
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
             Self::Classification => classes::classification(cx),
+            Self::Agreement => agreement::agreement(cx),
             Self::Clusters => codes::clusters(cx),
             Self::CodeClasses(spec) => codes::code_classes(spec, cx),
             Self::CodeFactors(spec) => codes::code_factors(spec, cx),

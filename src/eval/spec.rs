@@ -104,9 +104,13 @@ pub enum MetricSpec {
     /// A number of those papers and no measure of a model: in many dimensions it follows the window's width, ten thousand
     /// samples are far too few, and copies or cluster centers outrank true samples (arXiv:1511.01844).
     Parzen(ParzenSpec),
-    /// The share of reference examples whose class the model names rightly (`accuracy`), and the mean of −log p of their
-    /// class (`cross-entropy`). Of a classifier alone.
+    /// The share of reference examples whose class the model names rightly (`accuracy`), the mean of −log p of their
+    /// class (`cross-entropy`), and the share of those that it names wrongly (`error`). Of models that name classes.
     Classification,
+    /// How far samples of one latent are the same thing in two domains: the mean distance between what a sample of the first
+    /// becomes in the second and the second's own (`agreement/distance`), and the share of them in one mode, or, of images,
+    /// 1 less the mean difference of their pixels over the range (`agreement`).
+    Agreement,
     /// The categorical code that the model reads off each reference example, taken as a clustering, against their labels:
     /// `clusters/purity`, where each value of the code stands for its commonest class (1 − the error of InfoGAN's paper),
     /// and `clusters/information`, the mutual information over the mean of the two entropies. Of several codes the one that

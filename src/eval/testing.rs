@@ -10,7 +10,7 @@ use crate::base::{Array, Positive};
 use crate::data::shapes::{self, ShapesSpec as Drawn};
 use crate::data::{DataInfo, Examples, Truth};
 use crate::objective::autoencoder::NoiseSpec;
-use crate::objective::{Codes, Evidence, Nats};
+use crate::objective::{Codes, Evidence, Nats, Pairs};
 use std::num::NonZeroU32;
 
 /// Uniform numbers of SplitMix64, which Python makes in the same way.
@@ -157,6 +157,8 @@ impl World {
         }
         let noisy = answers.denoised.as_mut().map(|denoised| [&mut denoised.noisy, &mut denoised.restored]);
         let answered = answers.reconstructions.as_mut().into_iter().chain(noisy.into_iter().flatten());
+        let pairs = answers.pairs.as_mut().map(|pairs| [&mut pairs.second, &mut pairs.expected]);
+        let answered = answered.chain(pairs.into_iter().flatten());
         let train = self.train.as_mut().map(|train| &mut train.x);
         for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(train).chain(answered) {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
@@ -201,6 +203,7 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         }),
         MetricSpec::MsSsim(MsSsimSpec::default()),
         MetricSpec::Parzen(ParzenSpec::default()),
+        MetricSpec::Agreement,
         MetricSpec::Clusters,
         MetricSpec::CodeClasses(CodeClassesSpec::default()),
         MetricSpec::CodeFactors(CodeFactorsSpec::default()),
@@ -235,6 +238,11 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 let (reconstruction, divergence) = (of.clone(), column(&y, 1));
                 world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 3 });
                 world.answers.likelihoods = Some(vec![Nats { draws: 500, of }]);
+                world
+            }
+            MetricSpec::Agreement => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), Array::default(), x.clone());
+                world.answers.pairs = Some(Pairs { second: y, expected: x, centers: None });
                 world
             }
             MetricSpec::Clusters => {

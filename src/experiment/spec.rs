@@ -63,7 +63,7 @@ pub struct Experiment {
 impl Experiment {
     /// What a family may hold against its own settings.
     pub fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { loss: self.loss.as_ref(), steps: self.schedule.steps }
+        Surroundings { loss: self.loss.as_ref(), steps: self.schedule.steps, batch: self.schedule.batch }
     }
 }
 

@@ -16,6 +16,10 @@ pub struct LossSpec {
     /// Keeps every parameter of the discriminator within ± this after each of its updates (arXiv:1701.07875).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_clip: Option<Positive>,
+    /// Random changes of images, real and fake, before the discriminator sees them, in this order, in the turns of both
+    /// players (arXiv:2006.10738); with all five it learns from few images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub augment: Vec<AugmentKind>,
     /// The target for real examples in place of 1, for `vanilla` and `non-saturating` (arXiv:1606.03498, section 3.4).
     #[serde(default = "LossSpec::label_smoothing")]
     pub label_smoothing: Probability,
@@ -33,6 +37,23 @@ impl LossSpec {
     fn label_smoothing() -> Probability {
         Probability::of(1.0)
     }
+}
+
+/// A random change of an image, drawn anew for each; ranges are those of the code of arXiv:2006.10738, for pixels from −1
+/// to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AugmentKind {
+    /// Adds U(−½, ½) to all of it.
+    Brightness,
+    /// Scales a pixel's channels about their mean by U(0, 2); leaves gray images as they are.
+    Saturation,
+    /// Scales all of it about its mean by U(½, 1½).
+    Contrast,
+    /// Moves it by up to an eighth of each side; 0 comes in from outside.
+    Translation,
+    /// Sets a square of half the side around any place to 0.
+    Cutout,
 }
 
 /// The game. The formulas are those of each arm, with sp the softplus.

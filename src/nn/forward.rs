@@ -18,7 +18,8 @@ pub struct Output {
     pub out: Tensor,
     /// What entered the last linear layer of a discriminator or classifier, `[R, B, F]`.
     pub features: Option<Tensor>,
-    /// The class logits of an auxiliary classifier, `[R, B, classes]`.
+    /// The class logits of an auxiliary classifier, or those that [`Head::LogSum`](super::Head::LogSum) sums,
+    /// `[R, B, classes]`.
     pub class_logits: Option<Tensor>,
     /// The learned number of a decoder, `[R]`.
     pub scale: Option<Tensor>,
@@ -54,6 +55,8 @@ pub struct Mode<'a> {
     pub parts: i64,
     /// Whether the loss contains slopes of the output by the input, so that a backward pass goes through another.
     pub slopes: bool,
+    /// Whether the network's twin is asked, where it has one.
+    pub twin: bool,
     /// Where dropout and noise come from.
     pub noise: &'a mut dyn Noise,
 }
@@ -68,6 +71,11 @@ impl NetworkPlan {
     /// # Panics
     /// If shapes are others, or a network that looks at labels gets none.
     pub fn forward(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
+        if mode.twin && !self.twin.is_empty() {
+            let params: Vec<Tensor> = self.twin.iter().map(|&place| params[place].shallow_clone()).collect();
+            let mode = &mut Mode { twin: false, noise: mode.noise, ..*mode };
+            return self.forward(&params, x, labels, mode);
+        }
         let runs = x.size()[0];
         if !self.loops || x.device() != Device::Cpu {
             return self.together(params, x, labels, mode);
@@ -134,6 +142,9 @@ impl NetworkPlan {
         let features = self.features_at.map(|_| at_last);
         // One number an example needs no axis of its own.
         let logits = if self.output == [1] { out.view([runs, batch]) } else { out };
+        if self.sums {
+            return Output { out: log_sum(&logits), features, class_logits: Some(logits), scale: None };
+        }
         let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| pass.linear(head, h));
         let out = match (&self.projection, &features) {
             (Some(embedding), Some(h)) => {
@@ -145,6 +156,13 @@ impl NetworkPlan {
         };
         Output { out, features, class_logits, scale: None }
     }
+}
+
+/// log Σ exp over the last dimension, `[…, K]` to `[…]`: what a logit lies above its own log-softmax, whose bits do not depend
+/// on the pack as those of an exponential may.
+pub(crate) fn log_sum(logits: &Tensor) -> Tensor {
+    let first = |x: &Tensor| x.select(-1, 0);
+    first(logits) - first(&logits.log_softmax(-1, Kind::Float))
 }
 
 /// Whole numbers `[R, B]` as `[R, B, classes]` of zeros and ones.
@@ -307,6 +325,7 @@ impl Noise for Drawn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::plan::SharedLayers;
     use crate::nn::trial::{self, Pack, discriminator, generator, inputs, numbers, pack, planned, said};
     use crate::nn::{Head, Wiring};
 
@@ -443,6 +462,9 @@ mod tests {
             assert_packs(toml, &Wiring { classes: 4, head, ..discriminator(&[3]) }, 13);
         }
         assert_packs(toml, &Wiring { classes: 4, labels_at_input: true, ..discriminator(&[3]) }, 8);
+        for classes in [2, 10] {
+            assert_packs(toml, &Wiring { output: vec![classes], head: Head::LogSum, ..discriminator(&[3]) }, 13);
+        }
         let inside =
             r#"{ layers = [{ linear = 6 }, { label = { layers = [{ linear = 3 }, "tanh"] } }, { linear = 1 }] }"#;
         assert_packs(inside, &Wiring { classes: 4, ..discriminator(&[3]) }, 8);
@@ -494,7 +516,7 @@ mod tests {
         let with = |grouped: bool, train: bool| {
             let Pack { flat, params } = pack(&plan, &SEEDS);
             let mut noise = trial::Seeded::new(&SEEDS);
-            let mut mode = Mode { train, parts: 1, slopes: false, noise: &mut noise };
+            let mut mode = Mode { train, parts: 1, slopes: false, twin: false, noise: &mut noise };
             let output = if grouped {
                 plan.together(&params, &x, Some(&labels), &mut mode)
             } else {
@@ -518,5 +540,38 @@ mod tests {
             let far = grouped.iter().zip(&alone).find(|(a, b)| (*a - *b).abs() > 1e-4 * largest);
             assert_eq!(far, None, "of {} numbers up to {largest}", alone.len());
         }
+    }
+
+    #[test]
+    fn a_twin_has_numbers_of_its_own_in_the_layers_that_are_not_shared_and_begins_as_its_original() {
+        let plain = planned("{ mlp = { hidden = [4, 5], norm = 'batch' } }", &generator(2, &[3])).expect("it fits");
+        let mut plan = plain.clone();
+        plan.twin_of(SharedLayers::First(1)).expect("one of three is fewer");
+        let (count, own) = (plain.params.len(), &plan.params[plain.params.len()..]);
+        // The second and third linear layer, and the norm of the second.
+        let from = count - own.len();
+        assert!(plain.params[from].name.starts_with("3.") && !plain.params[from - 1].name.starts_with("3."));
+        for (param, place) in own.iter().zip(from..) {
+            assert_eq!((param.name.clone(), param.like), (format!("second.{}", plain.params[place].name), Some(place)));
+        }
+        assert_eq!(
+            plan.rows.last().map(|row| row.params),
+            Some(own.iter().filter(|p| p.learned).map(|p| p.len()).sum())
+        );
+
+        let seeds = [5, 6];
+        let params = trial::pack(&plan, &seeds).params;
+        let replaced: Vec<Tensor> =
+            (0..count).map(|i| params[if i < from { i } else { i + own.len() }].shallow_clone()).collect();
+        let x = trial::inputs(&seeds, 7, &[2]);
+        let said = |plan: &NetworkPlan, params: &[Tensor], twin: bool| {
+            let mode =
+                &mut Mode { train: false, parts: 1, slopes: false, twin, noise: &mut trial::Seeded::new(&seeds) };
+            trial::numbers(&plan.forward(params, &x, None, mode).out)
+        };
+        assert_eq!(said(&plan, &params, true), said(&plain, &replaced, false));
+        assert_eq!(said(&plan, &params, false), said(&plain, &params[..count], false));
+        assert_ne!(said(&plan, &params, true), said(&plan, &params, false));
+        assert_eq!(plain.clone().twin_of(SharedLayers::Last(3)), Err(3));
     }
 }

@@ -36,6 +36,9 @@ pub enum Head {
     Projection,
     /// One learned number of its own, whatever comes in: the logarithm of a decoder's deviation. It begins at 0.
     Scale,
+    /// log Σ exp of the numbers that the network ends in, which are logits of classes (arXiv:1606.03498, section 5): the one
+    /// number that it says in their place.
+    LogSum,
 }
 
 /// What surrounds a network.
@@ -81,6 +84,8 @@ pub struct ParamPlan {
     pub init: ParamInit,
     /// Whether an optimizer moves it; running statistics and the vectors of spectral norm are not learned.
     pub learned: bool,
+    /// The place of the parameter whose first numbers it has, where they are not its own.
+    pub like: Option<usize>,
 }
 
 impl ParamPlan {
@@ -127,6 +132,19 @@ pub struct NetworkPlan {
     pub(super) projection: Option<Weight>,
     /// The parameter of [`Head::Scale`].
     pub(super) scale: Option<usize>,
+    /// Whether its head is [`Head::LogSum`].
+    pub(super) sums: bool,
+    /// What the twin takes in the place of each of its own parameters; nothing where there is no twin.
+    pub(super) twin: Vec<usize>,
+}
+
+/// The layers with weights that a network and its twin have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedLayers {
+    /// So many next to the input.
+    First(usize),
+    /// So many next to the output.
+    Last(usize),
 }
 
 const RUNNING_MEAN: &str = ".running_mean";
@@ -139,7 +157,7 @@ impl NetworkPlan {
 
     /// What its numbers lie between, as far as its last layer says.
     pub fn reach(&self) -> (f32, f32) {
-        let last = self.rows.iter().rev().find(|row| !["scale", "reshape", "flatten"].contains(&row.kind));
+        let last = self.rows.iter().rev().find(|row| !["scale", "twin", "reshape", "flatten"].contains(&row.kind));
         match last.map(|row| row.kind) {
             Some("tanh") => (-1.0, 1.0),
             Some("sigmoid") => (0.0, 1.0),
@@ -148,6 +166,45 @@ impl NetworkPlan {
             Some("selu") => (-1.758, f32::INFINITY),
             _ => (f32::NEG_INFINITY, f32::INFINITY),
         }
+    }
+
+    /// Gives it a twin: the same layers with parameters of their own, which begin at the same numbers, but for those that are
+    /// shared. What is not the weight of a layer (a norm) goes with the layer before it.
+    ///
+    /// # Errors
+    /// The count of its layers with weights, where no fewer are to be shared.
+    pub fn twin_of(&mut self, shared: SharedLayers) -> Result<(), usize> {
+        let weighs = |row: &Row| ["linear", "conv", "conv-transpose", "maxout", "residual"].contains(&row.kind);
+        let all = self.rows.iter().filter(|row| weighs(row)).count();
+        let is_shared = |layer: usize| match shared {
+            SharedLayers::First(count) => layer < count,
+            SharedLayers::Last(count) => layer + count >= all,
+        };
+        let (SharedLayers::First(count) | SharedLayers::Last(count)) = shared;
+        if count >= all {
+            return Err(all);
+        }
+        self.twin = (0..self.params.len()).collect();
+        let (mut weighed, mut learned) = (0usize, 0);
+        for row in &self.rows {
+            weighed += usize::from(weighs(row));
+            if is_shared(weighed.saturating_sub(1)) {
+                continue;
+            }
+            let own = format!("{}.", row.name);
+            for place in 0..self.twin.len() {
+                let param = &self.params[place];
+                if !param.name.starts_with(&own) {
+                    continue;
+                }
+                let (name, like) = (format!("second.{}", param.name), Some(place));
+                self.twin[place] = self.params.len();
+                learned += if param.learned { param.len() } else { 0 };
+                self.params.push(ParamPlan { name, like, ..self.params[place].clone() });
+            }
+        }
+        self.rows.push(Row { name: "second".to_owned(), kind: "twin", shape: self.output.clone(), params: learned });
+        Ok(())
     }
 
     /// Whether it is asked with labels.
@@ -353,6 +410,8 @@ impl NetworkSpec {
             classifier,
             projection,
             scale,
+            sums: wiring.head == Head::LogSum,
+            twin: Vec::new(),
         })
     }
 }
@@ -423,12 +482,12 @@ impl Builder {
     }
 
     fn param(&mut self, name: String, shape: Vec<usize>, init: ParamInit) -> usize {
-        self.params.push(ParamPlan { name, shape, init, learned: true });
+        self.params.push(ParamPlan { name, shape, init, learned: true, like: None });
         self.params.len() - 1
     }
 
     fn buffer(&mut self, name: String, shape: Vec<usize>, init: ParamInit) -> usize {
-        self.params.push(ParamPlan { name, shape, init, learned: false });
+        self.params.push(ParamPlan { name, shape, init, learned: false, like: None });
         self.params.len() - 1
     }
 
@@ -779,7 +838,7 @@ impl Builder {
         tag: &str,
         rows: &mut Vec<Row>,
     ) -> Result<(Option<Linear>, Option<Weight>), Problem> {
-        if matches!(wiring.head, Head::Plain | Head::Scale) || wiring.role != Role::Discriminator {
+        if matches!(wiring.head, Head::Plain | Head::Scale | Head::LogSum) || wiring.role != Role::Discriminator {
             return Ok((None, None));
         }
         let problem = |message: &str, help: &str| Problem {

@@ -650,7 +650,7 @@ mod tests {
                         let pack = pack(&plan, &seeds);
                         let x = inputs(&seeds, batch, &[2]).set_requires_grad(true);
                         let mut noise = crate::nn::trial::Seeded::new(&seeds);
-                        let mut mode = crate::nn::Mode { train: true, parts, slopes, noise: &mut noise };
+                        let mut mode = crate::nn::Mode { train: true, parts, slopes, twin: false, noise: &mut noise };
                         let out = plan.forward(&pack.params, &x, None, &mut mode).out;
                         let loss = (&out * &out + &out).sum(Kind::Float);
                         let slopes = Tensor::run_backward(&[&loss], &[&pack.flat, &x], false, false);

@@ -128,7 +128,7 @@ pub(super) fn said(
     train: bool,
     slopes: bool,
 ) -> Output {
-    plan.forward(params, x, labels, &mut Mode { train, parts: 1, slopes, noise: &mut Seeded::new(seeds) })
+    plan.forward(params, x, labels, &mut Mode { train, parts: 1, slopes, twin: false, noise: &mut Seeded::new(seeds) })
 }
 
 /// The numbers of a tensor in row-major order.

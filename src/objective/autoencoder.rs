@@ -206,7 +206,7 @@ impl Autoencoder {
     fn rebuilt(&self, players: &[Player], x: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
         let code = players[ENCODER].forward_averaged(false, x, None, mode).out;
         let out = players[DECODER].forward_averaged(false, &code, None, mode).out;
         if self.error == ErrorKind::CrossEntropy { probability(&out) } else { out }

@@ -117,6 +117,7 @@ impl Family for BeganSpec {
             shape: vec![1],
             init: ParamInit::Constant(start),
             learned: false,
+            like: None,
         };
         let balance = [(K, 0.0), (MEAN_REAL, 0.0), (MEAN_FAKE, 0.0)];
         let decay = [(SUM, 0.0), (LOWEST, f64::from(f32::MAX)), (RATE, 1.0)];
@@ -375,7 +376,7 @@ impl Objective for Began {
             host::tensor(&shown, &[&[request.seeds.len() as i64, 2 * n as i64], &example[..]].concat(), self.device);
         let _guard = tch::no_grad_guard();
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
         let rebuilt = players[DISCRIMINATOR].forward(false, &x, None, mode).out;
         let rows: Vec<Tensor> =
             [0, 1].into_iter().flat_map(|i| [&x, &rebuilt].map(|t| t.narrow(1, i * n as i64, n as i64))).collect();
@@ -470,6 +471,7 @@ mod tests {
                 turn: 0,
                 clock: 0,
                 device: Device::Cpu,
+                twin: false,
                 bfloat16: false,
                 recording: true,
                 scalars: &mut scalars,

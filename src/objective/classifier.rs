@@ -2,9 +2,12 @@
 //! that learns from labels alone.
 
 use super::family::{Family, Product, Surroundings, check_average, floats};
-use super::{Batch, Cadence, Classify, Cx, Objective, Panel, PanelRequest, RealDraw, Turn, ask, column, of_each, pick};
+use super::{
+    Batch, Cadence, Classify, Cx, Objective, Panel, PanelRequest, RealDraw, Turn, ask, column, log_probabilities,
+    mistakes, pick,
+};
 use crate::base::{Array, Probability, Problem};
-use crate::data::{DataInfo, Examples};
+use crate::data::DataInfo;
 use crate::loss;
 use crate::nn::plan::{Head, Role, Wiring};
 use crate::player::{EmaSpec, Player};
@@ -120,20 +123,8 @@ impl Objective for Classifier {
         Some(self)
     }
 
-    /// The examples whose class it names wrongly, the most certain mistakes first.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
-        let said = of_each(request.real, |real| self.classify(players, &real.x, request.averaged));
-        let of_run = |(said, real): (&Array, &&Examples)| {
-            let named = |i: usize| (likeliest(said.row(i)), i);
-            let mut wrong: Vec<((usize, f32), usize)> =
-                (0..said.rows()).map(named).filter(|((class, _), i)| *class as i64 != real.labels[*i]).collect();
-            wrong.sort_by(|a, b| b.0.1.total_cmp(&a.0.1));
-            wrong.truncate(request.n);
-            let shape = std::iter::once(wrong.len()).chain(real.x.shape[1..].iter().copied()).collect();
-            Array::new(shape, wrong.iter().flat_map(|(_, i)| real.x.row(*i).to_vec()).collect())
-        };
-        let runs = said.iter().zip(request.real).map(of_run).collect();
-        vec![Panel { name: "mistakes", runs, per_row: None }]
+        vec![mistakes(self, players, request)]
     }
 }
 
@@ -145,24 +136,10 @@ fn smoothed(logits: &Tensor, labels: &Tensor, share: Option<&Tensor>) -> Tensor 
     &sharp + (spread - &sharp) * share
 }
 
-/// The class with the largest number, and that number.
-fn likeliest(row: &[f32]) -> (usize, f32) {
-    let larger = |best: (usize, f32), (i, &v): (usize, &f32)| if v > best.1 { (i, v) } else { best };
-    row.iter().enumerate().fold((0, f32::NEG_INFINITY), larger)
-}
-
 impl Classify for Classifier {
     fn classify(&self, players: &[Player], x: &Array, averaged: bool) -> Vec<Array> {
         let mut answers = ask(&players[0], averaged, x, self.device);
-        for answer in &mut answers {
-            let classes = answer.row_len();
-            for row in answer.data.chunks_exact_mut(classes) {
-                let (_, most) = likeliest(row);
-                let sum: f64 = row.iter().map(|&v| f64::from(v - most).exp()).sum();
-                let total = f64::from(most) + sum.ln();
-                row.iter_mut().for_each(|v| *v = (f64::from(*v) - total) as f32);
-            }
-        }
+        log_probabilities(&mut answers);
         answers
     }
 }

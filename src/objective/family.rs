@@ -4,8 +4,10 @@
 use super::autoencoder::AutoencoderSpec;
 use super::began::BeganSpec;
 use super::classifier::ClassifierSpec;
+use super::cogan::CoganSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::semi_supervised::SemiSupervisedSpec;
 use super::vae::VaeSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
@@ -23,6 +25,10 @@ pub enum AlgorithmSpec {
     Gan(GanSpec),
     /// A generator against a discriminator, with codes that can be read off what it makes.
     Infogan(InfoGanSpec),
+    /// A generator against a discriminator that learns the classes of a few labeled examples.
+    SemiSupervised(SemiSupervisedSpec),
+    /// A generator and a discriminator for each of two domains, which share layers (arXiv:1606.07536).
+    Cogan(CoganSpec),
     /// A generator against an autoencoder, held in balance.
     Began(BeganSpec),
     /// A network that names the class of an example.
@@ -39,6 +45,8 @@ impl AlgorithmSpec {
         match self {
             Self::Gan(spec) => spec,
             Self::Infogan(spec) => spec,
+            Self::SemiSupervised(spec) => spec,
+            Self::Cogan(spec) => spec,
             Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,
@@ -54,6 +62,8 @@ pub enum Product {
     Samples,
     /// The probability of every class for a given example.
     Classes,
+    /// Samples of two domains from one latent.
+    Pairs,
     /// Categorical codes, of samples and of a given example.
     CategoricalCodes,
     /// Continuous codes, of samples and of a given example.
@@ -72,6 +82,7 @@ impl Product {
         match self {
             Self::Samples => "samples",
             Self::Classes => "class probabilities",
+            Self::Pairs => "samples in two domains",
             Self::CategoricalCodes => "categorical codes",
             Self::ContinuousCodes => "continuous codes",
             Self::Reconstructions => "reconstructions",
@@ -88,6 +99,8 @@ pub struct Surroundings<'a> {
     pub loss: Option<&'a LossSpec>,
     /// `schedule.steps`.
     pub steps: u64,
+    /// `schedule.batch`.
+    pub batch: u32,
 }
 
 /// What a family says of itself. Keys in problems are those of the whole file.
@@ -116,6 +129,14 @@ pub trait Family {
     /// optimizer moves them.
     fn memory(&self, _player: &str) -> Vec<ParamPlan> {
         vec![]
+    }
+
+    /// Completes a player's network once its shapes are known: a twin of it.
+    ///
+    /// # Errors
+    /// If its layers leave no place for that.
+    fn complete(&self, _player: &str, _plan: &mut NetworkPlan) -> Result<(), Problem> {
+        Ok(())
     }
 
     /// What a trained model gives.

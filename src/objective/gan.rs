@@ -1,7 +1,7 @@
 //! A generator against a discriminator: every game of `crate::loss`, with or without labels.
 //!
 //! Papers: arXiv:1406.2661 (GAN), 1411.1784 (conditional), 1610.09585 (auxiliary classifier), 1802.05637 (projection),
-//! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching).
+//! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching), 2006.10738 (augmentation).
 
 use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::base::{Problem, host};
 use crate::data::{DataInfo, Examples};
-use crate::loss::{self, AdversarialSpec, LossSpec, PenaltySpec};
+use crate::loss::{self, AdversarialSpec, AugmentKind, LossSpec, PenaltySpec};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
 use crate::nn::{Mode, Noise as _, Output};
 use crate::player::{EmaSpec, Player};
@@ -129,12 +129,12 @@ impl Family for GanSpec {
         wrong
     }
 
-    fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
-        check_penalties(networks[DISCRIMINATOR], around)
+    fn check_networks(&self, networks: &[&NetworkPlan], info: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
+        check_judged(networks[DISCRIMINATOR], info, around)
     }
 }
 
-/// What the targets of a game contradict.
+/// What a game's targets and changes contradict.
 pub(super) fn check_targets(loss: &LossSpec) -> Vec<Problem> {
     let mut wrong = Vec::new();
     let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
@@ -149,20 +149,31 @@ pub(super) fn check_targets(loss: &LossSpec) -> Vec<Problem> {
     if target <= 0.0 {
         wrong.push(Problem::at("loss.label-smoothing", "the target of real examples is 0, as that of fakes"));
     }
+    for (i, change) in loss.augment.iter().enumerate() {
+        if loss.augment[..i].contains(change) {
+            wrong.push(Problem::at(format!("loss.augment.{i}"), "this change is there twice"));
+        }
+    }
     wrong
 }
 
-/// What penalties and the discriminator contradict.
-pub(super) fn check_penalties(discriminator: &NetworkPlan, around: Surroundings<'_>) -> Vec<Problem> {
-    let punished = around.loss.is_some_and(|loss| !loss.penalties.is_empty());
-    if !punished || !discriminator.batch_coupled {
-        return vec![];
+/// What the terms of the loss contradict of the discriminator and the examples that it sees.
+pub(super) fn check_judged(discriminator: &NetworkPlan, info: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
+    let Some(loss) = around.loss else { return vec![] };
+    let mut wrong = Vec::new();
+    if !loss.penalties.is_empty() && discriminator.batch_coupled {
+        let message = "a penalty needs each example's own gradient, and the discriminator looks at the whole batch";
+        wrong.push(
+            Problem::at("loss.penalties", message).with_help(
+                "replace its batch norm by `layer` norm, or remove the penalty (arXiv:1704.00028, section 4)",
+            ),
+        );
     }
-    let message = "a penalty needs each example's own gradient, and the discriminator looks at the whole batch";
-    vec![
-        Problem::at("loss.penalties", message)
-            .with_help("replace its batch norm by `layer` norm, or remove the penalty (arXiv:1704.00028, section 4)"),
-    ]
+    if !loss.augment.is_empty() && !info.is_image() {
+        let message = format!("it changes images, and these examples are of shape {:?}", info.shape);
+        wrong.push(Problem::at("loss.augment", message).with_help("take it out, or take data of images"));
+    }
+    wrong
 }
 
 /// The generator's place among the players.
@@ -179,6 +190,7 @@ pub struct Gan {
     report_slope: bool,
     adversarial: AdversarialSpec,
     penalties: Vec<Penalty>,
+    augment: Vec<AugmentKind>,
     /// Targets for real examples, `[R, 1]`.
     smoothing: Option<Tensor>,
     features: Option<Tensor>,
@@ -219,6 +231,7 @@ impl Gan {
             report_slope: spec.report_slope,
             adversarial: first.adversarial.clone(),
             penalties: penalties.collect(),
+            augment: first.augment.clone(),
             smoothing: losses
                 .iter()
                 .any(|l| l.label_smoothing.get() < 1.0)
@@ -262,6 +275,24 @@ impl Gan {
         total
     }
 
+    /// What the discriminator says of examples, which it sees as `loss.augment` says.
+    pub(super) fn judge(&self, x: &Tensor, labels: Option<&Tensor>, cx: &Cx<'_>, noise: &mut HostNoise) -> Output {
+        self.judge_in(Manner { parts: 1, slopes: false }, x, labels, cx, noise)
+    }
+
+    /// As [`Self::judge`], in a manner of its own; slopes are those of what it says by the examples as they are.
+    fn judge_in(
+        &self,
+        manner: Manner,
+        x: &Tensor,
+        labels: Option<&Tensor>,
+        cx: &Cx<'_>,
+        noise: &mut HostNoise,
+    ) -> Output {
+        let seen = loss::augmented(&self.augment, x, |shape| noise.uniform(shape));
+        cx.forward_in(manner, DISCRIMINATOR, &seen, labels, noise)
+    }
+
     /// The discriminator's loss by the game and its penalties, and what it says of real and of fake examples.
     pub(super) fn discriminator_game(
         &self,
@@ -282,7 +313,7 @@ impl Gan {
             let x = Tensor::cat(&[&real, &fake], 1);
             let labels = labels.map(|l| Tensor::cat(&[l, l], 1));
             let manner = Manner { parts: 2, slopes: on_real };
-            let both = cx.forward_in(manner, DISCRIMINATOR, &x, labels.as_ref(), noise);
+            let both = self.judge_in(manner, &x, labels.as_ref(), cx, noise);
             [0, 1].map(|i| {
                 let half = |t: &Tensor| t.narrow(1, i * n, n);
                 Output {
@@ -294,7 +325,7 @@ impl Gan {
             })
         } else {
             let mut answer =
-                |x: &Tensor, slopes: bool| cx.forward_in(Manner { parts: 1, slopes }, DISCRIMINATOR, x, labels, noise);
+                |x: &Tensor, slopes: bool| self.judge_in(Manner { parts: 1, slopes }, x, labels, cx, noise);
             [answer(&real, on_real), answer(&fake, on_fake)]
         };
         let [a, b] = [&said[0].out, &said[1].out];
@@ -340,7 +371,7 @@ impl Gan {
         let z = self.latent.draw(&mut streams, n, cx.device);
         let labels = self.draw_labels(&mut streams, n);
         let fake = cx.forward(GENERATOR, &z, labels.as_ref(), &mut noise).out;
-        let judged = cx.forward(DISCRIMINATOR, &fake, labels.as_ref(), &mut noise);
+        let judged = self.judge(&fake, labels.as_ref(), cx, &mut noise);
         let mut total = self.generator_game(batch, &judged, cx, &mut noise);
         if let (Some(weights), Some(logits), Some(labels)) = (&self.auxiliary, &judged.class_logits, &labels) {
             let class = loss::cross_entropy(logits, labels) * &weights.generator;
@@ -361,7 +392,7 @@ impl Gan {
     ) -> Tensor {
         let real = (self.adversarial.generator_needs_real() || self.features.is_some()).then(|| {
             let labels = if self.classes > 0 { batch.labels.as_ref() } else { None };
-            cx.forward(DISCRIMINATOR, &batch.x, labels, noise)
+            self.judge(&batch.x, labels, cx, noise)
         });
         let mut total = self.adversarial.generator(real.as_ref().map(|r| &r.out), &judged.out);
         if let (Some(weight), Some(real), Some(fake)) =
@@ -393,7 +424,7 @@ impl Gan {
     ) -> Tensor {
         let x = x.detach().set_requires_grad(true);
         let manner = Manner { parts: 1, slopes: true };
-        loss::squared_slope(&f(cx.forward_in(manner, DISCRIMINATOR, &x, labels, noise).out), &x)
+        loss::squared_slope(&f(self.judge_in(manner, &x, labels, cx, noise).out), &x)
     }
 
     /// x + α·c·std(x)·U(0, 1) with α ~ U(0, 1) an example and one deviation over the batch (arXiv:1705.07215).
@@ -485,7 +516,7 @@ impl Objective for Gan {
             let x = x.view(&[&[runs, len], &size[1..]].concat()[..]);
             let labels = (self.classes > 0).then(|| Tensor::zeros([runs, len], (Kind::Int64, self.device)));
             let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
             let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
             let d = host::numbers(&if probability { d.sigmoid() } else { d });
             for (out, d) in out.iter_mut().zip(d.chunks_exact(len as usize)) {

@@ -5,7 +5,7 @@
 //! maximize the bound on the mutual information together, over the fakes of their turn, and so does the generator.
 
 use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
-use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_penalties, check_targets};
+use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Codes, Cx, Encode, Gan, Generate, HostNoise, Objective, Panel, PanelRequest, RealDraw, Request,
@@ -281,8 +281,8 @@ impl Family for InfoGanSpec {
         wrong
     }
 
-    fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
-        check_penalties(networks[DISCRIMINATOR], around)
+    fn check_networks(&self, networks: &[&NetworkPlan], info: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
+        check_judged(networks[DISCRIMINATOR], info, around)
     }
 }
 
@@ -440,7 +440,7 @@ impl Objective for InfoGan {
             let (total, [_, judged]) = self.gan.discriminator_game(batch, &fake, None, cx, &mut noise);
             ("d/loss", total - self.information(judged.features.as_ref(), &fed, cx, &mut noise, true))
         } else {
-            let judged = cx.forward(DISCRIMINATOR, &fake, None, &mut noise);
+            let judged = self.gan.judge(&fake, None, cx, &mut noise);
             let total = self.gan.generator_game(batch, &judged, cx, &mut noise);
             let information = self.information(judged.features.as_ref(), &fed, cx, &mut noise, false);
             ("g/loss", total - information * &self.generator_weight)

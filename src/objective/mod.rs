@@ -6,19 +6,23 @@
 pub mod autoencoder;
 pub mod began;
 pub mod classifier;
+pub mod cogan;
 pub mod family;
 pub mod gan;
 pub mod infogan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
+pub mod semi_supervised;
 pub mod vae;
 
 pub use autoencoder::Autoencoder;
 pub use began::Began;
 pub use classifier::Classifier;
+pub use cogan::Cogan;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
+pub use semi_supervised::SemiSupervised;
 pub use vae::Vae;
 
 use crate::base::{Array, host, unbound};
@@ -98,6 +102,11 @@ pub trait Objective {
         None
     }
 
+    /// Its samples in two domains, where the family's products say that there are two.
+    fn couples(&self) -> Option<&dyn Couple> {
+        None
+    }
+
     /// What it makes of examples, where the family's products say that it makes something.
     fn reconstructs(&self) -> Option<&dyn Reconstruct> {
         None
@@ -154,6 +163,23 @@ pub struct Codes {
     pub categorical: Vec<Vec<i64>>,
     /// The values of all continuous codes, `[n, dimensions]`.
     pub continuous: Array,
+}
+
+/// A family of two domains, which makes a sample of each from one latent.
+pub trait Couple {
+    /// The second domain's samples from the latents of this request, in every run; `first` are those of the first domain.
+    fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs>;
+}
+
+/// Samples of the second of two domains.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pairs {
+    /// What the model makes, `[n, …]`.
+    pub second: Array,
+    /// What the first domain's samples of the same latents become in the second, `[n, …]`.
+    pub expected: Array,
+    /// The centers of the data's modes in the second domain, where there are some.
+    pub centers: Option<Array>,
 }
 
 /// A family that takes examples apart and puts them together again.
@@ -270,6 +296,8 @@ pub struct Cx<'a> {
     pub clock: u64,
     /// Where tensors live.
     pub device: Device,
+    /// Whether networks that have a twin are asked for what it says.
+    pub twin: bool,
     /// Whether networks multiply in bfloat16.
     pub bfloat16: bool,
     /// Whether scalars are wanted this time; they cost operations.
@@ -309,7 +337,7 @@ impl Cx<'_> {
         labels: Option<&Tensor>,
         noise: &mut HostNoise,
     ) -> crate::nn::Output {
-        let mut mode = Mode { train: true, parts, slopes, noise };
+        let mut mode = Mode { train: true, parts, slopes, twin: self.twin, noise };
         let mut forward = || self.players[player].forward(self.moves.contains(&player), x, labels, &mut mode);
         if self.bfloat16 { unbound::in_bfloat16(self.device, forward).float32() } else { forward() }
     }
@@ -411,7 +439,9 @@ fn pieces(runs: usize, x: &Array, device: Device, mut answer: impl FnMut(&Tensor
 /// `[R, B, …]`.
 fn asked(runs: usize, x: &Array, device: Device, answer: impl Fn(&Tensor, &mut Mode<'_>) -> Tensor) -> Vec<Array> {
     let mut noise = HostNoise { streams: vec![], device };
-    pieces(runs, x, device, |x, _| answer(x, &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise }))
+    pieces(runs, x, device, |x, _| {
+        answer(x, &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise })
+    })
 }
 
 /// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
@@ -419,8 +449,48 @@ fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array>
     asked(player.runs(), x, device, |x, mode| player.forward_averaged(averaged, x, None, mode).out)
 }
 
+/// The class with the largest number, and that number.
+fn likeliest(row: &[f32]) -> (usize, f32) {
+    let larger = |best: (usize, f32), (i, &v): (usize, &f32)| if v > best.1 { (i, v) } else { best };
+    row.iter().enumerate().fold((0, f32::NEG_INFINITY), larger)
+}
+
+/// Logits of classes, `[n, classes]` for each run, become log-probabilities.
+fn log_probabilities(answers: &mut [Array]) {
+    for answer in answers {
+        let classes = answer.row_len();
+        for row in answer.data.chunks_exact_mut(classes) {
+            let (_, most) = likeliest(row);
+            let sum: f64 = row.iter().map(|&v| f64::from(v - most).exp()).sum();
+            let total = f64::from(most) + sum.ln();
+            row.iter_mut().for_each(|v| *v = (f64::from(*v) - total) as f32);
+        }
+    }
+}
+
+/// The examples whose class a model names wrongly, the most certain mistakes first.
+fn mistakes(model: &dyn Classify, players: &[Player], request: &PanelRequest<'_>) -> Panel {
+    let said = of_each(request.real, |real| model.classify(players, &real.x, request.averaged));
+    let of_run = |(said, real): (&Array, &&Examples)| {
+        let named = |i: usize| (likeliest(said.row(i)), i);
+        let mut wrong: Vec<((usize, f32), usize)> =
+            (0..said.rows()).map(named).filter(|((class, _), i)| *class as i64 != real.labels[*i]).collect();
+        wrong.sort_by(|a, b| b.0.1.total_cmp(&a.0.1));
+        wrong.truncate(request.n);
+        let shape = std::iter::once(wrong.len()).chain(real.x.shape[1..].iter().copied()).collect();
+        Array::new(shape, wrong.iter().flat_map(|(_, i)| real.x.row(*i).to_vec()).collect())
+    };
+    let runs = said.iter().zip(request.real).map(of_run).collect();
+    Panel { name: "mistakes", runs, per_row: None }
+}
+
 /// What a generator makes of latents `[R, n, …]` and the labels of all runs, where it takes some: `[n, …]` for each run.
 fn made(generator: &Player, request: &Request<'_>, z: &Tensor, labels: &[i64]) -> Vec<Array> {
+    made_by(false, generator, request, z, labels)
+}
+
+/// As [`made`], by the generator or by its twin.
+fn made_by(twin: bool, generator: &Player, request: &Request<'_>, z: &Tensor, labels: &[i64]) -> Vec<Array> {
     let _guard = tch::no_grad_guard();
     let (runs, n, device) = (request.seeds.len(), z.size()[1] as usize, z.device());
     let row: usize = generator.plan().output.iter().product();
@@ -434,7 +504,7 @@ fn made(generator: &Player, request: &Request<'_>, z: &Tensor, labels: &[i64]) -
             some.expand([runs as i64, len], false)
         });
         let z = z.narrow(1, start as i64, len);
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin, noise: &mut noise };
         let x = host::numbers(&generator.forward_averaged(request.averaged, &z, labels.as_ref(), mode).out);
         for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
             out.extend_from_slice(x);

@@ -252,13 +252,13 @@ impl Vae {
 
     fn guess(&self, players: &[Player], x: &Tensor, labels: Option<&Tensor>) -> Guess {
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
         Guess::of(&players[ENCODER].forward_averaged(false, x, labels, mode).out)
     }
 
     fn say(&self, players: &[Player], z: &Tensor, labels: Option<&Tensor>) -> Output {
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
         players[DECODER].forward_averaged(false, z, labels, mode)
     }
 

@@ -79,7 +79,7 @@ impl Player {
         let mut data = vec![0.0; seeds.len() * at];
         for (row, &seed) in data.chunks_exact_mut(at.max(1)).zip(seeds) {
             for (place, (slot, param)) in slots.iter().zip(params).enumerate() {
-                let mut stream = Stream::new(seed, Purpose::Init, spec.index, place as u64);
+                let mut stream = Stream::new(seed, Purpose::Init, spec.index, param.like.unwrap_or(place) as u64);
                 param.fill(&mut stream, &mut row[slot.offset..slot.offset + slot.len]);
             }
         }

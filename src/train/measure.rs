@@ -84,13 +84,20 @@ pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bo
         }
     }
     for metric in &spec.metrics {
-        of_codes(pack, real, metric, &mut all);
+        of_codes(pack, real, metric, spec, has_average, &mut all);
     }
     all
 }
 
-/// What a metric over reconstructions and likelihoods looks at, which is costly and not asked for without need.
-fn of_codes(pack: &Pack, real: &[&Examples], metric: &MetricSpec, all: &mut [Answers]) {
+/// What a metric over pairs, reconstructions and likelihoods looks at, which is costly and not asked for without need.
+fn of_codes(
+    pack: &Pack,
+    real: &[&Examples],
+    metric: &MetricSpec,
+    spec: &EvalSpec,
+    has_average: bool,
+    all: &mut [Answers],
+) {
     let (players, seeds) = (&pack.players, &pack.seeds);
     let (reconstructs, likelihoods) = (pack.objective.reconstructs(), pack.objective.likelihoods());
     match (metric, reconstructs, likelihoods) {
@@ -107,25 +114,34 @@ fn of_codes(pack: &Pack, real: &[&Examples], metric: &MetricSpec, all: &mut [Ans
             });
             all.iter_mut().zip(denoised).for_each(|(answers, denoised)| answers.denoised = denoised);
         }
-        (MetricSpec::Elbo(spec), _, Some(model)) => {
+        (MetricSpec::Elbo(elbo), _, Some(model)) => {
             let evidence = of_each(real, |real| {
-                let found = model.evidence(players, real, spec.samples.get(), seeds);
+                let found = model.evidence(players, real, elbo.samples.get(), seeds);
                 found.map_or_else(|| vec![None; seeds.len()], |found| found.into_iter().map(Some).collect())
             });
             all.iter_mut().zip(evidence).for_each(|(answers, evidence)| {
                 (answers.evidence, answers.law) = (evidence, model.law());
             });
         }
-        (MetricSpec::Likelihood(spec), _, Some(model)) => {
-            let draws: Vec<u32> = spec.samples.iter().map(|n| n.get()).collect();
+        (MetricSpec::Likelihood(wanted), _, Some(model)) => {
+            let draws: Vec<u32> = wanted.samples.iter().map(|n| n.get()).collect();
             let found = of_each(real, |real| {
-                let rows = spec.rows.get() as usize;
+                let rows = wanted.rows.get() as usize;
                 let labels = real.labels.iter().take(rows).copied().collect();
                 model.likelihoods(players, &Examples { x: real.x.head(rows), labels }, &draws, seeds)
             });
             all.iter_mut().zip(found).for_each(|(answers, found)| {
                 (answers.likelihoods, answers.law) = (Some(found), model.law());
             });
+        }
+        (MetricSpec::Agreement, ..) => {
+            let Some(model) = pack.objective.couples() else { return };
+            let n = spec.samples as usize;
+            let averaged = averaged(spec, has_average);
+            let request = Request { seeds, purpose: Purpose::Eval, index: 0, n, label: None, averaged };
+            let first: Vec<&Array> = all.iter().filter_map(|answers| Some(&answers.samples.as_ref()?.x)).collect();
+            let pairs = model.pairs(players, &request, &first);
+            all.iter_mut().zip(pairs).for_each(|(answers, pairs)| answers.pairs = Some(pairs));
         }
         _ => {}
     }

@@ -127,6 +127,7 @@ impl Pack {
             turn: index,
             clock,
             device: self.device,
+            twin: false,
             bfloat16: self.run.precision == Precision::Bfloat16,
             recording,
             scalars,
