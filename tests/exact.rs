@@ -262,10 +262,42 @@ metrics = ["elbo", "pixel-statistics"]
 ]
 "#;
 
+/// Colors of four levels, with labels, plain and gated; samples and completions are made pixel by pixel.
+const PIXELS: &str = r#"
+name = "pixels"
+seeds = 2
+[data.shapes]
+size = 8
+channels = 3
+count = 200
+[algorithm.pixelcnn]
+levels = 4
+condition = "bias"
+[architecture]
+predictor = { pixelcnn = { channels = 6, layers = 2, first = 5, head = 9 } }
+[optimizer]
+predictor = { adam = { lr = 1e-2, clip-norm = 1.0 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+samples = 12
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 30
+metrics = [{ likelihood = { rows = 30 } }, "sliced-wasserstein"]
+[grid]
+"architecture.predictor.pixelcnn.gated" = [false, true]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, &rounded] {
+    for text in
+        [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, PIXELS, &rounded]
+    {
         let work = Workspace::new(text);
         work.run("packed", &[]);
         work.run("alone", &["--no-pack"]);
@@ -297,6 +329,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (NOISY, "60"),
         (BOUNDS, "900"),
         (SPREADS, "900"),
+        (PIXELS, "200"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

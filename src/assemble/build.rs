@@ -5,7 +5,9 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::{AlgorithmSpec, Autoencoder, Began, Classifier, Gan, InfoGan, Objective, Vae};
+use crate::objective::{
+    AlgorithmSpec, Autoencoder, Began, Classifier, Gan, InfoGan, Objective, Pixelcnn, Vae,
+};
 use crate::player::{Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
@@ -77,6 +79,7 @@ fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<d
             let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
             Box::new(Vae::new(&specs, source.info(), device))
         }
+        AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     }
 }
 

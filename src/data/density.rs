@@ -29,6 +29,18 @@ impl Truth {
                 let constant = -0.5 * n * TAU.ln() - root.iter().enumerate().map(|(i, row)| row[i].ln()).sum::<f64>();
                 Some(Box::new(move |x| constant - 0.5 * solved(&root, x).iter().map(|v| v * v).sum::<f64>()))
             }
+            Self::Bars { side } => {
+                let side = *side;
+                Some(Box::new(move |x| {
+                    let color = |i: usize, j: usize| x[i * side + j];
+                    let is = |bar: &dyn Fn(usize, usize) -> f32| {
+                        let one = |i| (0..side).all(|j| bar(i, j) == bar(i, 0)) && [0.0, 1.0].contains(&bar(i, 0));
+                        f64::from(u8::from((0..side).all(one)))
+                    };
+                    let ways = is(&|i, j| color(i, j)) + is(&|i, j| color(j, i));
+                    ways.ln() - (side + 1) as f64 * std::f64::consts::LN_2
+                }))
+            }
             _ => None,
         }
     }

@@ -76,6 +76,11 @@ pub enum Truth {
         /// A row a dimension.
         covariance: Vec<Vec<f64>>,
     },
+    /// Bars of black and white, in rows or in columns.
+    Bars {
+        /// Height and width of an image.
+        side: usize,
+    },
     /// The embedded shapes: `shapes::classify` scores an image exactly.
     Shapes(shapes::ShapesSpec),
 }

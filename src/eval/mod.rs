@@ -274,6 +274,7 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("likelihood/gap", Target(0.0), "nats"),
             ],
         ),
+        ("support", &[named("support", Higher, "share")]),
         ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
     ]
 };
@@ -368,6 +369,7 @@ impl MetricSpec {
             Self::Denoising(_) => "denoising",
             Self::Elbo(_) => "elbo",
             Self::Likelihood(_) => "likelihood",
+            Self::Support => "support",
         }
     }
 
@@ -453,6 +455,9 @@ impl MetricSpec {
             Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
                 Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
             }
+            Self::Support if info.truth.log_density().is_none() => {
+                Err(format!("`{tag}` needs data whose law has a density that is known"))
+            }
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
@@ -497,6 +502,7 @@ impl MetricSpec {
             Self::Denoising(noise) => reconstruction::denoising(*noise, cx),
             Self::Elbo(_) => likelihood::elbo(cx),
             Self::Likelihood(_) => likelihood::likelihood(cx),
+            Self::Support => likelihood::support(cx),
         });
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",

@@ -6,6 +6,7 @@ use super::began::BeganSpec;
 use super::classifier::ClassifierSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::pixelcnn::PixelcnnSpec;
 use super::vae::VaeSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
@@ -31,6 +32,8 @@ pub enum AlgorithmSpec {
     Autoencoder(AutoencoderSpec),
     /// A decoder with a prior over codes, and an encoder that guesses the code (arXiv:1312.6114).
     Vae(VaeSpec),
+    /// Each number of an image given those before it (arXiv:1601.06759).
+    Pixelcnn(PixelcnnSpec),
 }
 
 impl AlgorithmSpec {
@@ -43,6 +46,7 @@ impl AlgorithmSpec {
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,
             Self::Vae(spec) => spec,
+            Self::Pixelcnn(spec) => spec,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod gan;
 pub mod infogan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
+pub mod pixelcnn;
 pub mod vae;
 
 pub use autoencoder::Autoencoder;
@@ -19,6 +20,7 @@ pub use classifier::Classifier;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
+pub use pixelcnn::Pixelcnn;
 pub use vae::Vae;
 
 use crate::base::{Array, host, unbound};

@@ -26,6 +26,9 @@ pub struct OptimizersSpec {
     /// The decoder's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<OptimizerSpec>,
+    /// The predictor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<OptimizerSpec>,
 }
 impl OptimizersSpec {
     /// The optimizers that are there, by their players.
@@ -37,6 +40,7 @@ impl OptimizersSpec {
             ("recognition", &self.recognition),
             ("encoder", &self.encoder),
             ("decoder", &self.decoder),
+            ("predictor", &self.predictor),
         ];
         all.into_iter().filter_map(|(player, optimizer)| Some((player, optimizer.as_ref()?)))
     }
