@@ -292,11 +292,35 @@ metrics = [{ likelihood = { rows = 30 } }, "sliced-wasserstein"]
 "architecture.predictor.pixelcnn.gated" = [false, true]
 "#;
 
+/// Gaussians for each class, fit without gradients: an iteration a step.
+const FITTED: &str = r#"
+name = "fitted"
+seeds = 3
+data = { ring = { std = 0.3 } }
+[algorithm.mixture]
+components = 2
+by-class = true
+restarts = 2
+[schedule]
+steps = 12
+batch = 400
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["likelihood", "classification", "sliced-wasserstein", "parzen"]
+[grid]
+"algorithm.mixture.covariance" = ["full", "tied"]
+"algorithm.mixture.regularization" = [1e-6, 1e-2]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in
-        [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, PIXELS, &rounded]
+        [DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, PIXELS, FITTED, &rounded]
     {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -330,6 +354,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (BOUNDS, "900"),
         (SPREADS, "900"),
         (PIXELS, "200"),
+        (FITTED, "900"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

@@ -6,9 +6,9 @@ use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
 use crate::objective::{
-    AlgorithmSpec, Autoencoder, Began, Classifier, Gan, InfoGan, Objective, Pixelcnn, Vae,
+    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Gan, InfoGan, Objective, Pixelcnn, Vae,
 };
-use crate::player::{Player, PlayerSpec};
+use crate::player::{OptimizerSpec, Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
 use std::collections::BTreeMap;
@@ -22,6 +22,9 @@ pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
         let player = network.player;
         let optimizer = |c: &Experiment| {
+            if c.algorithm.family().is_fit() {
+                return OptimizerSpec::still();
+            }
             let own = c.optimizer.optimizers().find(|(name, _)| *name == player);
             own.expect("`networks` has checked that every player has an optimizer").1.clone()
         };
@@ -43,7 +46,7 @@ pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc
     });
     Pack {
         players: players.collect(),
-        objective: objective(cells, &*sources[0], device),
+        objective: objective(cells, &sources, device),
         sources,
         seeds,
         schedule: cells[0].schedule.clone(),
@@ -55,7 +58,10 @@ pub fn pack(cells: &[Experiment], networks: Vec<PlayerNetwork>, sources: Vec<Arc
 }
 
 /// The mathematics of these cells: the one match over families that needs tensors.
-fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<dyn Objective> {
+fn objective(cells: &[Experiment], sources: &[Arc<dyn Source>], device: Device) -> Box<dyn Objective> {
+    let source = &sources[0];
+    let seeds: Vec<u64> = cells.iter().map(|c| c.seed).collect();
+    let fit = (&seeds[..], cells[0].schedule.batch);
     let losses = || -> Vec<&LossSpec> { cells.iter().filter_map(|c| c.loss.as_ref()).collect() };
     match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
@@ -78,6 +84,18 @@ fn objective(cells: &[Experiment], source: &dyn Source, device: Device) -> Box<d
         AlgorithmSpec::Vae(_) => {
             let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
             Box::new(Vae::new(&specs, source.info(), device))
+        }
+        AlgorithmSpec::Mixture(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::Mixture(spec) = a { Some(spec) } else { None });
+            Box::new(Classical::mixtures(&specs, sources, fit, device))
+        }
+        AlgorithmSpec::NaiveBayes(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::NaiveBayes(spec) = a { Some(spec) } else { None });
+            Box::new(Classical::naive_bayes(&specs, sources, fit, device))
+        }
+        AlgorithmSpec::KernelDensity(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::KernelDensity(spec) = a { Some(spec) } else { None });
+            Box::new(Classical::kernels(&specs, sources, fit, device))
         }
         AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     }

@@ -519,10 +519,14 @@ impl Source for Law {
         self.fill(&mut Stream::new(seed, Purpose::Data, 0, draw), x, labels);
     }
 
-    fn reference(&self, _: Split, seed: u64, n: usize) -> Examples {
+    fn reference(&self, split: Split, seed: u64, n: usize) -> Examples {
+        let part = match split {
+            Split::Test => 0xDA7A,
+            Split::Train => 0xDA7B,
+        };
         let mut x = Array::zeros([&[n], &self.info.shape[..]].concat());
         let mut labels = vec![0; n];
-        self.fill(&mut Stream::new(seed, Purpose::Eval, 0xDA7A, 0), &mut x.data, &mut labels);
+        self.fill(&mut Stream::new(seed, Purpose::Eval, part, 0), &mut x.data, &mut labels);
         if self.info.classes == 0 {
             labels.clear();
         }

@@ -3,7 +3,7 @@
 
 pub mod catalog; // the known sets: listed, fetched, checked, looked at
 pub mod cifar;
-mod density; // of what is known exactly
+pub(crate) mod density; // of what is known exactly
 pub mod distribution;
 mod error;
 pub mod folder;

@@ -449,9 +449,6 @@ impl MetricSpec {
             Self::Nearest(_) if info.len.is_none() => {
                 Err(format!("`{tag}` needs a data set; a distribution has no training examples to copy"))
             }
-            Self::Parzen(_) if info.len.is_none() => {
-                Err(format!("`{tag}` needs a data set; a distribution has no training examples to choose the width by"))
-            }
             Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
                 Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
             }

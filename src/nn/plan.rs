@@ -132,6 +132,26 @@ pub struct NetworkPlan {
 }
 
 impl NetworkPlan {
+    /// Numbers without a network.
+    pub fn memory(params: Vec<ParamPlan>) -> Self {
+        Self {
+            rows: vec![],
+            params,
+            input: vec![],
+            output: vec![],
+            features: 0,
+            batch_coupled: false,
+            loops: false,
+            role: Role::Generator,
+            classes: 0,
+            steps: vec![],
+            features_at: None,
+            classifier: None,
+            projection: None,
+            scale: None,
+        }
+    }
+
     /// What its numbers lie between, as far as its last layer says.
     pub fn reach(&self) -> (f32, f32) {
         let last = self.rows.iter().rev().find(|row| !["scale", "reshape", "flatten"].contains(&row.kind));

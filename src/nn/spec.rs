@@ -17,7 +17,7 @@ bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `ke
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
 
 /// The networks of an experiment, one a player.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ArchitectureSpec {
     /// How weights begin where a layer does not say it itself.

@@ -3,6 +3,7 @@
 
 use super::autoencoder::AutoencoderSpec;
 use super::began::BeganSpec;
+use super::classical::{KernelDensitySpec, MixtureModelSpec, NaiveBayesSpec};
 use super::classifier::ClassifierSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
@@ -34,6 +35,12 @@ pub enum AlgorithmSpec {
     Vae(VaeSpec),
     /// Each number of an image given those before it (arXiv:1601.06759).
     Pixelcnn(PixelcnnSpec),
+    /// Gaussians, fit by expectation and maximization.
+    Mixture(MixtureModelSpec),
+    /// A Gaussian without correlations for each class.
+    NaiveBayes(NaiveBayesSpec),
+    /// A Gaussian at every example.
+    KernelDensity(KernelDensitySpec),
 }
 
 impl AlgorithmSpec {
@@ -47,6 +54,9 @@ impl AlgorithmSpec {
             Self::Autoencoder(spec) => spec,
             Self::Vae(spec) => spec,
             Self::Pixelcnn(spec) => spec,
+            Self::Mixture(spec) => spec,
+            Self::NaiveBayes(spec) => spec,
+            Self::KernelDensity(spec) => spec,
         }
     }
 }
@@ -92,6 +102,8 @@ pub struct Surroundings<'a> {
     pub loss: Option<&'a LossSpec>,
     /// `schedule.steps`.
     pub steps: u64,
+    /// `schedule.batch`.
+    pub batch: u64,
 }
 
 /// What a family says of itself. Keys in problems are those of the whole file.
@@ -118,8 +130,13 @@ pub trait Family {
 
     /// Numbers of the objective's own that belong to a run's state: they are kept with the weights of this player, and no
     /// optimizer moves them.
-    fn memory(&self, _player: &str) -> Vec<ParamPlan> {
+    fn memory(&self, _player: &str, _info: &DataInfo) -> Vec<ParamPlan> {
         vec![]
+    }
+
+    /// Whether its players are fit by the family itself: they have memory alone, no networks and no optimizers.
+    fn is_fit(&self) -> bool {
+        false
     }
 
     /// What a trained model gives.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The optimizers of an experiment, one a player.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OptimizersSpec {
     /// The generator's.
@@ -58,6 +58,15 @@ pub enum OptimizerSpec {
     Rmsprop(RmspropSpec),
     /// SGD with classical momentum: v ← m·v + g, θ ← θ − lr·v.
     Sgd(SgdSpec),
+}
+
+impl OptimizerSpec {
+    /// One that moves nothing, for players that are fit without gradients.
+    pub fn still() -> Self {
+        let momentum = MomentumSpec::None;
+        let (lr, weight_decay) = (NonNegative::of(0.0), NonNegative::of(0.0));
+        Self::Sgd(SgdSpec { lr, momentum, weight_decay, schedule: LrSchedule::default(), warm_up: 0, clip_norm: None })
+    }
 }
 
 /// Adam and AdamW.
