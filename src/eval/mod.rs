@@ -275,7 +275,14 @@ const NAMES: &[(&str, &[MetricName])] = {
             ],
         ),
         ("support", &[named("support", Higher, "share")]),
-        ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
+        (
+            "parzen",
+            &[
+                named("parzen", Higher, "nats"),
+                named("parzen/standard-error", Neither, "nats"),
+                named("parzen/width", Neither, "data"),
+            ],
+        ),
     ]
 };
 

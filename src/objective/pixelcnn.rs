@@ -381,7 +381,10 @@ impl Likelihoods for Pixelcnn {
     }
 
     fn law(&self) -> String {
-        format!("softmax of {} levels", self.levels.kept)
+        match self.levels {
+            Levels { kept, all, .. } if kept < all => format!("softmax of {kept} levels"),
+            _ => "softmax".to_owned(),
+        }
     }
 }
 
