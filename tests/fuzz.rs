@@ -238,7 +238,7 @@ fn look_at_run(name: &str, bytes: &[u8]) {
         if let Ok(runs) = gantlet::report::load::load(&[out.path().to_owned()]) {
             let options = gantlet::report::compare::Options::default();
             if let Ok(table) = gantlet::report::compare::compare(&runs, &options) {
-                assert!(!table.text().is_empty() && !table.csv().is_empty() && !table.json().is_empty());
+                assert!(!table.text(80).is_empty() && !table.csv().is_empty() && !table.json().is_empty());
             }
         }
     });

@@ -24,11 +24,16 @@ impl From<LoadError> for Failure {
     }
 }
 
+/// How wide tables are: as the terminal, and where there is none as a wide one.
+fn width() -> u16 {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(120, |(width, _)| width.0.max(60))
+}
+
 /// `gantlet diff`.
 pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let (a, b) = (Side::read(&args.a)?, Side::read(&args.b)?);
     let found = diff::diff(&a, &b);
-    print(&if args.json { found.json() } else { found.text() })?;
+    print(&if args.json { found.json() } else { found.text(width()) })?;
     if let Some(path) = &args.picture {
         let Some(pair) = diff::pair(&a, &b) else {
             return Err(Failure::new(Exit::Usage, "there are no sample pictures on both sides"));
@@ -89,7 +94,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
         (true, ..) => table.json(),
         (_, true, _) => table.csv(),
         (_, _, true) => table.markdown(),
-        _ => table.text(),
+        _ => table.text(width()),
     })?;
     Ok(Exit::Well)
 }
@@ -106,7 +111,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     print(&match (args.json, args.md) {
         (true, _) => answers.json(),
         (_, true) => answers.markdown(),
-        _ => answers.text(),
+        _ => answers.text(width()),
     })?;
     Ok(if answers.all_hold() { Exit::Well } else { Exit::Claim })
 }

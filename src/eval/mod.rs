@@ -69,6 +69,8 @@ pub struct Context<'a> {
 /// What a model says, as far as its family can.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
+    /// With which weights it answered, for the protocol.
+    pub weights: String,
     /// New examples; the labels are what the model was asked for.
     pub samples: Option<Examples>,
     /// The log-probability of every class for each reference example, `[n, classes]`.

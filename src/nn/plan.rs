@@ -131,6 +131,8 @@ pub struct NetworkPlan {
     pub(super) scale: Option<usize>,
 }
 
+const RUNNING_MEAN: &str = ".running_mean";
+
 impl NetworkPlan {
     /// Numbers without a network.
     pub fn memory(params: Vec<ParamPlan>) -> Self {
@@ -150,6 +152,11 @@ impl NetworkPlan {
             projection: None,
             scale: None,
         }
+    }
+
+    /// Whether it has statistics that training moves and evaluation uses.
+    pub fn has_running_statistics(&self) -> bool {
+        self.params.iter().any(|param| param.name.ends_with(RUNNING_MEAN))
     }
 
     /// What its numbers lie between, as far as its last layer says.
@@ -800,7 +807,7 @@ impl Builder {
             .affine
             .then(|| self.param(format!("{name}.weight"), channels.clone(), ParamInit::norm_gain(self.init)));
         let bias = spec.affine.then(|| self.param(format!("{name}.bias"), channels.clone(), ParamInit::Constant(0.0)));
-        let mean = self.buffer(format!("{name}.running_mean"), channels.clone(), ParamInit::Constant(0.0));
+        let mean = self.buffer(format!("{name}{RUNNING_MEAN}"), channels.clone(), ParamInit::Constant(0.0));
         let var = self.buffer(format!("{name}.running_var"), channels, ParamInit::Constant(1.0));
         let (eps, momentum) = (spec.eps.get(), spec.momentum.get());
         flow.steps.push(Step::BatchNorm(BatchNorm { gain, bias, mean, var, eps, momentum, folded }));

@@ -85,10 +85,14 @@ impl NoiseSpec {
 
     /// Reference examples made worse, the same for every run.
     pub fn spoiled(self, x: &Array, info: &DataInfo) -> Array {
+        self.spoiled_by(self.amount() as f32, x, info)
+    }
+
+    fn spoiled_by(self, amount: f32, x: &Array, info: &DataInfo) -> Array {
         let shape: Vec<i64> = std::iter::once(1).chain(x.shape.iter().map(|&n| n as i64)).collect();
         let mut noise = HostNoise { streams: vec![Stream::new(0, Purpose::Eval, NOISE, 0)], device: Device::Cpu };
         let clean = host::tensor(&x.data, &shape, Device::Cpu);
-        let amount = Tensor::from_slice(&[self.amount() as f32]);
+        let amount = Tensor::from_slice(&[amount]);
         Array::new(x.shape.clone(), host::numbers(&self.spoil(&clean, &amount, lowest(info), &mut noise)))
     }
 }
@@ -197,6 +201,16 @@ impl Autoencoder {
         let amounts = || column(specs.iter().filter_map(|spec| spec.noise).map(NoiseSpec::amount), device);
         Self { error: specs[0].error, noise: specs[0].noise.map(|kind| (kind, amounts())), info: info.clone(), device }
     }
+
+    /// What becomes of each run's examples `[R, n, …]`.
+    fn rebuilt(&self, players: &[Player], x: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let mut noise = HostNoise { streams: vec![], device: self.device };
+        let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
+        let code = players[ENCODER].forward_averaged(false, x, None, mode).out;
+        let out = players[DECODER].forward_averaged(false, &code, None, mode).out;
+        if self.error == ErrorKind::CrossEntropy { probability(&out) } else { out }
+    }
 }
 
 impl Objective for Autoencoder {
@@ -237,12 +251,23 @@ impl Objective for Autoencoder {
 
     /// Rows of examples, of what the encoder sees where that is noisy, and of what becomes of them.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
+        let runs = players[DECODER].runs();
+        let amounts = self.noise.as_ref().map(|(kind, amounts)| (kind, host::numbers(amounts)));
         let beside = |real: &Examples| {
-            let clean = real.x.head(shown(request.n, if self.noise.is_some() { 3 } else { 2 }));
-            let seen = self.noise.as_ref().map(|(kind, _)| kind.spoiled(&clean, &self.info));
-            let given = Examples { x: seen.clone().unwrap_or_else(|| clean.clone()), labels: vec![] };
-            let made = self.reconstruct(players, &given);
-            made.into_iter().map(|made| stacked(&self.info, request.n, &clean, seen.as_ref(), &made)).collect()
+            let clean = real.x.head(shown(request.n, if amounts.is_some() { 3 } else { 2 }));
+            // Each run sees its own noise, whichever pack it is in.
+            let seen: Vec<Option<Array>> = (0..runs)
+                .map(|run| amounts.as_ref().map(|(kind, of)| kind.spoiled_by(of[run], &clean, &self.info)))
+                .collect();
+            let all: Vec<f32> = seen.iter().flat_map(|seen| &seen.as_ref().unwrap_or(&clean).data).copied().collect();
+            let shape: Vec<i64> = [runs].iter().chain(&clean.shape).map(|&n| n as i64).collect();
+            let made = host::numbers(&self.rebuilt(players, &host::tensor(&all, &shape, self.device)));
+            (seen.iter().zip(made.chunks_exact(clean.data.len().max(1))))
+                .map(|(seen, made)| {
+                    let made = Array::new(clean.shape.clone(), made.to_vec());
+                    stacked(&self.info, request.n, &clean, seen.as_ref(), &made)
+                })
+                .collect()
         };
         let name = if self.noise.is_some() { "denoised" } else { "reconstructions" };
         vec![Panel {
@@ -256,13 +281,7 @@ impl Objective for Autoencoder {
 impl Reconstruct for Autoencoder {
     fn reconstruct(&self, players: &[Player], real: &Examples) -> Vec<Array> {
         let runs = players[DECODER].runs();
-        pieces(runs, &real.x, self.device, |x, _| {
-            let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, noise: &mut noise };
-            let code = players[ENCODER].forward_averaged(false, x, None, mode).out;
-            let out = players[DECODER].forward_averaged(false, &code, None, mode).out;
-            if self.error == ErrorKind::CrossEntropy { probability(&out) } else { out }
-        })
+        pieces(runs, &real.x, self.device, |x, _| self.rebuilt(players, x))
     }
 }
 

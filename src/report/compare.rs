@@ -542,13 +542,13 @@ impl Comparison {
         (header, self.rows.iter().zip(self.labels()).map(row).collect())
     }
 
-    /// For a terminal: a block a metric, so that its lines stay short.
-    pub fn text(&self) -> String {
+    /// For a reader, so wide at most: a block a metric, so that its lines stay short.
+    pub fn text(&self, width: u16) -> String {
         let mut blocks = Vec::new();
         for m in 0..self.metrics.len() {
-            blocks.push(self.block(m));
+            blocks.push(self.block(m, width));
             if let Some(base) = self.against {
-                blocks.push(self.gaps(m, base));
+                blocks.push(self.gaps(m, base, width));
             }
         }
         blocks.join("\n") + "\n" + &self.foot().join("\n") + "\n"
@@ -580,7 +580,7 @@ impl Comparison {
     }
 
     /// A metric over the rows.
-    fn block(&self, m: usize) -> String {
+    fn block(&self, m: usize, width: u16) -> String {
         let head = &self.metrics[m];
         let best = |row: &Row| row.cells[m].best.filter(|best| Some(*best) != row.cells[m].last);
         let with_best = self.rows.iter().any(|row| best(row).is_some());
@@ -601,11 +601,11 @@ impl Comparison {
             label.into_iter().chain(numbers).collect()
         };
         let rows: Vec<Vec<String>> = self.rows.iter().zip(self.labels()).map(row).collect();
-        format!("{}{}\n{}", head.name, arrow(head.direction), text_table(&header, &rows))
+        format!("{}{}\n{}", head.name, arrow(head.direction), text_table(&header, &rows, width))
     }
 
     /// How a metric differs from that of one row.
-    fn gaps(&self, m: usize, base: usize) -> String {
+    fn gaps(&self, m: usize, base: usize, width: u16) -> String {
         let labels = self.labels();
         let mut header = self.short_keys();
         header.push(format!("from {}", labels[base].join(", ")));
@@ -624,7 +624,7 @@ impl Comparison {
             label.into_iter().chain(numbers).collect::<Vec<_>>()
         };
         let others = self.rows.iter().zip(labels).enumerate().filter(|(i, _)| *i != base).map(|(_, pair)| row(pair));
-        text_table(&header, &others.collect::<Vec<_>>())
+        text_table(&header, &others.collect::<Vec<_>>(), width)
     }
 
     /// For a README.
@@ -733,7 +733,7 @@ mod tests {
     #[test]
     fn a_row_a_configuration_shows_what_varies_and_counts_what_diverged() {
         let comparison = compare(&toy(), &Options::default()).expect("compares");
-        insta::assert_snapshot!(comparison.text() + "\n" + &comparison.markdown() + "\n" + &comparison.csv());
+        insta::assert_snapshot!(comparison.text(100) + "\n" + &comparison.markdown() + "\n" + &comparison.csv());
     }
 
     #[test]
@@ -803,7 +803,7 @@ mod tests {
         let order: Vec<&str> = comparison.rows.iter().filter_map(|row| row.settings["game"].as_str()).collect();
         assert_eq!(order, ["1e-4", "3e-4", "1e-3"]);
         let by = Options { by: vec!["optimizer.generator.adam.lr".to_owned()], ..Options::default() };
-        let text = compare(&runs, &by).expect("compares").text();
+        let text = compare(&runs, &by).expect("compares").text(100);
         assert!(text.contains("…adam.lr   runs"), "{text}");
     }
 
@@ -832,7 +832,7 @@ mod tests {
             compare(&runs, &options)
         };
         let comparison = against("loss.adversarial=hinge").expect("compares");
-        let text = comparison.text();
+        let text = comparison.text(100);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         insta::assert_snapshot!(text);
         assert_eq!(comparison.csv().lines().next().map(|l| l.split(',').count()), Some(2 + 2 * (6 + 6 + 7)));

@@ -276,8 +276,8 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
 }
 
 impl Diff {
-    /// For a terminal.
-    pub fn text(&self) -> String {
+    /// For a reader, so wide at most.
+    pub fn text(&self, width: u16) -> String {
         let [a, b] = own_names(self.sides.each_ref());
         let mut out = String::new();
         if self.settings.is_empty() {
@@ -293,7 +293,7 @@ impl Diff {
                 [s.key.clone()].into_iter().chain(cut).collect()
             };
             let header = ["setting", a, b].map(str::to_owned);
-            out += &text_table(&header, &self.settings.iter().map(row).collect::<Vec<Vec<String>>>());
+            out += &text_table(&header, &self.settings.iter().map(row).collect::<Vec<Vec<String>>>(), width);
         }
         if !self.results.is_empty() {
             let summary = |s: &Option<Summary>| {
@@ -321,7 +321,7 @@ impl Diff {
                 head.into_iter().chain(rest).collect()
             };
             out += "\n";
-            out += &text_table(&header, &self.results.iter().map(row).collect::<Vec<Vec<String>>>());
+            out += &text_table(&header, &self.results.iter().map(row).collect::<Vec<Vec<String>>>(), width);
         }
         out + &self.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>()
     }
@@ -416,7 +416,7 @@ mod tests {
         let diff = diff(&side("one"), &side("two"));
         assert_eq!(diff.settings.len(), 1, "{:?}", diff.settings);
         assert_eq!((diff.settings[0].key.as_str(), diff.settings[0].default), ("optimizer.lr", [true, false]));
-        insta::assert_snapshot!(diff.text());
+        insta::assert_snapshot!(diff.text(100));
     }
 
     #[test]
@@ -430,8 +430,8 @@ mod tests {
             .replace("batch = 8", "batch = 8, generator-steps = 2");
         runs.write("b.toml", other + "[grid]\n\"loss.adversarial\" = [\"hinge\", \"vanilla\"]\n");
         let side = |name: &str| Side::read(&runs.path().join(name)).expect("reads");
-        insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text());
-        assert_eq!(diff(&side("a.toml"), &side("a.toml")).text(), "no setting differs\n");
+        insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text(100));
+        assert_eq!(diff(&side("a.toml"), &side("a.toml")).text(100), "no setting differs\n");
     }
 
     #[test]
@@ -440,7 +440,7 @@ mod tests {
         runs.write("a.toml", "name = 'a'\n[schedule]\nsteps = 5\n[optimizer.generator.adam]\nlr = 1e-3");
         runs.write("b.toml", "name = 'b'\n[schedule]\nsteps = 5\nbatch = 4\n[optimizer.generator.sgd]\nlr = 0.1");
         let side = |name: &str| Side::read(&runs.path().join(name)).expect("reads");
-        insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text());
+        insta::assert_snapshot!(diff(&side("a.toml"), &side("b.toml")).text(100));
         runs.write("c.toml", EXPERIMENT);
         let keys = |d: Diff| d.settings.into_iter().map(|s| s.key).collect::<Vec<_>>();
         let found = keys(diff(&side("a.toml"), &side("c.toml")));

@@ -24,15 +24,12 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).expect("reports have text keys and finite or null numbers") + "\n"
 }
 
-/// How wide a terminal is taken to be.
-const WIDTH: u16 = 100;
-
-/// A table for a terminal: columns apart, a rule below the header, what is wider than a terminal broken within its cells.
-pub fn text_table(header: &[String], rows: &[Vec<String>]) -> String {
+/// A table for a reader: columns apart, a rule below the header, what is wider than `width` characters broken within cells.
+pub fn text_table(header: &[String], rows: &[Vec<String>], width: u16) -> String {
     let rule = comfy_table::LineStyle::none().fill('─').junction('─');
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING.header_separator(rule));
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic).set_width(width);
     table.set_header(header);
     table.add_rows(rows);
     let text = table.trim_fmt();

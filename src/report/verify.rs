@@ -29,9 +29,11 @@ use crate::eval::{Direction, direction};
 use crate::experiment::spec::{BetterThan, ClaimAt, ClaimOver};
 use crate::experiment::{Cell, Claim, Plan};
 use crate::record::State;
+use crate::ui::words;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the runs say of a claim; the worse ones are the greater ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -112,6 +114,12 @@ pub struct Answer {
 pub struct Answers {
     /// The experiment's name.
     pub experiment: String,
+    /// How many runs it asks for.
+    pub runs: usize,
+    /// How many of them are done.
+    pub done: usize,
+    /// What their training took; of a pack's time each run has its share.
+    pub seconds: f64,
     /// One a claim.
     pub claims: Vec<Answer>,
     /// How many verdicts rest on an interval, so that they are corrected for their number where there are several.
@@ -121,6 +129,13 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// How many runs, and what they took, in words.
+    fn cost(&self) -> [String; 2] {
+        let runs =
+            if self.done == self.runs { self.runs.to_string() } else { format!("{} of {}", self.done, self.runs) };
+        [runs, words::span(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())]
+    }
+
     /// Whether there is a run to speak of, where anything is claimed.
     fn begun(&self) -> bool {
         self.claims.iter().any(|claim| claim.reason != NOT_BEGUN)
@@ -168,13 +183,13 @@ impl Verification {
         self.experiments.iter().flat_map(|e| &e.claims).all(|c| c.verdict == Verdict::Holds)
     }
 
-    /// For a terminal: each claim with its reasons, or a table where there are several experiments.
-    pub fn text(&self) -> String {
+    /// For a reader: each claim with its reasons, or a table so wide where there are several experiments.
+    pub fn text(&self, width: u16) -> String {
         let mut lines = Vec::new();
         if let [experiment] = &self.experiments[..] {
             lines.extend(experiment.lines());
         } else {
-            lines.push(self.table());
+            lines.push(self.table(width));
             lines.extend(self.rest());
         }
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
@@ -182,7 +197,7 @@ impl Verification {
     }
 
     /// A row a claim of each experiment that has begun.
-    fn table(&self) -> String {
+    fn table(&self, width: u16) -> String {
         let begun = || self.experiments.iter().filter(|e| e.begun());
         let with_paper = begun().flat_map(|e| &e.claims).any(|claim| claim.paper.is_some());
         let mut header = ["experiment", "claim", "reached", "paper", "verdict"].map(str::to_owned).to_vec();
@@ -203,7 +218,7 @@ impl Verification {
             header.remove(3);
             rows.iter_mut().for_each(|row| drop(row.remove(3)));
         }
-        text_table(&header, &rows)
+        text_table(&header, &rows, width)
     }
 
     /// What a table has no room for: counts, why claims do not hold, what never began.
@@ -248,15 +263,18 @@ impl Verification {
         lines
     }
 
-    /// A table a README can hold.
+    /// A table a README can hold. How many runs there are and how long they took stands with an experiment's first claim.
     pub fn markdown(&self) -> String {
-        let header = ["experiment", "claim", "reached", "asked", "paper", "verdict"].map(str::to_owned);
+        let header = ["experiment", "runs", "time", "claim", "reached", "asked", "paper", "verdict"].map(str::to_owned);
         let mut rows = Vec::new();
         for experiment in self.experiments.iter().filter(|e| self.experiments.len() == 1 || e.begun()) {
+            let [mut runs, mut time] = experiment.cost();
             for claim in &experiment.claims {
                 let reached: Vec<String> = claim.parts.iter().map(|part| reached(claim, part)).collect();
                 rows.push(vec![
                     experiment.experiment.clone(),
+                    std::mem::take(&mut runs),
+                    std::mem::take(&mut time),
                     claim.says.clone(),
                     reached.join("; "),
                     format!("{} {}, {}", claim.metric, claim.asked, claim.over),
@@ -457,8 +475,12 @@ fn claims(document: &toml::Table) -> Result<Vec<Claim>, String> {
 pub fn verify(subjects: &[Subject]) -> Verification {
     let answers = |subject: &Subject| {
         let mut claims: Vec<Answer> = subject.claims.iter().map(|claim| answer(claim, &subject.runs)).collect();
+        let facts = || subject.runs.iter().filter_map(|run| run.facts.as_ref());
         Answers {
             experiment: subject.experiment.clone(),
+            runs: subject.runs.len(),
+            done: subject.runs.iter().filter(|run| run.state == Some(State::Done)).count(),
+            seconds: facts().map(|facts| facts.seconds / facts.pack_size.unwrap_or(1) as f64).sum(),
             tests: correct(&mut claims),
             claims,
             notes: subject.notes.iter().chain(subject.runs.iter().flat_map(|r| &r.faults)).cloned().collect(),
@@ -1350,7 +1372,7 @@ mod tests {
         let subject = Subject { experiment: "toy".to_owned(), claims, runs, notes: Vec::new() };
         let verification = verify(&[subject]);
         assert!(!verification.all_hold());
-        insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
+        insta::assert_snapshot!(verification.text(100) + "\n" + &verification.markdown());
     }
 
     /// Two losses at three learning rates: w1 rises with the rate under hinge in each of three seeds, not under vanilla.
@@ -1427,7 +1449,7 @@ mod tests {
             "the whole interval [0.07354, 0.08379] is at most 0.084, but not once corrected for 3 such verdicts (p = 0.04, \
              with Holm's method 0.09)"
         );
-        assert!(three.text().contains("corrected for the 3 that an interval decides (Holm's method)"));
+        assert!(three.text(100).contains("corrected for the 3 that an interval decides (Holm's method)"));
         let json: serde_json::Value = serde_json::from_str(&three.json()).expect("is JSON");
         assert_eq!((json["correction"].as_str(), json["experiments"][0]["tests"].as_u64()), (Some("holm"), Some(3)));
         assert!(json["experiments"][0]["claims"][0]["parts"][0]["p_corrected"].is_number(), "{json}");
@@ -1454,7 +1476,7 @@ mod tests {
         let read = |name: &str| subjects(&[runs.path().join(name)], runs.path());
         let (found, _) = read("all").expect("reads");
         let verification = verify(&found);
-        insta::assert_snapshot!(verification.text() + "\n" + &verification.markdown());
+        insta::assert_snapshot!(verification.text(100) + "\n" + &verification.markdown());
         assert_eq!(read("all/one").expect("reads").0.len(), 1);
         assert!(matches!(read("all/one/nothing"), Err(VerifyError::Load(LoadError::Missing(_)))));
 
@@ -1463,7 +1485,7 @@ mod tests {
         let (found, notes) = read("files").expect("reads");
         assert_eq!((found.len(), notes.len()), (1, 1));
         assert!(notes[0].contains("half.toml, which is not a whole experiment"), "{notes:?}");
-        let text = verify(&[found.clone(), found].concat()).text();
+        let text = verify(&[found.clone(), found].concat()).text(100);
         assert!(text.contains("note: no run has begun of toy, toy"), "{text}");
         runs.write("empty/readme", "");
         assert!(matches!(read("empty"), Err(VerifyError::NoExperiment(_))));

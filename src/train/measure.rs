@@ -24,7 +24,7 @@ pub struct Measured {
 
 /// The numbers of every run of a pack as it stands.
 pub fn measure(pack: &Pack, spec: &EvalSpec, has_average: bool) -> Vec<Measured> {
-    let judges: Vec<Judge> = pack.sources.iter().map(|source| Judge::new(source, spec, has_average)).collect();
+    let judges: Vec<Judge> = pack.sources.iter().map(|source| Judge::new(source, spec)).collect();
     let references: Vec<&Examples> = judges.iter().map(|judge| &*judge.reference).collect();
     let answers = answers(pack, &references, spec, has_average);
     let of_run = |(judge, answers): (&Judge, &Answers)| Measured {
@@ -60,7 +60,10 @@ fn each_example(real: &Examples, answers: &Answers) -> Option<String> {
 /// What the numbers of every run are taken from, given the examples that each is held against.
 pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bool) -> Vec<Answers> {
     let averaged = averaged(spec, has_average);
-    let mut all: Vec<Answers> = real.iter().map(|_| Answers::default()).collect();
+    let norms = pack.players.iter().any(|player| player.plan().has_running_statistics());
+    let weights = [if averaged { "ema" } else { "raw" }, if norms { " norm=running" } else { "" }].concat();
+    let mut all: Vec<Answers> =
+        real.iter().map(|_| Answers { weights: weights.clone(), ..Answers::default() }).collect();
     if let Some(model) = pack.objective.generates() {
         let n = spec.samples as usize;
         let request = Request { seeds: &pack.seeds, purpose: Purpose::Eval, index: 0, n, label: None, averaged };
@@ -137,7 +140,6 @@ fn averaged(spec: &EvalSpec, has_average: bool) -> bool {
 pub struct Judge {
     source: Arc<dyn Source>,
     spec: EvalSpec,
-    averaged: bool,
     /// What is held against samples, or asked about.
     pub reference: Arc<Examples>,
     known: eval::Known,
@@ -147,21 +149,14 @@ pub struct Judge {
 
 impl Judge {
     /// Draws what `spec` asks for.
-    pub fn new(source: &Arc<dyn Source>, spec: &EvalSpec, has_average: bool) -> Self {
+    pub fn new(source: &Arc<dyn Source>, spec: &EvalSpec) -> Self {
         let split = match spec.reference {
             ReferenceKind::Test => Split::Test,
             ReferenceKind::Train => Split::Train,
         };
         let draw = |split| Arc::new(source.reference(split, REFERENCE_SEED, spec.samples as usize));
         let (reference, train) = (draw(split), draw(Split::Train));
-        Self {
-            source: source.clone(),
-            spec: spec.clone(),
-            averaged: averaged(spec, has_average),
-            reference,
-            train,
-            known: eval::Known::default(),
-        }
+        Self { source: source.clone(), spec: spec.clone(), reference, train, known: eval::Known::default() }
     }
 
     /// All numbers of one run.
@@ -187,7 +182,7 @@ impl Judge {
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
         };
         let values = eval::measure_all(&context).into_iter().map(|mut value| {
-            value.protocol.weights = if self.averaged { "ema" } else { "raw" }.to_owned();
+            value.protocol.weights.clone_from(&answers.weights);
             if value.protocol.split == "test" && !self.source.has_test() {
                 value.protocol.split = "train".to_owned();
             }

@@ -75,7 +75,7 @@ fn open(
         let (judge, preview) = match same {
             Some((_, judge, preview)) => (judge.clone(), preview.clone()),
             None => {
-                let judge = Judge::new(source, &settings.eval, settings.has_average);
+                let judge = Judge::new(source, &settings.eval);
                 let preview = Preview::new(source.info(), &judge.train, &settings.output);
                 known.push((run, judge.clone(), preview.clone()));
                 (judge, preview)
