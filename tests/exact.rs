@@ -366,12 +366,66 @@ metrics = ["agreement", "sliced-wasserstein"]
 "algorithm.cogan.second" = ["edges", "negative"]
 "#;
 
+/// Colors of four levels, with labels, plain and gated; samples and completions are made pixel by pixel.
+const PIXELS: &str = r#"
+name = "pixels"
+seeds = 2
+[data.shapes]
+size = 8
+channels = 3
+count = 200
+[algorithm.pixelcnn]
+levels = 4
+condition = "bias"
+[architecture]
+predictor = { pixelcnn = { channels = 6, layers = 2, first = 5, head = 9 } }
+[optimizer]
+predictor = { adam = { lr = 1e-2, clip-norm = 1.0 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+samples = 12
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 30
+metrics = [{ likelihood = { rows = 30 } }, "sliced-wasserstein"]
+[grid]
+"architecture.predictor.pixelcnn.gated" = [false, true]
+"#;
+
+/// Gaussians for each class, fit without gradients: an iteration a step.
+const FITTED: &str = r#"
+name = "fitted"
+seeds = 3
+data = { ring = { std = 0.3 } }
+[algorithm.mixture]
+components = 2
+by-class = true
+restarts = 2
+[schedule]
+steps = 12
+batch = 400
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["likelihood", "classification", "sliced-wasserstein", "parzen"]
+[grid]
+"algorithm.mixture.covariance" = ["full", "tied"]
+"algorithm.mixture.regularization" = [1e-6, 1e-2]
+"#;
+
 #[test]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in [
         DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
-        DOMAINS, &rounded,
+        DOMAINS, PIXELS, FITTED, &rounded,
     ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -407,6 +461,8 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (CHANGES, "400"),
         (FEW_LABELS, "900"),
         (DOMAINS, "600"),
+        (PIXELS, "200"),
+        (FITTED, "900"),
     ];
     for (text, steps) in all {
         let work = Workspace::new(text);

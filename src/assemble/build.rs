@@ -6,9 +6,10 @@ use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
 use crate::objective::{
-    AlgorithmSpec, Autoencoder, Began, Classifier, Cogan, Gan, InfoGan, Objective, SemiSupervised, Vae,
+    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Objective, Pixelcnn, SemiSupervised,
+    Vae,
 };
-use crate::player::{Player, PlayerSpec};
+use crate::player::{OptimizerSpec, Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
 use crate::train::Pack;
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub fn pack(
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
         let player = network.player;
         let optimizer = |c: &Experiment| {
+            if c.algorithm.family().is_fit() {
+                return OptimizerSpec::still();
+            }
             let own = c.optimizer.optimizers().find(|(name, _)| *name == player);
             own.expect("`networks` has checked that every player has an optimizer").1.clone()
         };
@@ -70,6 +74,7 @@ fn objective(
     device: Device,
 ) -> Result<Box<dyn Objective>, String> {
     let source = &sources[0];
+    let fit = (seeds, cells[0].schedule.batch);
     let losses = || -> Vec<&LossSpec> { cells.iter().filter_map(|c| c.loss.as_ref()).collect() };
     Ok(match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
@@ -98,6 +103,19 @@ fn objective(
             let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
             Box::new(Vae::new(&specs, source.info(), device))
         }
+        AlgorithmSpec::Mixture(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::Mixture(spec) = a { Some(spec) } else { None });
+            Box::new(Classical::mixtures(&specs, sources, fit, device))
+        }
+        AlgorithmSpec::NaiveBayes(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::NaiveBayes(spec) = a { Some(spec) } else { None });
+            Box::new(Classical::naive_bayes(&specs, sources, fit, device))
+        }
+        AlgorithmSpec::KernelDensity(_) => {
+            let specs = each(cells, |a| if let AlgorithmSpec::KernelDensity(spec) = a { Some(spec) } else { None });
+            Box::new(Classical::kernels(&specs, sources, fit, device))
+        }
+        AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     })
 }
 

@@ -29,6 +29,11 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
     let family = cell.algorithm.family();
     let wirings = family.wirings(info).map_err(|problem| vec![problem])?;
     let (mut found, mut problems) = (Vec::new(), Vec::new());
+    if family.is_fit() {
+        let fit =
+            |&player: &&'static str| PlayerNetwork { player, plan: NetworkPlan::memory(family.memory(player, info)) };
+        found.extend(family.players().iter().map(fit));
+    }
     for (&player, mut wiring) in family.players().iter().zip(wirings) {
         let network = cell.architecture.networks().find(|(name, _)| *name == player);
         let optimizer = cell.optimizer.optimizers().find(|(name, _)| *name == player);
@@ -47,7 +52,7 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
         match network.plan(&wiring, &cell.architecture.init) {
             Ok(mut plan) => {
                 problems.extend(family.complete(player, &mut plan).err());
-                plan.params.extend(family.memory(player));
+                plan.params.extend(family.memory(player, info));
                 found.push(PlayerNetwork { player, plan });
             }
             Err(inner) => problems.extend(inner.into_iter().map(|p| p.below(&format!("architecture.{player}")))),

@@ -499,6 +499,10 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
         return Err(Refusal::new(WorkerExit::Request, message));
     };
     let player = network.player;
+    if family.is_fit() {
+        let message = format!("`{}` has no network to export; its checkpoints hold what was fit", family.tag());
+        return Err(Refusal::new(WorkerExit::Request, message));
+    }
     let averaged = family.average().is_some_and(|(name, _)| name == player);
     let numbers = numbers(&network, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
     let weights = if averaged { "averaged" } else { "raw" };

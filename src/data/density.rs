@@ -27,7 +27,22 @@ impl Truth {
                 let root = cholesky(covariance)?;
                 let n = root.len() as f64;
                 let constant = -0.5 * n * TAU.ln() - root.iter().enumerate().map(|(i, row)| row[i].ln()).sum::<f64>();
-                Some(Box::new(move |x| constant - 0.5 * solved(&root, x).iter().map(|v| v * v).sum::<f64>()))
+                Some(Box::new(move |x| {
+                    let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+                    constant - 0.5 * solved(&root, &x).iter().map(|v| v * v).sum::<f64>()
+                }))
+            }
+            Self::Bars { side } => {
+                let side = *side;
+                Some(Box::new(move |x| {
+                    let color = |i: usize, j: usize| x[i * side + j];
+                    let is = |bar: &dyn Fn(usize, usize) -> f32| {
+                        let one = |i| (0..side).all(|j| bar(i, j) == bar(i, 0)) && [0.0, 1.0].contains(&bar(i, 0));
+                        f64::from(u8::from((0..side).all(one)))
+                    };
+                    let ways = is(&|i, j| color(i, j)) + is(&|i, j| color(j, i));
+                    ways.ln() - (side + 1) as f64 * std::f64::consts::LN_2
+                }))
             }
             _ => None,
         }
@@ -41,7 +56,7 @@ fn round(mean: &[f64], std: f64, x: &[f32]) -> f64 {
 }
 
 /// The lower root of a covariance; `None` where it is none.
-fn cholesky(covariance: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+pub(crate) fn cholesky(covariance: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
     let mut root: Vec<Vec<f64>> = Vec::with_capacity(covariance.len());
     for (i, row) in covariance.iter().enumerate() {
         let mut new = vec![0.0; covariance.len()];
@@ -56,11 +71,11 @@ fn cholesky(covariance: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
 }
 
 /// y with root·y = x.
-fn solved(root: &[Vec<f64>], x: &[f32]) -> Vec<f64> {
+pub(crate) fn solved(root: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
     let mut y: Vec<f64> = Vec::with_capacity(x.len());
     for (row, &x) in root.iter().zip(x) {
         let known: f64 = row.iter().zip(&y).map(|(a, b)| a * b).sum();
-        y.push((f64::from(x) - known) / row[y.len()]);
+        y.push((x - known) / row[y.len()]);
     }
     y
 }

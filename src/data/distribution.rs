@@ -364,6 +364,38 @@ impl LinearGaussianSpec {
     }
 }
 
+/// Black and white images of bars: a fair coin chooses rows or columns, and another one the color of each. What a model of
+/// images can reach is known: the entropy of 8×8 of them is 6.2329 nats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BarsSpec {
+    /// Height and width.
+    #[serde(default = "BarsSpec::side")]
+    pub side: NonZeroU32,
+}
+impl BarsSpec {
+    fn side() -> NonZeroU32 {
+        NonZeroU32::new(8).expect("8 is not 0")
+    }
+
+    /// The law it describes.
+    ///
+    /// # Errors
+    /// If the images are larger than anybody can mean.
+    pub fn law(&self) -> Result<Law, DataError> {
+        let side = self.side.get();
+        if side > 1000 {
+            return Err(DataError::Spec(format!("bars: expected a side of at most 1000, got {side}")));
+        }
+        let side = side as usize;
+        let mut law = Law::new(Kind::Bars { side }, 1, 0, Truth::Bars { side });
+        law.info.shape = vec![1, side, side];
+        law.info.range = Some((0.0, 1.0));
+        law.info.levels = Some(2);
+        Ok(law)
+    }
+}
+
 /// A distribution that examples are drawn from.
 #[derive(Clone, Debug)]
 pub struct Law {
@@ -381,6 +413,7 @@ enum Kind {
     ParallelLines { offset: f32 },
     Uniform { low: f32, high: f32 },
     LinearGaussian { weights: Vec<Vec<f32>>, noise: f32 },
+    Bars { side: usize },
 }
 
 impl Law {
@@ -420,7 +453,7 @@ impl Law {
     }
 
     fn fill(&self, stream: &mut Stream, x: &mut [f32], labels: &mut [i64]) {
-        for (point, label) in x.chunks_exact_mut(self.info.shape[0]).zip(labels) {
+        for (point, label) in x.chunks_exact_mut(self.info.shape.iter().product()).zip(labels) {
             match &self.kind {
                 Kind::Gaussian { mean, std } => {
                     for (value, (mean, std)) in point.iter_mut().zip(mean.iter().zip(std)) {
@@ -463,6 +496,15 @@ impl Law {
                         *value = row.iter().zip(&z).map(|(w, z)| w * z).sum::<f32>() + noise * stream.normal();
                     }
                 }
+                Kind::Bars { side } => {
+                    let rows = stream.below(2) == 0;
+                    for bar in 0..*side {
+                        let color = stream.below(2) as f32;
+                        for along in 0..*side {
+                            point[if rows { bar * side + along } else { along * side + bar }] = color;
+                        }
+                    }
+                }
             }
         }
     }
@@ -477,10 +519,14 @@ impl Source for Law {
         self.fill(&mut Stream::new(seed, Purpose::Data, 0, draw), x, labels);
     }
 
-    fn reference(&self, _: Split, seed: u64, n: usize) -> Examples {
-        let mut x = Array::zeros(vec![n, self.info.shape[0]]);
+    fn reference(&self, split: Split, seed: u64, n: usize) -> Examples {
+        let part = match split {
+            Split::Test => 0xDA7A,
+            Split::Train => 0xDA7B,
+        };
+        let mut x = Array::zeros([&[n], &self.info.shape[..]].concat());
         let mut labels = vec![0; n];
-        self.fill(&mut Stream::new(seed, Purpose::Eval, 0xDA7A, 0), &mut x.data, &mut labels);
+        self.fill(&mut Stream::new(seed, Purpose::Eval, part, 0), &mut x.data, &mut labels);
         if self.info.classes == 0 {
             labels.clear();
         }
@@ -633,6 +679,23 @@ mod tests {
         near(share(0), 0.25, 0.01);
         near(share(1), 0.0, 0.0);
         near(moments(&column(&drawn, 0)).0, 15.0, 0.1);
+    }
+
+    /// The entropy (508/512)·ln 512 + (2/256)·ln 256 = 6.232932 nats, by hand; it is the mean of −log p.
+    #[test]
+    fn bars_have_the_entropy_that_is_known_of_them() {
+        let (info, drawn) = examples("data.bars = {}");
+        assert_eq!((info.shape.clone(), info.levels, info.range), (vec![1, 8, 8], Some(2), Some((0.0, 1.0))));
+        assert_eq!(drawn.x.shape, [N, 1, 8, 8]);
+        let density = info.truth.log_density().expect("a density");
+        let mean = (0..N).map(|i| density(drawn.x.row(i))).sum::<f64>() / N as f64;
+        near(-mean, 6.232_932, 0.002);
+        let rows = (0..N).filter(|&i| drawn.x.row(i).chunks(8).all(|line| line.iter().all(|v| *v == line[0]))).count();
+        near(rows as f64 / N as f64, 0.5 + 1.0 / 256.0, 0.01);
+        let mut broken = drawn.x.row(0).to_vec();
+        broken[9] = 1.0 - broken[9];
+        broken[18] = 0.5;
+        assert_eq!(density(&broken), f64::NEG_INFINITY);
     }
 
     #[test]

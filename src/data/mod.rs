@@ -3,7 +3,7 @@
 
 pub mod catalog; // the known sets: listed, fetched, checked, looked at
 pub mod cifar;
-mod density; // of what is known exactly
+pub(crate) mod density; // of what is known exactly
 pub mod distribution;
 mod error;
 pub mod folder;
@@ -75,6 +75,11 @@ pub enum Truth {
     Gaussian {
         /// A row a dimension.
         covariance: Vec<Vec<f64>>,
+    },
+    /// Bars of black and white, in rows or in columns.
+    Bars {
+        /// Height and width of an image.
+        side: usize,
     },
     /// The embedded shapes: `shapes::classify` scores an image exactly.
     Shapes(shapes::ShapesSpec),

@@ -2,8 +2,8 @@
 
 use super::cifar::CifarSpec;
 use super::distribution::{
-    GaussianSpec, GridSpec, LinearGaussianSpec, MixtureSpec, ParallelLinesSpec, RingSpec, SwissRollSpec, TwoMoonsSpec,
-    UniformSpec,
+    BarsSpec, GaussianSpec, GridSpec, LinearGaussianSpec, MixtureSpec, ParallelLinesSpec, RingSpec, SwissRollSpec,
+    TwoMoonsSpec, UniformSpec,
 };
 use super::folder::FolderSpec;
 use super::idx::IdxSpec;
@@ -36,6 +36,8 @@ pub enum DataSpec {
     Uniform(UniformSpec),
     /// A Gaussian of few directions and noise, whose likelihood is known.
     LinearGaussian(LinearGaussianSpec),
+    /// Images of bars, whose entropy is known.
+    Bars(BarsSpec),
     /// The embedded set of drawn shapes: nothing to download, everything known of each image.
     Shapes(ShapesSpec),
     /// A known set, described in `datasets/NAME.toml`.
@@ -71,6 +73,7 @@ impl DataSpec {
             Self::ParallelLines(spec) => Ok(spec.law()?.info),
             Self::Uniform(spec) => Ok(spec.law()?.info),
             Self::LinearGaussian(spec) => Ok(spec.law()?.info),
+            Self::Bars(spec) => Ok(spec.law()?.info),
             Self::Shapes(spec) => spec.info(),
             Self::Dataset(spec) => {
                 let (spec, roots) = spec.resolve(roots)?;
@@ -98,6 +101,7 @@ impl DataSpec {
             Self::ParallelLines(spec) => Box::new(spec.law()?),
             Self::Uniform(spec) => Box::new(spec.law()?),
             Self::LinearGaussian(spec) => Box::new(spec.law()?),
+            Self::Bars(spec) => Box::new(spec.law()?),
             Self::Shapes(spec) => Box::new(spec.open()?),
             Self::Dataset(spec) => {
                 let (spec, roots) = spec.resolve(roots)?;
@@ -131,7 +135,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!((sources, undocumented), (15, Vec::<String>::new()));
+        assert_eq!((sources, undocumented), (16, Vec::<String>::new()));
     }
 
     #[test]

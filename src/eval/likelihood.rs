@@ -1,7 +1,7 @@
 //! How likely a model holds reference examples: the evidence lower bound in its parts, and log p itself or the bound by
 //! importance sampling. Held against the exact law where that is known.
 
-use super::{AGAINST_NOTHING, AGAINST_SAMPLES, Context, Outcome};
+use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Outcome};
 use std::f64::consts::LN_2;
 
 fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -66,6 +66,15 @@ pub(super) fn likelihood(cx: &Context) -> Result<Outcome, String> {
     Ok(outcome(values, best.of.len(), parameters(best.draws, cx)))
 }
 
+/// The share of samples whose density is not 0.
+pub(super) fn support(cx: &Context) -> Result<Outcome, String> {
+    let truth = cx.info.truth.log_density().ok_or("the law of the data is not known")?;
+    let rows = cx.fake.x.rows();
+    let possible = (0..rows).filter(|&i| truth(cx.fake.x.row(i)) > f64::NEG_INFINITY).count();
+    let values = vec![possible as f64 / rows as f64];
+    Ok(Outcome { values, n_real: None, n_fake: rows, against: AGAINST_LAW, parameters: String::new() })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::base::Array;
@@ -74,6 +83,15 @@ mod tests {
     use crate::eval::spec::{ElboSpec, LikelihoodSpec};
     use crate::eval::testing::{World, close, info, line};
     use crate::objective::{Evidence, Nats};
+
+    /// By hand: rows of bars, columns of bars, neither.
+    #[test]
+    fn what_the_law_cannot_make_has_no_support() {
+        let images = vec![1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.5, 1.0, 0.5];
+        let bars = info(vec![1, 2, 2], Truth::Bars { side: 2 });
+        let world = World::new(bars, Array::default(), Array::new(vec![4, 1, 2, 2], images));
+        close(world.measure(&MetricSpec::Support)[0].value, 0.5, 1e-12);
+    }
 
     /// By hand: log N(0; 0, 1) = −0.918939 and log N(1; 0, 1) = −1.418939, of which the mean is −1.168939.
     #[test]

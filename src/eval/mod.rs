@@ -287,7 +287,15 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("likelihood/gap", Target(0.0), "nats"),
             ],
         ),
-        ("parzen", &[named("parzen", Higher, "nats"), named("parzen/standard-error", Neither, "nats")]),
+        ("support", &[named("support", Higher, "share")]),
+        (
+            "parzen",
+            &[
+                named("parzen", Higher, "nats"),
+                named("parzen/standard-error", Neither, "nats"),
+                named("parzen/width", Neither, "data"),
+            ],
+        ),
     ]
 };
 
@@ -382,6 +390,7 @@ impl MetricSpec {
             Self::Denoising(_) => "denoising",
             Self::Elbo(_) => "elbo",
             Self::Likelihood(_) => "likelihood",
+            Self::Support => "support",
         }
     }
 
@@ -465,11 +474,11 @@ impl MetricSpec {
             Self::Nearest(_) if info.len.is_none() => {
                 Err(format!("`{tag}` needs a data set; a distribution has no training examples to copy"))
             }
-            Self::Parzen(_) if info.len.is_none() => {
-                Err(format!("`{tag}` needs a data set; a distribution has no training examples to choose the width by"))
-            }
             Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
                 Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
+            }
+            Self::Support if info.truth.log_density().is_none() => {
+                Err(format!("`{tag}` needs data whose law has a density that is known"))
             }
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
@@ -516,6 +525,7 @@ impl MetricSpec {
             Self::Denoising(noise) => reconstruction::denoising(*noise, cx),
             Self::Elbo(_) => likelihood::elbo(cx),
             Self::Likelihood(_) => likelihood::likelihood(cx),
+            Self::Support => likelihood::support(cx),
         });
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",

@@ -8,7 +8,7 @@ use crate::base::Array;
 /// What lies further below the largest term of a sum adds nothing that double precision could hold.
 const NOTHING: f64 = -45.0;
 
-/// The mean over the reference examples, and its standard error.
+/// The mean over the reference examples, its standard error, and the width that was chosen.
 pub(super) fn parzen(spec: &ParzenSpec, cx: &Context) -> Result<Outcome, String> {
     let train = cx.train.ok_or("there are no training examples to choose the window's width by")?;
     let chosen = choose(cx.seed, Choice::ParzenWidth, train.x.rows(), spec.choose_by.get());
@@ -38,18 +38,17 @@ pub(super) fn parzen(spec: &ParzenSpec, cx: &Context) -> Result<Outcome, String>
     let variance = found.iter().map(|v| (v - value).powi(2)).sum::<f64>() / n;
     let edge = if best == 0 || best + 1 == widths.len() { ", an end of the row" } else { "" };
     Ok(Outcome {
-        values: vec![value, (variance / n).sqrt()],
+        values: vec![value, (variance / n).sqrt(), widths[best]],
         n_real: Some(real.count),
         n_fake: fake.count,
         against: AGAINST_SAMPLES,
         parameters: format!(
-            "sigma={:.6} ({} from {} to {} by {} training examples{edge}){}",
-            widths[best],
+            "{} widths from {} to {} by {} training examples{edge}{}",
             widths.len(),
             spec.low.get(),
             spec.high.get(),
             train.count,
-            if cx.info.range.is_some() { " scaled to [0, 1]" } else { "" }
+            if cx.info.range.is_some() { ", scaled to [0, 1]" } else { "" }
         ),
     })
 }
@@ -110,7 +109,9 @@ mod tests {
         let values = world().measure(&MetricSpec::Parzen(ParzenSpec::default()));
         close(values[0].value, golden("parzen chosen"), 1e-6);
         close(values[1].value, golden("parzen chosen standard error"), 1e-6);
-        assert_eq!(values[0].protocol.parameters, "sigma=0.774264 (10 from 0.1 to 1 by 250 training examples)");
+        // numpy.logspace(-1, 0, 10)[8], as in the facts' appendix A.
+        close(values[2].value, 0.774_263_682_7, 1e-9);
+        assert_eq!(values[0].protocol.parameters, "10 widths from 0.1 to 1 by 250 training examples");
     }
 
     #[test]
@@ -119,7 +120,7 @@ mod tests {
         world.info.range = Some((-1.0, 1.0));
         let spec = ParzenSpec { low: Positive::of(0.01), high: Positive::of(0.05), ..Default::default() };
         let values = world.measure(&MetricSpec::Parzen(spec));
-        let said = "sigma=0.050000 (10 from 0.01 to 0.05 by 250 training examples, an end of the row) scaled to [0, 1]";
+        let said = "10 widths from 0.01 to 0.05 by 250 training examples, an end of the row, scaled to [0, 1]";
         assert_eq!(values[0].protocol.parameters, said);
         // Half the unit, half the width: the density is 2⁸ times that of a width of 0.1.
         close(values[0].value, golden("parzen 0.1 of the second half") + 8.0 * 2.0_f64.ln(), 1e-5);

@@ -133,6 +133,8 @@ pub enum MetricSpec {
     /// The log-likelihood of reference examples in nats and in bits a dimension: exact, or bounded by importance sampling
     /// (arXiv:1509.00519), which comes nearer the more draws there are.
     Likelihood(LikelihoodSpec),
+    /// The share of samples that the law of the data can make at all, where its density is known.
+    Support,
 }
 
 /// The evidence lower bound.

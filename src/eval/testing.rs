@@ -190,6 +190,7 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::Denoising(NoiseSpec::Gaussian(Positive::of(0.5))),
         MetricSpec::Elbo(ElboSpec::default()),
         MetricSpec::Likelihood(LikelihoodSpec::default()),
+        MetricSpec::Support,
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
         MetricSpec::Shapes(ShapesSpec::default()),
@@ -208,6 +209,11 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::CodeClasses(CodeClassesSpec::default()),
         MetricSpec::CodeFactors(CodeFactorsSpec::default()),
     ]
+}
+
+/// The covariance of eight numbers of deviation 1.
+fn identity() -> Vec<Vec<f64>> {
+    (0..8).map(|i| (0..8).map(|j| f64::from(u8::from(i == j))).collect()).collect()
 }
 
 /// Each metric with data that it can be taken of, all of whose rows it looks at.
@@ -232,8 +238,8 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 world
             }
             MetricSpec::Elbo(_) | MetricSpec::Likelihood(_) => {
-                let covariance = (0..8).map(|i| (0..8).map(|j| f64::from(u8::from(i == j))).collect()).collect();
-                let mut world = World::new(info(vec![8], Truth::Gaussian { covariance }), x, Array::default());
+                let mut world =
+                    World::new(info(vec![8], Truth::Gaussian { covariance: identity() }), x, Array::default());
                 let of = column(&y, 0);
                 let (reconstruction, divergence) = (of.clone(), column(&y, 1));
                 world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 3 });
@@ -245,6 +251,7 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 world.answers.pairs = Some(Pairs { second: y, expected: x, centers: None });
                 world
             }
+            MetricSpec::Support => World::new(info(vec![8], Truth::Gaussian { covariance: identity() }), x, y),
             MetricSpec::Clusters => {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x, Array::default());
                 world.real.labels = (0..500).map(|i| i % 7).collect();

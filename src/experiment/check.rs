@@ -118,17 +118,22 @@ fn players(e: &Experiment, wrong: &mut Vec<Problem>) {
     let networks: Vec<&str> = e.architecture.networks().map(|(player, _)| player).collect();
     let optimizers: Vec<&str> = e.optimizer.optimizers().map(|(player, _)| player).collect();
     let sections = [("architecture", "a network", networks), ("optimizer", "an optimizer", optimizers)];
+    let wanted = if family.is_fit() { &[][..] } else { family.players() };
     for (section, what, there) in sections {
-        for player in family.players().iter().filter(|player| !there.contains(player)) {
+        for player in wanted.iter().filter(|player| !there.contains(player)) {
             wrong.push(
                 Problem::at(section, format!("`{}` needs {what} for its {player}", family.tag()))
                     .with_help(format!("add `{player}` to `[{section}]`")),
             );
         }
-        for player in there.iter().filter(|player| !family.players().contains(player)) {
+        for player in there.iter().filter(|player| !wanted.contains(player)) {
+            let help = match wanted {
+                [] => format!("it is fit without {what}: take it out"),
+                _ => format!("it has {}", listed(wanted.iter().copied())),
+            };
             wrong.push(
                 Problem::at(format!("{section}.{player}"), format!("`{}` has no {player}", family.tag()))
-                    .with_help(format!("it has {}", listed(family.players().iter().copied()))),
+                    .with_help(help),
             );
         }
     }

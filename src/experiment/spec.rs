@@ -41,11 +41,13 @@ pub struct Experiment {
     /// Who plays.
     pub algorithm: AlgorithmSpec,
     /// The networks.
+    #[serde(default)]
     pub architecture: ArchitectureSpec,
     /// What the players of a game minimize; families without a game have theirs in `algorithm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<LossSpec>,
     /// How they move.
+    #[serde(default)]
     pub optimizer: OptimizersSpec,
     /// How long, and who moves how often.
     pub schedule: ScheduleSpec,
@@ -63,7 +65,8 @@ pub struct Experiment {
 impl Experiment {
     /// What a family may hold against its own settings.
     pub fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { loss: self.loss.as_ref(), steps: self.schedule.steps, batch: self.schedule.batch }
+        let (steps, batch) = (self.schedule.steps, u64::from(self.schedule.batch));
+        Surroundings { loss: self.loss.as_ref(), steps, batch }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::activation::activate;
 use super::plan::{Linear, NetworkPlan, Role, Step};
 use super::spec::PoolKind;
-use super::{dense, image, medium, norm, small, weight};
+use super::{causal, dense, image, medium, norm, small, weight};
 use crate::base::unbound;
 use tch::{Device, Kind, Tensor};
 
@@ -269,6 +269,9 @@ impl Pass<'_, '_, '_> {
             Step::Minibatch { weight, kernels, mean } => {
                 dense::minibatch(x, &params[*weight], *kernels, *mean, self.mode.parts)
             }
+            Step::Causal(conv) => causal::convolve(conv, x, params, self.one_hot, self.runs),
+            Step::Masked { main } => x + self.through(main, x),
+            Step::Gated(layers) => causal::gated(layers, x, params, self.one_hot, self.runs),
             Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
             Step::Label { steps, shape } => {
                 let label = self.labels().shallow_clone();

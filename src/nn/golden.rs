@@ -41,6 +41,28 @@
 //!     y = F.one_hot(torch.tensor([1, 0]), 3).float(); return torch.cat([x, y], 1)
 //! def lblmap(x, w, b):
 //!     y = F.linear(F.one_hot(torch.tensor([1, 0]), 3).float(), w.t(), b); return torch.cat([x, y[:, :, None, None].expand(-1, -1, 2, 2)], 1)
+//! def msk(x, w, b, kind, colors=2):
+//!     o, i, h, k = w.shape; c = k // 2
+//!     full, m = torch.zeros(o, i, k, k), torch.zeros(o, i, k, k)
+//!     full[:, :, :h] = w; m[:, :, :c] = 1; m[:, :, c, :c] = 1
+//!     to, of = torch.arange(o)[:, None] % colors, torch.arange(i)[None] % colors
+//!     m[:, :, c, c] = (of < to if kind == "A" else of <= to).float()
+//!     return F.conv2d(x, full * m, b, padding=c)
+//! def res(x, *w):
+//!     y = x
+//!     for k in range(3): y = msk(y.relu(), w[2 * k], w[2 * k + 1], "B", 4)
+//!     return x + y
+//! def gate(x): a, b = x.chunk(2, 1); return a.tanh() * b.sigmoid()
+//! def stack(x, *w):
+//!     v = h = x
+//!     for n in range(0, len(w), 8):
+//!         wv, bv, wa, ba, wh, bh, wo, bo = w[n:n + 8]; c = wv.shape[3] // 2
+//!         vert = F.conv2d(F.pad(v, (c, c, c, 0)), wv, bv)[:, :, :x.shape[2]]
+//!         full = torch.zeros(*wh.shape[:2], c + 1, 2 * c + 1); full[:, :, c, :c + 1] = wh[:, :, 0]
+//!         hor = msk(h, full, bh, "B" if n else "A")
+//!         out = msk(gate(hor + F.conv2d(vert, wa, ba)), wo, bo, "B")
+//!         v, h = gate(vert), out + h if n else out
+//!     return h
 //! ```
 
 use super::trial::{assert_near, discriminator, generator, numbers, planned, said, tensor};
@@ -123,6 +145,14 @@ fn cases() -> Vec<Case> {
         (r#"{ residual = { out = 3, resample = "down", first = true } }"#, &[2, 4, 4], &[3, 2, 2], [2.15631, 0.926118, -3.9056, -2.10979, 2.38818, 0.0931, 0.259292, 0.306449, 0.27437, 13.6843, 67.9809]),
         // same(x, ...)
         (r#"{ residual = { out = 2, norm = "layer" } }"#, &[2, 3, 3], &[2, 3, 3], [-0.0729689, 0.158999, 0.483153, 0.741003, -1.24108, 0.279407, -0.119958, -0.253783, -0.511328, 11.9351, 74.921]),
+        // msk(x, w, b, "A")
+        (r#"{ masked-conv = { out = 4, kernel = 3, mask = "a" } }"#, &[2, 4, 4], &[4, 4, 4], [0.454649, 0.0413722, 0.0622382, 0.267661, 1.19918, 0.432122, 1.17472, 1.28081, 0.398077, 37.2138, 33.0291]),
+        // msk(x, w, b, "B")
+        (r#"{ masked-conv = { out = 3, kernel = 5, mask = "b" } }"#, &[2, 4, 4], &[3, 4, 4], [0.448376, 0.126294, 0.271753, 0.880955, -25.8908, -1.79409, -2.60806, -1.50801, 0.228562, 64.3073, 151.119]),
+        // res(x, ...)
+        (r#"{ masked-residual = 3 }"#, &[4, 3, 3], &[4, 3, 3], [-0.646073, 0.0285235, 0.623999, 0.860291, -17.9206, 0.206059, -0.204927, -0.460876, -0.497276, 23.1416, 2.29695]),
+        // stack(x, ...)
+        (r#"{ gated-stack = { channels = 2, layers = 2, first = 5 } }"#, &[2, 4, 4], &[2, 4, 4], [0.442205, 0.416221, 0.372145, 0.319799, 0.407846, 0.0445288, 0.00486102, -0.0696042, -0.0221393, 3.28976, 35.5884]),
         // lbl(x)
         (r#"{ label = {} }"#, &[2], &[5], [-0.506366, 0.168231, 0.0, 1.0, 0.132238, 0.206059, -0.13588, -0.0331609, 0.296037, 0.671137, 0.0]),
         // lblmap(x, w, b)

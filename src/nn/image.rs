@@ -16,7 +16,7 @@ pub(super) fn fold(x: &Tensor) -> Tensor {
 
 /// The same maps with the channels of each place together, so that libtorch's kernels for the CPU need not reorder them at
 /// every layer. One operand of a convolution that lies so is enough: what comes out does too, and so do slopes.
-fn channels_last(x: &Tensor) -> Tensor {
+pub(super) fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 

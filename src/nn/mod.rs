@@ -8,6 +8,7 @@ pub mod spec;
 
 mod activation;
 mod archive;
+mod causal;
 mod columns;
 mod dense;
 mod image;
@@ -22,6 +23,7 @@ mod golden;
 #[cfg(test)]
 mod trial;
 
+pub use causal::Raster;
 pub use forward::{Mode, Noise, Output};
 pub use init::ParamInit;
 pub use plan::{Head, NetworkPlan, ParamPlan, Role, Row, Wiring};

@@ -3,8 +3,8 @@
 
 use super::init::{Fans, ParamInit};
 use super::spec::{
-    ActivationSpec, BatchNormSpec, ConvSpec, InitSpec, LabelSpec, LayerSpec, MinibatchSpec, NetworkSpec, PoolKind,
-    ResampleKind, ResidualSpec, WeightNormSpec,
+    ActivationSpec, BatchNormSpec, ConvSpec, GatedStackSpec, InitSpec, LabelSpec, LayerSpec, MaskKind, MinibatchSpec,
+    NetworkSpec, PoolKind, ResampleKind, ResidualSpec, WeightNormSpec,
 };
 use crate::base::Problem;
 use crate::rng::Stream;
@@ -22,6 +22,8 @@ pub enum Role {
     Encoder,
     /// A code to what is said of data.
     Decoder,
+    /// Data to what is said of each of its numbers, given those before it.
+    Predictor,
 }
 
 /// What a network says beside its output.
@@ -150,6 +152,28 @@ pub enum SharedLayers {
 const RUNNING_MEAN: &str = ".running_mean";
 
 impl NetworkPlan {
+    /// Numbers without a network.
+    pub fn memory(params: Vec<ParamPlan>) -> Self {
+        Self {
+            rows: vec![],
+            params,
+            input: vec![],
+            output: vec![],
+            features: 0,
+            batch_coupled: false,
+            loops: false,
+            role: Role::Generator,
+            classes: 0,
+            steps: vec![],
+            features_at: None,
+            classifier: None,
+            projection: None,
+            scale: None,
+            sums: false,
+            twin: vec![],
+        }
+    }
+
     /// Whether it has statistics that training moves and evaluation uses.
     pub fn has_running_statistics(&self) -> bool {
         self.params.iter().any(|param| param.name.ends_with(RUNNING_MEAN))
@@ -212,6 +236,54 @@ impl NetworkPlan {
         self.classes > 0
     }
 
+    /// Whether what it says of a number of an image depends on those before it alone: pixels in reading order, of a pixel
+    /// the first color first.
+    ///
+    /// # Errors
+    /// What lets a number see itself or later ones.
+    pub fn check_order(&self) -> Result<(), String> {
+        let mut hidden = false;
+        for step in &self.steps {
+            match step {
+                Step::Fold | Step::Unfold => {}
+                Step::Causal(conv) if conv.mask == Some(MaskKind::A) => hidden = true,
+                Step::Gated(_) => hidden = true,
+                _ if !hidden => {
+                    let first = "`masked-conv` with `mask = \"a\"` or `gated-stack`";
+                    return Err(format!("its first layer is no {first}, so that a pixel sees itself"));
+                }
+                Step::Causal(_) | Step::Masked { .. } | Step::Activation(_) | Step::Dropout(_) => {}
+                _ => {
+                    return Err(
+                        "it has layers over the map that are not masked, so that a pixel sees later ones".into()
+                    );
+                }
+            }
+        }
+        if hidden { Ok(()) } else { Err("it has no masked layer, so that a pixel sees itself".into()) }
+    }
+
+    /// How many numbers of an image are kept where it is made one pixel after the other.
+    pub fn kept(&self) -> usize {
+        fn of(plan: &NetworkPlan, steps: &[Step]) -> usize {
+            let conv = |conv: &Causal| match conv.height * conv.width {
+                1 => 0,
+                _ => {
+                    let (high, wide) = (plan.input[1] + conv.up, plan.input[2] + 2 * conv.left);
+                    plan.params[conv.weight].shape[1].saturating_mul(high * wide)
+                }
+            };
+            let step = |step: &Step| match step {
+                Step::Causal(one) => conv(one),
+                Step::Masked { main } => of(plan, main),
+                Step::Gated(layers) => layers.iter().map(|layer| conv(&layer.vertical) + conv(&layer.horizontal)).sum(),
+                _ => 0,
+            };
+            steps.iter().map(step).sum()
+        }
+        of(self, &self.steps)
+    }
+
     /// How many numbers are learned.
     pub fn learned(&self) -> usize {
         self.params.iter().filter(|p| p.learned).map(ParamPlan::len).sum()
@@ -255,6 +327,14 @@ pub(super) enum Step {
         main: Vec<Step>,
         shortcut: Vec<Step>,
     },
+    /// A convolution that sees what came before.
+    Causal(Causal),
+    /// x + `main` of x, over pixels that see what came before.
+    Masked {
+        main: Vec<Step>,
+    },
+    /// Layers in two stacks.
+    Gated(Vec<GatedLayer>),
     /// The one-hot label through `steps`, of shape `shape`, appended to the features or channels.
     Label {
         steps: Vec<Step>,
@@ -295,6 +375,47 @@ pub(super) struct Conv {
     pub output_padding: usize,
 }
 
+/// A convolution over the pixels above and to the left, which the kernel alone holds: `[out, in, height, width]`. Its upper
+/// left number meets the pixel `up` rows above and `left` columns before.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Causal {
+    pub weight: usize,
+    pub bias: usize,
+    /// A bias a class, `[classes, out]`.
+    pub label: Option<usize>,
+    pub height: usize,
+    pub width: usize,
+    pub up: usize,
+    pub left: usize,
+    /// What is seen of the pixel itself, which the last row of the kernel meets at `left`, and nothing behind it; `None`
+    /// where the whole kernel is seen.
+    pub mask: Option<MaskKind>,
+    pub colors: usize,
+}
+
+impl Causal {
+    /// Whether an output sees an input at a row and column of the kernel.
+    pub fn sees(&self, output: usize, input: usize, row: usize, column: usize) -> bool {
+        let Some(mask) = self.mask else { return true };
+        let (from, to) = (input % self.colors, output % self.colors);
+        row + 1 < self.height
+            || column < self.left
+            || column == self.left && (from < to || from == to && mask == MaskKind::B)
+    }
+}
+
+/// A layer of two stacks: v, which knows the rows above, and h, which knows the row so far too.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct GatedLayer {
+    pub vertical: Causal,
+    /// From the vertical convolution to the horizontal one.
+    pub across: Causal,
+    pub horizontal: Causal,
+    pub out: Causal,
+    /// Whether what enters h is added to what leaves it.
+    pub residual: bool,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct BatchNorm {
     pub gain: Option<usize>,
@@ -318,6 +439,7 @@ impl NetworkSpec {
             Self::Mlp(_) => "mlp",
             Self::Dcgan(_) => "dcgan",
             Self::Resnet(_) => "resnet",
+            Self::Pixelcnn(_) => "pixelcnn",
             Self::Layers(_) => "layers",
         }
     }
@@ -339,6 +461,11 @@ impl NetworkSpec {
         if let Self::Resnet(super::spec::ResnetSpec { channels: 0, .. }) = self {
             problems.push(at_least_one("resnet.channels".to_owned()));
         }
+        if let Self::Pixelcnn(spec) = self {
+            for (key, n) in [("channels", spec.channels), ("layers", spec.layers), ("head", spec.head)] {
+                problems.extend((n == 0).then(|| at_least_one(format!("pixelcnn.{key}"))));
+            }
+        }
         if let Self::Layers(layers) = self {
             zeros(layers, "layers", &mut problems);
         }
@@ -352,8 +479,9 @@ impl NetworkSpec {
         let layers = self.expand(wiring)?;
         let tag = self.tag();
         let path_of = |i: usize| if tag == "layers" { format!("layers.{i}") } else { tag.to_owned() };
-        let mut builder =
-            Builder { classes: wiring.classes, init, params: Vec::new(), batch_coupled: false, loops: false };
+        let colors = if wiring.input.len() == 3 { wiring.input[0] } else { 1 };
+        let (classes, params) = (wiring.classes, Vec::new());
+        let mut builder = Builder { classes, colors, init, params, batch_coupled: false, loops: false };
         let mut flow = Flow::new(wiring.input.clone());
         let mut rows = Vec::new();
 
@@ -384,6 +512,9 @@ impl NetworkSpec {
 
         let (came, wanted) = (count(&flow.shape), count(&wiring.output));
         if came != wanted {
+            return Err(wrong_end(wiring, &flow.shape, path_of(layers.len().saturating_sub(1))));
+        }
+        if wiring.role == Role::Predictor && flow.shape != wiring.output {
             return Err(wrong_end(wiring, &flow.shape, path_of(layers.len().saturating_sub(1))));
         }
         if flow.shape != wiring.output {
@@ -470,6 +601,8 @@ impl Flow {
 
 struct Builder {
     classes: usize,
+    /// Channels of the image that comes in.
+    colors: usize,
     init: InitSpec,
     params: Vec<ParamPlan>,
     batch_coupled: bool,
@@ -633,6 +766,34 @@ impl Builder {
             }
             LayerSpec::MinibatchDiscrimination(spec) => self.minibatch(flow, spec, name),
             LayerSpec::Residual(spec) => self.residual(flow, layer, spec, name, path)?,
+            LayerSpec::MaskedConv(spec) => {
+                let [channels, height, width] = self.over_map(flow, layer, path)?;
+                let side = odd(spec.kernel, 1, &format!("{path}.{}.kernel", layer.kind()))?;
+                let (out, init) = (spec.out as usize, spec.init.unwrap_or(self.init));
+                let conv = self.masked(name, (channels, out), side, spec.mask, init);
+                flow.steps.push(Step::Causal(conv));
+                flow.shape = vec![out, height, width];
+            }
+            LayerSpec::MaskedResidual(spec) => {
+                let [channels, _, _] = self.over_map(flow, layer, path)?;
+                let side = odd(spec.kernel, 1, &format!("{path}.{}.kernel", layer.kind()))?;
+                let half = channels.div_ceil(2);
+                let mut main = Vec::new();
+                for (part, sides, side) in
+                    [("conv1", (channels, half), 1), ("conv2", (half, half), side), ("conv3", (half, channels), 1)]
+                {
+                    main.push(Step::Activation(ActivationSpec::Relu));
+                    let conv = self.masked(&format!("{name}.{part}"), sides, side, MaskKind::B, self.init);
+                    main.push(Step::Causal(conv));
+                }
+                flow.steps.push(Step::Masked { main });
+            }
+            LayerSpec::GatedStack(spec) => {
+                let [channels, height, width] = self.over_map(flow, layer, path)?;
+                let layers = self.gated(spec, channels, name, &format!("{path}.{}", layer.kind()))?;
+                flow.steps.push(Step::Gated(layers));
+                flow.shape = vec![spec.channels as usize, height, width];
+            }
             LayerSpec::Label(spec) => self.label(flow, spec, name, path)?,
         }
         Ok(())
@@ -803,6 +964,69 @@ impl Builder {
         Ok(())
     }
 
+    /// A convolution whose kernel has these sides. What an output sees counts as its fan, and not what a mask takes away.
+    fn causal(&mut self, name: &str, (inputs, outputs): (usize, usize), shape: Kernel, init: InitSpec) -> Causal {
+        let Kernel { height, width, up, left, mask, taps } = shape;
+        let fans = Fans { inputs: inputs.saturating_mul(taps.max(1)), outputs: outputs.saturating_mul(taps.max(1)) };
+        let shape = vec![outputs, inputs, height, width];
+        let weight = self.param(format!("{name}.weight"), shape, ParamInit::weight(init, fans, outputs));
+        let bias = self.param(format!("{name}.bias"), vec![outputs], ParamInit::bias(init, fans));
+        // A 1×1 convolution only mixes what its neighbors know of the class.
+        let label = (self.classes > 0 && height * width > 1).then(|| {
+            let init = ParamInit::weight(init, Fans { inputs: self.classes, outputs }, self.classes);
+            self.param(format!("{name}.classes"), vec![self.classes, outputs], init)
+        });
+        Causal { weight, bias, label, height, width, up, left, mask, colors: self.colors }
+    }
+
+    /// A square kernel of which the part that is seen is stored: the rows above, and the row of the pixel.
+    fn masked(&mut self, name: &str, sides: (usize, usize), side: usize, mask: MaskKind, init: InitSpec) -> Causal {
+        let half = side / 2;
+        let taps = side * half + half + usize::from(mask == MaskKind::B);
+        let kernel = Kernel { height: half + 1, width: side, up: half, left: half, mask: Some(mask), taps };
+        self.causal(name, sides, kernel, init)
+    }
+
+    fn gated(
+        &mut self,
+        spec: &GatedStackSpec,
+        inputs: usize,
+        name: &str,
+        path: &str,
+    ) -> Result<Vec<GatedLayer>, Problem> {
+        let channels = spec.channels as usize;
+        if !channels.is_multiple_of(self.colors) {
+            let message = format!("the {} colors of the data do not divide {channels} channels", self.colors);
+            let help = "each color has channels of its own in both halves of a gate".to_owned();
+            return Err(Problem { path: format!("{path}.channels"), message, help: Some(help) });
+        }
+        let sides = [odd(spec.first, 3, &format!("{path}.first"))?, odd(spec.kernel, 3, &format!("{path}.kernel"))?];
+        let init = self.init;
+        let mut layers = Vec::new();
+        for layer in 0..spec.layers as usize {
+            let first = layer == 0;
+            let (side, from) = if first { (sides[0], inputs) } else { (sides[1], channels) };
+            let half = side / 2;
+            let name = |part: &str| format!("{name}.{layer}.{part}");
+            // The first vertical kernel ends above the pixel's row; of features from rows above, that row may be seen.
+            let height = half + usize::from(!first);
+            let vertical = Kernel { height, width: side, up: half, left: half, mask: None, taps: height * side };
+            let mask = if first { MaskKind::A } else { MaskKind::B };
+            let width = half + 1;
+            let taps = if first { half } else { width };
+            let horizontal = Kernel { height: 1, width, up: 0, left: half, mask: Some(mask), taps };
+            let point = |mask| Kernel { height: 1, width: 1, up: 0, left: 0, mask, taps: 1 };
+            layers.push(GatedLayer {
+                vertical: self.causal(&name("vertical"), (from, 2 * channels), vertical, init),
+                across: self.causal(&name("across"), (2 * channels, 2 * channels), point(None), init),
+                horizontal: self.causal(&name("horizontal"), (from, 2 * channels), horizontal, init),
+                out: self.causal(&name("out"), (channels, channels), point(Some(MaskKind::B)), init),
+                residual: !first,
+            });
+        }
+        Ok(layers)
+    }
+
     fn label(&mut self, flow: &mut Flow, spec: &LabelSpec, name: &str, path: &str) -> Result<(), Problem> {
         let problem =
             |message: String, help: &str| Problem { path: path.to_owned(), message, help: Some(help.to_owned()) };
@@ -889,8 +1113,33 @@ fn wrong_end(wiring: &Wiring, shape: &[usize], path: String) -> Problem {
         Role::Discriminator | Role::Encoder | Role::Decoder => {
             format!("it ends in {shape:?}, but must end in {wanted} numbers")
         }
+        Role::Predictor => {
+            let message = format!("it ends in {shape:?}, but must end in {:?}: a level of a color each", wiring.output);
+            let help =
+                format!("end with {{ masked-conv = {{ out = {}, kernel = 1, mask = \"b\" }} }}", wiring.output[0]);
+            return Problem { path, message, help: Some(help) };
+        }
     };
     Problem { path, message, help: Some(format!("end with {{ linear = {wanted} }}")) }
+}
+
+/// What a kernel covers, as [`Causal`] has it, and how many of its numbers an output sees.
+struct Kernel {
+    height: usize,
+    width: usize,
+    up: usize,
+    left: usize,
+    mask: Option<MaskKind>,
+    taps: usize,
+}
+
+/// The side of a kernel that has a middle.
+fn odd(side: u32, least: u32, path: &str) -> Result<usize, Problem> {
+    if side % 2 == 1 && side >= least {
+        return Ok(side as usize);
+    }
+    let message = format!("expected an odd number from {least} on, got {side}");
+    Err(Problem::at(path, message).with_help("a masked kernel has a middle, which lies on the pixel"))
 }
 
 fn at_least_one(path: String) -> Problem {
@@ -911,6 +1160,8 @@ fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
             LayerSpec::GroupNorm(spec) => &[(".groups", spec.groups)],
             LayerSpec::MinibatchDiscrimination(spec) => &[(".kernels", spec.kernels), (".dims", spec.dims)],
             LayerSpec::Residual(spec) => &[(".out", spec.out)],
+            LayerSpec::MaskedConv(spec) => &[(".out", spec.out)],
+            LayerSpec::GatedStack(spec) => &[(".channels", spec.channels), (".layers", spec.layers)],
             LayerSpec::Reshape(dims) if dims.contains(&0) => &[("", 0)],
             LayerSpec::Label(spec) => {
                 zeros(&spec.layers, &format!("{here}.layers"), problems);
@@ -936,6 +1187,9 @@ fn wants_map(layer: &LayerSpec) -> Option<bool> {
         | LayerSpec::Downsample(_)
         | LayerSpec::GlobalPool(_)
         | LayerSpec::InstanceNorm
+        | LayerSpec::MaskedConv(_)
+        | LayerSpec::MaskedResidual(_)
+        | LayerSpec::GatedStack(_)
         | LayerSpec::Residual(_) => Some(true),
         _ => None,
     }
@@ -970,6 +1224,9 @@ impl LayerSpec {
             Self::GaussianNoise(_) => "gaussian-noise",
             Self::MinibatchDiscrimination(_) => "minibatch-discrimination",
             Self::Residual(_) => "residual",
+            Self::MaskedConv(_) => "masked-conv",
+            Self::MaskedResidual(_) => "masked-residual",
+            Self::GatedStack(_) => "gated-stack",
             Self::Label(_) => "label",
         }
     }

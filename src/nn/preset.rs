@@ -2,8 +2,9 @@
 
 use super::plan::{Role, Wiring};
 use super::spec::{
-    ActivationSpec, BatchNormSpec, ConvSpec, DcganSpec, DropoutSpec, GlobalPoolSpec, LayerSpec, LinearSpec, MlpSpec,
-    NetworkSpec, NormSpec, ResampleKind, ResidualSpec, ResnetSpec, WeightNormSpec,
+    ActivationSpec, BatchNormSpec, ConvSpec, DcganSpec, DropoutSpec, GatedStackSpec, GlobalPoolSpec, LayerSpec,
+    LinearSpec, MaskKind, MaskedConvSpec, MaskedResidualSpec, MlpSpec, NetworkSpec, NormSpec, PixelcnnNetworkSpec,
+    ResampleKind, ResidualSpec, ResnetSpec, WeightNormSpec,
 };
 use crate::base::Problem;
 
@@ -18,12 +19,19 @@ impl NetworkSpec {
             Self::Dcgan(spec) => match wiring.role {
                 Role::Generator | Role::Decoder => dcgan_generator(spec, wiring),
                 Role::Discriminator | Role::Encoder => dcgan_discriminator(spec, wiring),
-                Role::Autoencoder => Err(no_autoencoder("dcgan")),
+                Role::Autoencoder | Role::Predictor => Err(no_autoencoder("dcgan")),
             },
             Self::Resnet(spec) => match wiring.role {
                 Role::Generator | Role::Decoder => resnet_generator(spec, wiring),
                 Role::Discriminator | Role::Encoder => resnet_discriminator(spec, wiring),
-                Role::Autoencoder => Err(no_autoencoder("resnet")),
+                Role::Autoencoder | Role::Predictor => Err(no_autoencoder("resnet")),
+            },
+            Self::Pixelcnn(spec) => match wiring.role {
+                Role::Predictor => pixelcnn(spec, wiring),
+                _ => {
+                    Err(Problem::at("pixelcnn", "pixelcnn says what comes next of an image, and this is no predictor")
+                        .with_help("take another preset, or write `layers`"))
+                }
             },
             Self::Layers(layers) => Ok(layers.clone()),
         }
@@ -87,6 +95,24 @@ fn mlp(spec: &MlpSpec, wiring: &Wiring) -> Vec<LayerSpec> {
     layers.push(linear(super::plan::count(&wiring.output), true, weight));
     layers.extend(spec.output.layer());
     layers
+}
+
+fn pixelcnn(spec: &PixelcnnNetworkSpec, wiring: &Wiring) -> Result<Vec<LayerSpec>, Problem> {
+    let too_many = || Problem::at("pixelcnn.channels", format!("{} channels are too many", spec.channels));
+    let masked = |out, kernel, mask| LayerSpec::MaskedConv(MaskedConvSpec { out, kernel, mask, init: None });
+    let mut layers = if spec.gated {
+        let PixelcnnNetworkSpec { channels, layers, kernel, first, .. } = *spec;
+        vec![LayerSpec::GatedStack(GatedStackSpec { channels, layers, kernel, first })]
+    } else {
+        vec![masked(spec.channels.checked_mul(2).ok_or_else(too_many)?, spec.first, MaskKind::A)]
+    };
+    if !spec.gated {
+        let block = || LayerSpec::MaskedResidual(MaskedResidualSpec { kernel: spec.kernel });
+        layers.extend((0..spec.layers).map(|_| block()));
+    }
+    let out = u32::try_from(wiring.output[0]).map_err(|_| too_many())?;
+    layers.extend([LayerSpec::Relu, masked(spec.head, 1, MaskKind::B), LayerSpec::Relu, masked(out, 1, MaskKind::B)]);
+    Ok(layers)
 }
 
 /// Channels, the side that the pyramid starts from, and how often it doubles to reach the image's side.

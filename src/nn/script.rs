@@ -5,7 +5,7 @@
 //! a weight is the one that its layer multiplies with. No tensor is needed here.
 
 use super::archive;
-use super::plan::{BatchNorm, Conv, Form, Linear, NetworkPlan, Step, Weight, count};
+use super::plan::{BatchNorm, Causal, Conv, Form, GatedLayer, Linear, NetworkPlan, Step, Weight, count};
 use super::spec::{ActivationSpec, PoolKind};
 
 /// A parameter or buffer as PyTorch has it.
@@ -197,6 +197,50 @@ impl Writer<'_> {
         })
     }
 
+    /// A convolution whose kernel holds zeros where it sees nothing.
+    fn causal(&mut self, conv: &Causal, x: &str) -> String {
+        let shape = self.plan.params[conv.weight].shape.clone();
+        let mut w = self.numbers[conv.weight].clone();
+        for (at, value) in w.iter_mut().enumerate() {
+            let (column, rest) = (at % conv.width, at / conv.width);
+            let (row, rest) = (rest % conv.height, rest / conv.height);
+            if !conv.sees(rest / shape[1], rest % shape[1], row, column) {
+                *value = 0.0;
+            }
+        }
+        let w = self.named(conv.weight, shape, w);
+        let bias = self.plain(conv.bias);
+        let (up, left) = (conv.up, conv.left);
+        let y = self.is(format!("torch.conv2d({x}, {w}, {bias}, [1, 1], [{up}, {left}], [1, 1], 1)"));
+        let high = self.is(format!("torch.narrow({y}, 2, 0, torch.size({x}, 2))"));
+        let y = self.is(format!("torch.narrow({high}, 3, 0, torch.size({x}, 3))"));
+        let Some(label) = conv.label else { return y };
+        let label = self.plain(label);
+        let one_hot = format!("torch.type_as(torch.one_hot(labels, {}), z)", self.plan.classes);
+        let own = self.is(format!("torch.unsqueeze(torch.unsqueeze(torch.matmul({one_hot}, {label}), 2), 3)"));
+        self.is(format!("torch.add({y}, {own})"))
+    }
+
+    fn gated(&mut self, layers: &[GatedLayer], x: &str) -> String {
+        let (mut v, mut h) = (x.to_owned(), x.to_owned());
+        for layer in layers {
+            let p = self.plan.params[layer.out.bias].shape[0];
+            let gate = |x: &str| {
+                let half = |at: usize| format!("torch.narrow({x}, 1, {at}, {p})");
+                format!("torch.mul(torch.tanh({}), torch.sigmoid({}))", half(0), half(p))
+            };
+            let vertical = self.causal(&layer.vertical, &v);
+            let across = self.causal(&layer.across, &vertical);
+            let horizontal = self.causal(&layer.horizontal, &h);
+            let sum = self.is(format!("torch.add({horizontal}, {across})"));
+            v = self.is(gate(&vertical));
+            let gated = self.is(gate(&sum));
+            let out = self.causal(&layer.out, &gated);
+            h = if layer.residual { self.is(format!("torch.add({out}, {h})")) } else { out };
+        }
+        h
+    }
+
     fn batch_norm(&mut self, norm: &BatchNorm, x: &str) -> String {
         let (gain, bias) = (self.optional(norm.gain), self.optional(norm.bias));
         let (mean, var) = (self.plain(norm.mean), self.plain(norm.var));
@@ -266,6 +310,12 @@ impl Writer<'_> {
                 let by = if *mean { "mean" } else { "sum" };
                 self.is(format!("torch.cat([{x}, torch.{by}({near}, [1])], 1)"))
             }
+            Step::Causal(conv) => self.causal(conv, x),
+            Step::Masked { main } => {
+                let main = self.through(main, x);
+                self.is(format!("torch.add({main}, {x})"))
+            }
+            Step::Gated(layers) => self.gated(layers, x),
             Step::Residual { main, shortcut } => {
                 let main = self.through(main, x);
                 let shortcut = self.through(shortcut, x);
@@ -297,7 +347,7 @@ fn unit(v: &mut [f64]) {
 mod tests {
     use super::*;
     use crate::nn::trial::{generator, inputs, numbers, pack, planned, said};
-    use crate::nn::{Head, Wiring};
+    use crate::nn::{Head, Role, Wiring};
     use tch::{CModule, Kind, Tensor};
 
     /// Fails unless the script says what evaluation says, for batches of several sizes.
@@ -378,6 +428,18 @@ mod tests {
                         &Wiring { classes, labels_at_input: classes > 0, ..generator(6, &shape) },
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_script_of_masked_layers_says_what_evaluation_says() {
+        for classes in [0, 3] {
+            for gated in [false, true] {
+                let toml =
+                    format!("{{ pixelcnn = {{ channels = 4, layers = 2, first = 5, head = 6, gated = {gated} }} }}");
+                let wiring = Wiring { role: Role::Predictor, classes, ..generator(1, &[6, 5, 4]) };
+                assert_says_the_same(&toml, &Wiring { input: vec![2, 5, 4], ..wiring });
             }
         }
     }

@@ -13,10 +13,11 @@ bare_number!(LinearSpec, out, "the count of outputs, or a table with `out`");
 bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
 bare_number!(ParameterSpec, value, "the number that it begins at, or a table with `value`");
 bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
+bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `kernel`");
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
 
 /// The networks of an experiment, one a player.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ArchitectureSpec {
     /// How weights begin where a layer does not say it itself.
@@ -40,6 +41,9 @@ pub struct ArchitectureSpec {
     /// A code to data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<NetworkSpec>,
+    /// What came before to what comes next: a logit a level of each number of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<NetworkSpec>,
 }
 impl ArchitectureSpec {
     /// The networks that are there, by their players.
@@ -51,6 +55,7 @@ impl ArchitectureSpec {
             ("recognition", &self.recognition),
             ("encoder", &self.encoder),
             ("decoder", &self.decoder),
+            ("predictor", &self.predictor),
         ];
         all.into_iter().filter_map(|(player, network)| Some((player, network.as_ref()?)))
     }
@@ -118,6 +123,8 @@ pub enum NetworkSpec {
     Dcgan(DcganSpec),
     /// Residual blocks, as WGAN-GP and SN-GAN use them (arXiv:1704.00028, 1802.05957).
     Resnet(ResnetSpec),
+    /// Masked convolutions, for a predictor (arXiv:1601.06759, 1606.05328).
+    Pixelcnn(PixelcnnNetworkSpec),
     /// The layers, one after the other.
     Layers(Vec<LayerSpec>),
 }
@@ -220,6 +227,42 @@ pub struct ResnetSpec {
 impl ResnetSpec {
     fn channels() -> u32 {
         128
+    }
+}
+
+/// A `masked-conv` of kind `a`, `masked-residual` blocks and two masked convolutions of 1×1 with relu before each
+/// (arXiv:1601.06759, table 1); or a `gated-stack` in place of the first two (arXiv:1606.05328).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PixelcnnNetworkSpec {
+    /// h: of a plain network half of the channels between blocks, of a gated one the channels of each of its two stacks.
+    #[serde(default = "PixelcnnNetworkSpec::channels")]
+    pub channels: u32,
+    /// Blocks after the first layer; of a gated network all layers.
+    #[serde(default = "PixelcnnNetworkSpec::layers")]
+    pub layers: u32,
+    /// The side of kernels after the first layer.
+    #[serde(default = "GatedStackSpec::kernel")]
+    pub kernel: u32,
+    /// The side of the first kernel.
+    #[serde(default = "GatedStackSpec::first")]
+    pub first: u32,
+    /// Channels between the two last convolutions.
+    #[serde(default = "PixelcnnNetworkSpec::head")]
+    pub head: u32,
+    /// Whether layers have gates and a stack of their own for the rows above, so that no pixel before is out of sight.
+    #[serde(default)]
+    pub gated: bool,
+}
+impl PixelcnnNetworkSpec {
+    fn channels() -> u32 {
+        16
+    }
+    fn layers() -> u32 {
+        5
+    }
+    fn head() -> u32 {
+        32
     }
 }
 
@@ -356,6 +399,15 @@ pub enum LayerSpec {
     MinibatchDiscrimination(MinibatchSpec),
     /// A residual block: norm? relu conv3 norm? relu conv3, with a shortcut.
     Residual(ResidualSpec),
+    /// A convolution that sees the pixels before a pixel in reading order, and zeros beyond the border; the map keeps its
+    /// sides. Where there are labels, each class has a bias of its own.
+    MaskedConv(MaskedConvSpec),
+    /// x + the masked convolutions 1×1, k×k and 1×1 of x, each of relu, with half of the channels between
+    /// (arXiv:1601.06759, figure 5).
+    MaskedResidual(MaskedResidualSpec),
+    /// Gated layers in two stacks, one for the rows above and one for the row so far (arXiv:1606.05328, figure 2): what
+    /// leaves is what the second says.
+    GatedStack(GatedStackSpec),
     /// Appends the label here: one-hot, or through layers of its own. Vectors get features, maps get constant channels.
     Label(LabelSpec),
 }
@@ -567,6 +619,65 @@ pub enum ResampleKind {
     Up,
     /// The side halves.
     Down,
+}
+
+/// A masked convolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MaskedConvSpec {
+    /// Channels out.
+    pub out: u32,
+    /// The kernel's side, an odd number.
+    pub kernel: u32,
+    /// What it sees of the pixel itself.
+    pub mask: MaskKind,
+    /// How the weight begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitSpec>,
+}
+
+/// What a masked convolution sees of the pixel itself. Channel i belongs to color i mod the count of colors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskKind {
+    /// The colors before: for the first layer, which sees the image.
+    A,
+    /// The color too: for later layers, which see features.
+    B,
+}
+
+/// A residual block of masked convolutions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "MaskedResidualSpec", transform = or_integer)]
+pub struct MaskedResidualSpec {
+    /// The side of the middle kernel, an odd number; 3 where nothing is said.
+    #[serde(default = "GatedStackSpec::kernel")]
+    pub kernel: u32,
+}
+
+/// Gated layers in two stacks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GatedStackSpec {
+    /// Channels of each stack.
+    pub channels: u32,
+    /// Layers, with the first.
+    pub layers: u32,
+    /// The side of kernels after the first layer, an odd number from 3 on.
+    #[serde(default = "GatedStackSpec::kernel")]
+    pub kernel: u32,
+    /// The side of the first kernel, an odd number from 3 on.
+    #[serde(default = "GatedStackSpec::first")]
+    pub first: u32,
+}
+impl GatedStackSpec {
+    fn kernel() -> u32 {
+        3
+    }
+    fn first() -> u32 {
+        7
+    }
 }
 
 /// Where and how the label enters.

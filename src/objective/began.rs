@@ -111,7 +111,7 @@ impl Family for BeganSpec {
         ])
     }
 
-    fn memory(&self, player: &str) -> Vec<ParamPlan> {
+    fn memory(&self, player: &str, _: &DataInfo) -> Vec<ParamPlan> {
         let number = |(name, start): (&str, f64)| ParamPlan {
             name: name.to_owned(),
             shape: vec![1],
@@ -428,7 +428,7 @@ mod tests {
         let wirings = [trial_generator(2), Wiring { role: Role::Autoencoder, ..trial_generator(2) }];
         let player = |(name, wiring): (&'static str, &Wiring)| {
             let mut plan = network.plan(wiring, &InitSpec::Pytorch).expect("it fits");
-            plan.params.extend(spec.memory(name));
+            plan.params.extend(spec.memory(name, &info()));
             let spec = PlayerSpec {
                 name,
                 index: 0,
@@ -441,6 +441,19 @@ mod tests {
             Player::new(spec, &vec![1; runs], Device::Cpu)
         };
         ["generator", "discriminator"].into_iter().zip(&wirings).map(player).collect()
+    }
+
+    fn info() -> DataInfo {
+        DataInfo {
+            shape: vec![2],
+            classes: 0,
+            class_names: vec![],
+            len: None,
+            range: None,
+            levels: None,
+            binarized: None,
+            truth: crate::data::Truth::Unknown,
+        }
     }
 
     fn trial_generator(latent: usize) -> Wiring {

@@ -3,10 +3,12 @@
 
 use super::autoencoder::AutoencoderSpec;
 use super::began::BeganSpec;
+use super::classical::{KernelDensitySpec, MixtureModelSpec, NaiveBayesSpec};
 use super::classifier::ClassifierSpec;
 use super::cogan::CoganSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::pixelcnn::PixelcnnSpec;
 use super::semi_supervised::SemiSupervisedSpec;
 use super::vae::VaeSpec;
 use crate::base::Problem;
@@ -37,6 +39,14 @@ pub enum AlgorithmSpec {
     Autoencoder(AutoencoderSpec),
     /// A decoder with a prior over codes, and an encoder that guesses the code (arXiv:1312.6114).
     Vae(VaeSpec),
+    /// Each number of an image given those before it (arXiv:1601.06759).
+    Pixelcnn(PixelcnnSpec),
+    /// Gaussians, fit by expectation and maximization.
+    Mixture(MixtureModelSpec),
+    /// A Gaussian without correlations for each class.
+    NaiveBayes(NaiveBayesSpec),
+    /// A Gaussian at every example.
+    KernelDensity(KernelDensitySpec),
 }
 
 impl AlgorithmSpec {
@@ -51,6 +61,10 @@ impl AlgorithmSpec {
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,
             Self::Vae(spec) => spec,
+            Self::Pixelcnn(spec) => spec,
+            Self::Mixture(spec) => spec,
+            Self::NaiveBayes(spec) => spec,
+            Self::KernelDensity(spec) => spec,
         }
     }
 }
@@ -100,7 +114,7 @@ pub struct Surroundings<'a> {
     /// `schedule.steps`.
     pub steps: u64,
     /// `schedule.batch`.
-    pub batch: u32,
+    pub batch: u64,
 }
 
 /// What a family says of itself. Keys in problems are those of the whole file.
@@ -127,7 +141,7 @@ pub trait Family {
 
     /// Numbers of the objective's own that belong to a run's state: they are kept with the weights of this player, and no
     /// optimizer moves them.
-    fn memory(&self, _player: &str) -> Vec<ParamPlan> {
+    fn memory(&self, _player: &str, _info: &DataInfo) -> Vec<ParamPlan> {
         vec![]
     }
 
@@ -137,6 +151,11 @@ pub trait Family {
     /// If its layers leave no place for that.
     fn complete(&self, _player: &str, _plan: &mut NetworkPlan) -> Result<(), Problem> {
         Ok(())
+    }
+
+    /// Whether its players are fit by the family itself: they have memory alone, no networks and no optimizers.
+    fn is_fit(&self) -> bool {
+        false
     }
 
     /// What a trained model gives.

@@ -5,6 +5,7 @@
 
 pub mod autoencoder;
 pub mod began;
+pub mod classical;
 pub mod classifier;
 pub mod cogan;
 pub mod family;
@@ -12,16 +13,19 @@ pub mod gan;
 pub mod infogan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
+pub mod pixelcnn;
 pub mod semi_supervised;
 pub mod vae;
 
 pub use autoencoder::Autoencoder;
 pub use began::Began;
+pub use classical::Classical;
 pub use classifier::Classifier;
 pub use cogan::Cogan;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
+pub use pixelcnn::Pixelcnn;
 pub use semi_supervised::SemiSupervised;
 pub use vae::Vae;
 
@@ -59,12 +63,14 @@ pub enum RealDraw {
     Fresh,
     /// The batch that the turn before saw last.
     Last,
+    /// None: the objective has examples of its own.
+    Nothing,
 }
 
 /// One of the updates of a step, as data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// The players that learn; all others are frozen.
+    /// The players that learn by gradients of the loss; all others are frozen.
     pub moves: &'static [usize],
     /// How often it comes.
     pub cadence: Cadence,
@@ -114,6 +120,11 @@ pub trait Objective {
 
     /// How likely it holds examples, where the family's products say that it knows.
     fn likelihoods(&self) -> Option<&dyn Likelihoods> {
+        None
+    }
+
+    /// Why a run cannot go on, in place of a loss that is no number.
+    fn complaint(&self, _run: usize) -> Option<String> {
         None
     }
 

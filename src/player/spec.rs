@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The optimizers of an experiment, one a player.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OptimizersSpec {
     /// The generator's.
@@ -26,6 +26,9 @@ pub struct OptimizersSpec {
     /// The decoder's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<OptimizerSpec>,
+    /// The predictor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<OptimizerSpec>,
 }
 impl OptimizersSpec {
     /// The optimizers that are there, by their players.
@@ -37,6 +40,7 @@ impl OptimizersSpec {
             ("recognition", &self.recognition),
             ("encoder", &self.encoder),
             ("decoder", &self.decoder),
+            ("predictor", &self.predictor),
         ];
         all.into_iter().filter_map(|(player, optimizer)| Some((player, optimizer.as_ref()?)))
     }
@@ -54,6 +58,15 @@ pub enum OptimizerSpec {
     Rmsprop(RmspropSpec),
     /// SGD with classical momentum: v ← m·v + g, θ ← θ − lr·v.
     Sgd(SgdSpec),
+}
+
+impl OptimizerSpec {
+    /// One that moves nothing, for players that are fit without gradients.
+    pub fn still() -> Self {
+        let momentum = MomentumSpec::None;
+        let (lr, weight_decay) = (NonNegative::of(0.0), NonNegative::of(0.0));
+        Self::Sgd(SgdSpec { lr, momentum, weight_decay, schedule: LrSchedule::default(), warm_up: 0, clip_norm: None })
+    }
 }
 
 /// Adam and AdamW.

@@ -133,6 +133,11 @@ impl Player {
         }
     }
 
+    /// The network's parameters, each `[R, …]`, for those who do not ask it for whole outputs.
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.frozen
+    }
+
     /// What it learns, in the order in which [`Self::update`] takes gradients.
     pub fn learned(&self) -> impl Iterator<Item = &Tensor> {
         self.leaves.iter().zip(&self.slots).filter(|(_, slot)| slot.learned).map(|(leaf, _)| leaf)

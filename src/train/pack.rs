@@ -62,6 +62,7 @@ impl Pack {
             for repeat in 0..u64::from(repeats) {
                 let batch = match (turn.real, last.take()) {
                     (RealDraw::Last, Some(batch)) => batch,
+                    (RealDraw::Nothing, _) => Batch { x: Tensor::new(), labels: None },
                     _ => self.draw(),
                 };
                 let clock = self.step * MOST_REPEATS + repeat;
@@ -75,9 +76,13 @@ impl Pack {
                     let bad = losses.iter().enumerate().filter(|(_, v)| !v.is_finite());
                     for (run, value) in bad {
                         if outcome.diverged.iter().all(|(r, _)| *r != run) {
-                            outcome.diverged.push((run, format!("the loss of the {} is {value}", names.join(" and "))));
+                            let loss = || format!("the loss of the {} is {value}", names.join(" and "));
+                            outcome.diverged.push((run, self.objective.complaint(run).unwrap_or_else(loss)));
                         }
                     }
+                }
+                if turn.moves.is_empty() {
+                    continue;
                 }
                 let mut updates = self.gradients(turn.moves, &loss);
                 if together {
