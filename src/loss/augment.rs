@@ -120,7 +120,7 @@ mod tests {
         let expected: Vec<f32> = plain.iter().enumerate().map(|(i, v)| v + if i < 32 { 0.25 } else { -0.25 }).collect();
         near(&brighter, &expected);
         near(&at(changed(&[AugmentKind::Saturation], &[[0.25, 0.75]])), &[-2.21875, 2.21875, -2.28125, 2.03125]);
-        near(&at(changed(&[AugmentKind::Contrast], &[[0.25, 0.75]])), &[-1.677734375, 1.697265625, -2.8125, 2.5]);
+        near(&at(changed(&[AugmentKind::Contrast], &[[0.25, 0.75]])), &[-1.677_734_4, 1.697_265_6, -2.8125, 2.5]);
         // Sides of 4 move by 1 at most: a third of the interval for each of −1, 0 and 1; out[i] = x[i + move].
         let there = changed(&[AugmentKind::Translation], &[[0.1, 0.5], [0.9, 0.1]]);
         near(
