@@ -205,6 +205,9 @@ impl Pixelcnn {
         known: Option<(&Array, usize)>,
     ) -> Array {
         let _guard = tch::no_grad_guard();
+        // A pixel is many small operations, on which threads would only wait for each other.
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(1);
         let plan = player.plan();
         let params: Vec<Tensor> = player.parameters().iter().map(|p| p.narrow(0, run as i64, 1)).collect();
         let row: usize = self.info.shape.iter().product();
@@ -218,6 +221,7 @@ impl Pixelcnn {
             let begun = known.map(|(x, rows)| (&x.data[start * row..(start + len) * row], rows));
             data.extend(self.paint(raster, &chance[start * row..(start + len) * row], begun));
         }
+        tch::set_num_threads(threads);
         Array::new([&[n], &self.info.shape[..]].concat(), data)
     }
 
