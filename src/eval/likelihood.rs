@@ -1,7 +1,7 @@
 //! How likely a model holds reference examples: the evidence lower bound in its parts, and log p itself or the bound by
 //! importance sampling. Held against the exact law where that is known.
 
-use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Outcome};
+use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, MetricSpec, Outcome};
 use std::f64::consts::LN_2;
 
 fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -20,15 +20,28 @@ fn gap(nats: f64, rows: usize, cx: &Context) -> Option<f64> {
     Some(mean((0..rows).map(|i| truth(cx.real.x.row(i)))) - nats)
 }
 
-/// What a likelihood is of: the law, and how pixels became bits.
-fn parameters(draws: u32, cx: &Context) -> String {
-    let draws = if draws == 0 { "exact".to_owned() } else { format!("draws={draws}") };
-    let pixels = match (cx.info.binarized, cx.info.levels) {
-        (Some(kind), _) => format!(" binarized={}", kind.name()),
-        (None, Some(levels)) => format!(" levels={levels}"),
-        (None, None) => String::new(),
+/// How a model found its likelihoods: exactly or by draws, under which law. A setting as weights are.
+pub(super) fn answered(metric: &MetricSpec, cx: &Context) -> String {
+    let draws = match metric {
+        MetricSpec::Elbo(_) => cx.answers.evidence.as_ref().map(|evidence| evidence.draws),
+        MetricSpec::Likelihood(_) => cx.answers.likelihoods.as_ref().and_then(|all| Some(all.last()?.draws)),
+        _ => None,
     };
-    format!("{draws} law={}{pixels}", cx.answers.law)
+    let law = &cx.answers.law;
+    match draws {
+        None => String::new(),
+        Some(0) => format!("law={law} exact"),
+        Some(draws) => format!("law={law} draws={draws}"),
+    }
+}
+
+/// How pixels became black or white, or the range that a density of pixels is over.
+fn parameters(cx: &Context) -> String {
+    match (cx.info.binarized, cx.info.range) {
+        (Some(kind), _) => format!("binarized={}", kind.name()),
+        (None, Some((low, high))) if cx.answers.kind == "density" => format!("range={low}..{high}"),
+        _ => String::new(),
+    }
 }
 
 fn outcome(values: Vec<f64>, rows: usize, parameters: String) -> Outcome {
@@ -48,7 +61,7 @@ pub(super) fn elbo(cx: &Context) -> Result<Outcome, String> {
     let bound = reconstruction - divergence;
     let mut values = vec![bound, bits(bound, cx), reconstruction, divergence, evidence.active as f64];
     values.extend(gap(bound, rows, cx));
-    Ok(outcome(values, rows, parameters(evidence.draws, cx)))
+    Ok(outcome(values, rows, parameters(cx)))
 }
 
 /// log p with the most draws in nats and in bits, its gap, and the bounds of fewer draws.
@@ -63,7 +76,7 @@ pub(super) fn likelihood(cx: &Context) -> Result<Outcome, String> {
     let mut values = vec![value, bits(value, cx)];
     values.extend(gap(value, best.of.len(), cx));
     values.extend(fewer.iter().map(|bound| nats(&bound.of)));
-    Ok(outcome(values, best.of.len(), parameters(best.draws, cx)))
+    Ok(outcome(values, best.of.len(), parameters(cx)))
 }
 
 /// The share of samples whose density is not 0.
@@ -110,11 +123,13 @@ mod tests {
         let (reconstruction, divergence) = (vec![-1.0, -1.0], vec![0.5, 0.3]);
         world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 2 });
         world.answers.law = "gaussian std=learned".to_owned();
+        world.answers.kind = "density".to_owned();
         let values = world.measure(&MetricSpec::Elbo(ElboSpec::default()));
         for (value, expected) in values.iter().zip([-1.4, 2.019_773, -1.0, 0.4, 2.0, 0.231_061]) {
             close(value.value, expected, 1e-5);
         }
-        assert_eq!(values[0].protocol.parameters, "draws=1 law=gaussian std=learned");
+        assert_eq!(values[0].protocol.weights, "law=gaussian std=learned draws=1");
+        assert_eq!((&*values[0].protocol.extractor, &*values[0].protocol.parameters), ("density", ""));
         world.answers.evidence = None;
         assert_eq!(
             world.measure(&MetricSpec::Elbo(ElboSpec::default()))[0].protocol.parameters,

@@ -90,7 +90,9 @@ pub struct Answers {
     pub likelihoods: Option<Vec<Nats>>,
     /// The evidence lower bound of each reference example.
     pub evidence: Option<Evidence>,
-    /// The law behind the two.
+    /// What kind of numbers the two are.
+    pub kind: String,
+    /// The law behind them.
     pub law: String,
 }
 
@@ -126,10 +128,10 @@ pub struct Protocol {
     /// `law` (the exact distribution), `samples` (reference examples), or empty.
     pub against: String,
     /// Which weights of the generator made the samples, `raw` or `ema`; whoever drew them fills it in. Its norms took the
-    /// statistics that training kept, whatever batch a sample is drawn in.
+    /// statistics that training kept, whatever batch a sample is drawn in. Of a likelihood also its law, and how it was found.
     pub weights: String,
     /// What the numbers compared are: `values` (low-dimensional examples as they are), `pixels`, or a named extractor with
-    /// the start of its weights' hash.
+    /// the start of its weights' hash; of a likelihood what kind of number it is.
     pub extractor: String,
     /// Everything else, as `name=value` in a fixed order, or `undefined: …` and the reason. Of images: their range, and that
     /// samples were rounded to 8 bits as the data are.
@@ -530,11 +532,14 @@ impl MetricSpec {
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
             Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
-            Self::Classification | Self::Clusters | Self::Elbo(_) | Self::Likelihood(_) => "",
+            Self::Elbo(_) | Self::Likelihood(_) => &cx.answers.kind,
+            Self::Classification | Self::Clusters => "",
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };
-        values(&self.names(cx.info), outcome, extractor, cx)
+        let mut values = values(&self.names(cx.info), outcome, extractor, cx);
+        values.iter_mut().for_each(|value| value.protocol.weights = likelihood::answered(self, cx));
+        values
     }
 }
 
@@ -624,16 +629,23 @@ fn images_of_side(what: &str, side: usize, info: &DataInfo) -> Result<(), String
 /// All that the experiment asks for, in its order. The data's images are stored in 8 bits, and samples are held against them
 /// as they would be stored: between two levels a metric would see what no picture shows.
 pub fn measure_all(cx: &Context) -> Vec<Value> {
-    let all = |cx: &Context| cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect();
-    let Some(range) = cx.info.range.filter(|_| cx.info.is_image() && cx.fake.x.rows() > 0) else { return all(cx) };
+    let Some(range) = cx.info.range.filter(|_| cx.info.is_image() && cx.fake.x.rows() > 0) else {
+        return cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect();
+    };
     let fake = Examples { x: at_levels(&cx.fake.x, range), labels: cx.fake.labels.clone() };
-    let mut values: Vec<Value> = all(&Context { fake: &fake, ..*cx });
-    for value in values.iter_mut().filter(|value| !value.protocol.is_undefined()) {
-        let parameters = &mut value.protocol.parameters;
-        let gap = if parameters.is_empty() { "" } else { " " };
-        *parameters += &format!("{gap}range={}..{} quantized=8-bit", range.0, range.1);
+    let cx = Context { fake: &fake, ..*cx };
+    let mut all = Vec::new();
+    for metric in &cx.spec.metrics {
+        let mut values = metric.measure(&cx);
+        let is_of_samples = !matches!(metric.product(), Product::Likelihoods | Product::Evidence);
+        for value in values.iter_mut().filter(|value| is_of_samples && !value.protocol.is_undefined()) {
+            let parameters = &mut value.protocol.parameters;
+            let gap = if parameters.is_empty() { "" } else { " " };
+            *parameters += &format!("{gap}range={}..{} quantized=8-bit", range.0, range.1);
+        }
+        all.extend(values);
     }
-    values
+    all
 }
 
 /// Whether there are samples and all of them are numbers.

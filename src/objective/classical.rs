@@ -861,9 +861,12 @@ impl Likelihoods for Classical {
         self.joint(players, &real.x).into_iter().map(of_run).collect()
     }
 
-    /// The same for all of them: densities can be compared, whatever they are made of.
-    fn law(&self) -> String {
+    fn kind(&self) -> String {
         "density".to_owned()
+    }
+
+    fn law(&self) -> String {
+        "gaussians".to_owned()
     }
 }
 

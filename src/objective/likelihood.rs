@@ -74,6 +74,16 @@ impl LikelihoodSpec {
         }
     }
 
+    /// What kind of number log p(x|z) is of such data.
+    pub fn kind(&self, info: &DataInfo) -> String {
+        match (self, info.levels) {
+            (Self::Gaussian(_), _) | (_, None) => "density".to_owned(),
+            // Of gray pixels a cross-entropy is no likelihood.
+            (Self::Bernoulli, Some(levels)) if levels != 2 => "cross-entropy".to_owned(),
+            (_, Some(levels)) => format!("mass levels={levels}"),
+        }
+    }
+
     /// What a decoder puts out for data of this shape.
     pub fn output(&self, shape: &[usize]) -> Vec<usize> {
         let mut shape = shape.to_vec();

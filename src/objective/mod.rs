@@ -210,6 +210,10 @@ pub trait Likelihoods {
         None
     }
 
+    /// What kind of numbers these are, `density` or `mass levels=256`: those of one kind can stand together, whatever model
+    /// they are of.
+    fn kind(&self) -> String;
+
     /// What `p` is, in a word or two for a protocol.
     fn law(&self) -> String;
 }

@@ -578,6 +578,10 @@ impl Likelihoods for Vae {
         Some(out)
     }
 
+    fn kind(&self) -> String {
+        self.spec.likelihood.kind(&self.info)
+    }
+
     fn law(&self) -> String {
         self.spec.likelihood.name()
     }

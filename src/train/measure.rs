@@ -120,7 +120,7 @@ fn of_codes(
                 found.map_or_else(|| vec![None; seeds.len()], |found| found.into_iter().map(Some).collect())
             });
             all.iter_mut().zip(evidence).for_each(|(answers, evidence)| {
-                (answers.evidence, answers.law) = (evidence, model.law());
+                (answers.evidence, answers.kind, answers.law) = (evidence, model.kind(), model.law());
             });
         }
         (MetricSpec::Likelihood(wanted), _, Some(model)) => {
@@ -131,7 +131,7 @@ fn of_codes(
                 model.likelihoods(players, &Examples { x: real.x.head(rows), labels }, &draws, seeds)
             });
             all.iter_mut().zip(found).for_each(|(answers, found)| {
-                (answers.likelihoods, answers.law) = (Some(found), model.law());
+                (answers.likelihoods, answers.kind, answers.law) = (Some(found), model.kind(), model.law());
             });
         }
         (MetricSpec::Agreement, ..) => {
@@ -198,7 +198,8 @@ impl Judge {
             score_shape: shapes.as_ref().map(|score| score as eval::ScoreShape<'_>),
         };
         let values = eval::measure_all(&context).into_iter().map(|mut value| {
-            value.protocol.weights.clone_from(&answers.weights);
+            let law = std::mem::take(&mut value.protocol.weights);
+            value.protocol.weights = [&*answers.weights, &*law].join(" ").trim_end().to_owned();
             if value.protocol.split == "test" && !self.source.has_test() {
                 value.protocol.split = "train".to_owned();
             }
