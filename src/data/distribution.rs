@@ -588,7 +588,7 @@ mod tests {
         near(std, 2.0, 0.03);
     }
 
-    /// Fact sheet of arXiv:1704.00028: radius 1.4144, σ .01414.
+    /// The code of arXiv:1704.00028: radius 1.4144, σ .01414.
     #[test]
     fn the_ring_has_the_geometry_of_8gaussians() {
         let (info, drawn) = examples("data.ring = {}");
@@ -610,7 +610,7 @@ mod tests {
         assert!(counts.iter().all(|&count: &usize| count.abs_diff(N / 8) < 500), "{counts:?}");
     }
 
-    /// Fact sheet: step .7072, extent ±1.414, σ .01768.
+    /// The code of arXiv:1704.00028: step .7072, extent ±1.414, σ .01768.
     #[test]
     fn the_grid_has_the_geometry_of_25gaussians() {
         let (info, drawn) = examples("data.grid = {}");
@@ -624,7 +624,7 @@ mod tests {
         near(moments(&column(&drawn, 0)).1, (2.0 * 0.707_2f64.powi(2) + 0.017_68f64.powi(2)).sqrt(), 0.005);
     }
 
-    /// Moments of the curve by a midpoint rule, the extent (about ±1.9) from the fact sheet.
+    /// Moments of the curve by a midpoint rule, the extent (about ±1.9) from the code of arXiv:1704.00028.
     #[test]
     fn the_swiss_roll_has_the_moments_of_its_formula() {
         let (_, drawn) = examples("data.swiss-roll = {}");

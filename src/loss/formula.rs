@@ -82,7 +82,7 @@ pub fn squared_slope(d: &Tensor, x: &Tensor) -> Tensor {
 
 /// (‖∇‖ − 1)² a run from ‖∇‖², or its one-sided form max(0, ‖∇‖ − 1)²: `[R, B]` to `[R]`.
 pub fn unit_slope(squared: &Tensor, one_sided: bool) -> Tensor {
-    // The root has no slope at 0 (a critic's dead region), hence the small number (fact sheet 8, gotcha 3).
+    // The root has no slope at 0 (a critic's dead region), hence the small number.
     let excess = (squared + 1e-12).sqrt() - 1.0;
     let excess = if one_sided { excess.relu() } else { excess };
     mean(&excess.square())

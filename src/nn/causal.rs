@@ -344,8 +344,8 @@ mod tests {
         }
     }
 
-    /// The fact sheet's count on 8×8 images with a first kernel of 7×7: of 42 pixels before (5, 2) the plain network, with
-    /// five blocks, sees 39.
+    /// By gradients in another implementation, on 8×8 images with a first kernel of 7×7: of 42 pixels before (5, 2) the plain
+    /// network, with five blocks, sees 39.
     #[test]
     fn the_plain_network_has_a_blind_spot_and_the_gated_one_has_none() {
         let count = |gated| {

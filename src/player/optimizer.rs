@@ -325,7 +325,7 @@ mod tests {
             factor: Probability::of(1.0 / 1.000_004),
             floor: NonNegative::of(1e-6),
         });
-        // The half-life of the 2014 code is about 173,000 updates (fact sheet 1).
+        // The half-life of the 2014 code is about 173,000 updates.
         assert!((decay.rate(0.1, 0, 173_287, 1_000_000) - 0.05).abs() < 1e-5);
         assert_eq!(decay.rate(0.1, 0, u64::MAX / 2, 1_000_000), 1e-6);
         assert_eq!(LrSchedule::Constant.rate(1.0, 10, 4, 100), 0.5);
