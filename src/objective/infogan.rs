@@ -101,7 +101,7 @@ impl ContinuousCode {
 #[serde(rename_all = "kebab-case")]
 pub enum DeviationKind {
     /// 1, as in the official code, which also takes the code's own law for N(0, 1) where it reports the information: what
-    /// is reported is ½(c² − (c − μ)²) in each dimension, E[c²]/2 at most.
+    /// is reported is `½(c² − (c − μ)²)` in each dimension, `E[c²]/2` at most.
     #[default]
     Fixed,
     /// σ = exp(·), which the network says beside the mean, as in the paper; the bound is that of the code's true law.
