@@ -176,10 +176,7 @@ pub fn write(path: &Path, tensors: &[TensorData], meta: &BTreeMap<String, String
     }
     let mut meta = meta.clone();
     meta.insert(CHECKSUM.to_owned(), format!("blake3:{}", hash.finalize().to_hex()));
-    let mut head = header(&meta, &entries);
-    while !head.len().is_multiple_of(8) {
-        head.push(' ');
-    }
+    let head = padded(header(&meta, &entries));
     file::write_atomic_with(path, |out| {
         out.write_all(&(head.len() as u64).to_le_bytes())?;
         out.write_all(head.as_bytes())?;
@@ -195,6 +192,12 @@ fn header(meta: &BTreeMap<String, String>, entries: &BTreeMap<String, Value>) ->
     all.insert("__metadata__".to_owned(), json!(meta));
     all.extend(entries.iter().map(|(name, entry)| (name.clone(), entry.clone())));
     Value::Object(all).to_string()
+}
+
+/// A header with the blanks behind it that bring the numbers to a multiple of eight bytes.
+fn padded(mut header: String) -> String {
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    header
 }
 
 /// Reads a checkpoint and holds it against its checksum.
@@ -215,6 +218,10 @@ fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
     let meta = entries.remove("__metadata__").ok_or("it has no metadata")?;
     let mut meta: BTreeMap<String, String> =
         serde_json::from_value(meta).map_err(|error| format!("its metadata make no sense: {error}"))?;
+    if padded(header(&meta, &entries)).as_bytes() != head {
+        // The checksum knows what the header says, not how: other blanks, or a key said twice, would pass it.
+        return Err("its header is not written as gantlet writes it".to_owned());
+    }
     let checksum = meta.remove(CHECKSUM).ok_or("it has no checksum")?;
     let mut hash = blake3::Hasher::new();
     hash.update(header(&meta, &entries).as_bytes()).update(payload);
@@ -343,9 +350,12 @@ mod tests {
         assert!(decode(&bytes).is_ok());
         for place in 0..bytes.len() {
             assert!(decode(&bytes[..place]).is_err(), "cut at {place}");
-            let mut changed = bytes.clone();
-            changed[place] ^= 1;
-            assert!(decode(&changed).is_err(), "flipped at {place}");
+            // One bit, and what makes a tab of a blank.
+            for flip in [1, b' ' ^ b'\t'] {
+                let mut changed = bytes.clone();
+                changed[place] ^= flip;
+                assert!(decode(&changed).is_err(), "flipped by {flip} at {place}");
+            }
         }
     }
 
