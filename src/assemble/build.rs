@@ -66,9 +66,18 @@ pub fn pack(
     })
 }
 
+/// The family's spec of each cell; all are of one family.
+macro_rules! specs {
+    ($cells:ident, $family:ident) => {{
+        let one =
+            |cell: &'a Experiment| if let AlgorithmSpec::$family(spec) = &cell.algorithm { Some(spec) } else { None };
+        $cells.iter().filter_map(one).collect::<Vec<_>>()
+    }};
+}
+
 /// The mathematics of these cells: the one match over families that needs tensors.
-fn objective(
-    cells: &[Experiment],
+fn objective<'a>(
+    cells: &'a [Experiment],
     sources: &[Arc<dyn Source>],
     seeds: &[u64],
     device: Device,
@@ -78,50 +87,24 @@ fn objective(
     let losses = || -> Vec<&LossSpec> { cells.iter().filter_map(|c| c.loss.as_ref()).collect() };
     Ok(match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
-        AlgorithmSpec::Infogan(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::Infogan(spec) = a { Some(spec) } else { None });
-            Box::new(InfoGan::new(&specs, &losses(), source.info(), device))
-        }
+        AlgorithmSpec::Infogan(_) => Box::new(InfoGan::new(&specs!(cells, Infogan), &losses(), source.info(), device)),
         AlgorithmSpec::Cogan(spec) => Box::new(Cogan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::SemiSupervised(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::SemiSupervised(spec) = a { Some(spec) } else { None });
-            Box::new(SemiSupervised::new(&specs, &losses(), sources, seeds, device)?)
+            Box::new(SemiSupervised::new(&specs!(cells, SemiSupervised), &losses(), sources, seeds, device)?)
         }
-        AlgorithmSpec::Began(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::Began(spec) = a { Some(spec) } else { None });
-            Box::new(Began::new(&specs, device))
-        }
-        AlgorithmSpec::Classifier(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::Classifier(spec) = a { Some(spec) } else { None });
-            Box::new(Classifier::new(&specs, device))
-        }
-        AlgorithmSpec::Autoencoder(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::Autoencoder(spec) = a { Some(spec) } else { None });
-            Box::new(Autoencoder::new(&specs, source.info(), device))
-        }
-        AlgorithmSpec::Vae(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::Vae(spec) = a { Some(spec) } else { None });
-            Box::new(Vae::new(&specs, source.info(), device))
-        }
-        AlgorithmSpec::Mixture(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::Mixture(spec) = a { Some(spec) } else { None });
-            Box::new(Classical::mixtures(&specs, sources, fit, device))
-        }
+        AlgorithmSpec::Began(_) => Box::new(Began::new(&specs!(cells, Began), device)),
+        AlgorithmSpec::Classifier(_) => Box::new(Classifier::new(&specs!(cells, Classifier), device)),
+        AlgorithmSpec::Autoencoder(_) => Box::new(Autoencoder::new(&specs!(cells, Autoencoder), source.info(), device)),
+        AlgorithmSpec::Vae(_) => Box::new(Vae::new(&specs!(cells, Vae), source.info(), device)),
+        AlgorithmSpec::Mixture(_) => Box::new(Classical::mixtures(&specs!(cells, Mixture), sources, fit, device)),
         AlgorithmSpec::NaiveBayes(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::NaiveBayes(spec) = a { Some(spec) } else { None });
-            Box::new(Classical::naive_bayes(&specs, sources, fit, device))
+            Box::new(Classical::naive_bayes(&specs!(cells, NaiveBayes), sources, fit, device))
         }
         AlgorithmSpec::KernelDensity(_) => {
-            let specs = each(cells, |a| if let AlgorithmSpec::KernelDensity(spec) = a { Some(spec) } else { None });
-            Box::new(Classical::kernels(&specs, sources, fit, device))
+            Box::new(Classical::kernels(&specs!(cells, KernelDensity), sources, fit, device))
         }
         AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     })
-}
-
-/// The family's spec of each cell; all are of one family.
-fn each<'a, T>(cells: &'a [Experiment], spec: impl Fn(&'a AlgorithmSpec) -> Option<&'a T>) -> Vec<&'a T> {
-    cells.iter().filter_map(|cell| spec(&cell.algorithm)).collect()
 }
 
 /// Takes over the state of one run from a checkpoint.

@@ -6,10 +6,12 @@ pub mod file;
 pub mod host; // (torch)
 pub mod matrix;
 pub mod num;
+pub(crate) mod players;
 pub mod problem;
 pub mod unbound; // (torch)
 
 pub use array::Array;
 pub(crate) use bare::{bare_number, or_integer, or_number};
 pub use num::{NonNegative, Positive, Probability};
+pub(crate) use players::a_player_each;
 pub use problem::Problem;

@@ -1,6 +1,6 @@
 //! What a TOML says of a network: a preset or a list of layers, and how weights begin.
 
-use crate::base::{NonNegative, Positive, Probability, bare_number, or_integer, or_number};
+use crate::base::{NonNegative, Positive, Probability, a_player_each, bare_number, or_integer, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,49 +16,17 @@ bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
 bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `kernel`");
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
 
-/// The networks of an experiment, one a player.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ArchitectureSpec {
-    /// How weights begin where a layer does not say it itself.
-    #[serde(default)]
-    pub init: InitSpec,
-    /// Latent to data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generator: Option<NetworkSpec>,
-    /// Data to one number; the critic of the Wasserstein losses. For BEGAN data to data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub discriminator: Option<NetworkSpec>,
-    /// Data to a number a class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classifier: Option<NetworkSpec>,
-    /// InfoGAN's Q: what enters the last linear layer of the discriminator to what is read of the codes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recognition: Option<NetworkSpec>,
-    /// Data to a code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<NetworkSpec>,
-    /// A code to data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<NetworkSpec>,
-    /// What came before to what comes next: a logit a level of each number of an image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predictor: Option<NetworkSpec>,
-}
-impl ArchitectureSpec {
-    /// The networks that are there, by their players.
-    pub fn networks(&self) -> impl Iterator<Item = (&'static str, &NetworkSpec)> {
-        let all = [
-            ("generator", &self.generator),
-            ("discriminator", &self.discriminator),
-            ("classifier", &self.classifier),
-            ("recognition", &self.recognition),
-            ("encoder", &self.encoder),
-            ("decoder", &self.decoder),
-            ("predictor", &self.predictor),
-        ];
-        all.into_iter().filter_map(|(player, network)| Some((player, network.as_ref()?)))
+a_player_each! {
+    /// The networks of an experiment, one a player.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub struct ArchitectureSpec {
+        /// How weights begin where a layer does not say it itself.
+        #[serde(default)]
+        pub init: InitSpec,
     }
+    /// The networks that are there, by their players.
+    pub fn networks() -> NetworkSpec;
 }
 
 /// How weights begin. Biases begin at 0 but for `pytorch`; gains of norms at 1, but for `dcgan`.

@@ -1,49 +1,16 @@
 //! What a TOML says of optimizers, learning-rate schedules and averaged weights.
 
-use crate::base::{NonNegative, Positive, Probability, bare_number, or_number};
+use crate::base::{NonNegative, Positive, Probability, a_player_each, bare_number, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The optimizers of an experiment, one a player.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct OptimizersSpec {
-    /// The generator's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generator: Option<OptimizerSpec>,
-    /// The discriminator's or critic's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub discriminator: Option<OptimizerSpec>,
-    /// The classifier's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classifier: Option<OptimizerSpec>,
-    /// That of InfoGAN's Q.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recognition: Option<OptimizerSpec>,
-    /// The encoder's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<OptimizerSpec>,
-    /// The decoder's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<OptimizerSpec>,
-    /// The predictor's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predictor: Option<OptimizerSpec>,
-}
-impl OptimizersSpec {
+a_player_each! {
+    /// The optimizers of an experiment, one a player.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    pub struct OptimizersSpec {}
     /// The optimizers that are there, by their players.
-    pub fn optimizers(&self) -> impl Iterator<Item = (&'static str, &OptimizerSpec)> {
-        let all = [
-            ("generator", &self.generator),
-            ("discriminator", &self.discriminator),
-            ("classifier", &self.classifier),
-            ("recognition", &self.recognition),
-            ("encoder", &self.encoder),
-            ("decoder", &self.decoder),
-            ("predictor", &self.predictor),
-        ];
-        all.into_iter().filter_map(|(player, optimizer)| Some((player, optimizer.as_ref()?)))
-    }
+    pub fn optimizers() -> OptimizerSpec;
 }
 
 /// How a player's parameters move.
