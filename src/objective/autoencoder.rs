@@ -150,10 +150,6 @@ impl Family for AutoencoderSpec {
         &[Product::Reconstructions]
     }
 
-    fn exported(&self) -> &'static str {
-        "encoder"
-    }
-
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let code = floats(&[self.latent as usize]);
         let mut facts = match player {

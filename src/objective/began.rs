@@ -145,10 +145,6 @@ impl Family for BeganSpec {
         Some("generator").zip(self.ema.as_ref())
     }
 
-    fn exported(&self) -> &'static str {
-        "generator"
-    }
-
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         if player == "discriminator" {
             return about_critic(info, &info.shape);

@@ -241,10 +241,6 @@ macro_rules! family {
                 }
             }
 
-            fn exported(&self) -> &'static str {
-                PLAYER
-            }
-
             fn about(&self, _player: &str, _info: &DataInfo) -> Vec<(&'static str, String)> {
                 vec![]
             }

@@ -64,10 +64,6 @@ impl Family for ClassifierSpec {
         Some("classifier").zip(self.ema.as_ref())
     }
 
-    fn exported(&self) -> &'static str {
-        "classifier"
-    }
-
     fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let mut facts =
             vec![("input", floats(&info.shape)), ("output", format!("{}, logits", floats(&[info.classes])))];

@@ -162,10 +162,6 @@ impl Family for CoganSpec {
         Some("generator").zip(self.ema.as_ref())
     }
 
-    fn exported(&self) -> &'static str {
-        "generator"
-    }
-
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let mut facts = match player {
             "discriminator" => about_critic(info, &[1]),

@@ -176,8 +176,10 @@ pub trait Family {
         None
     }
 
-    /// The player that `gantlet export` writes where none is named, and `gantlet sample` asks.
-    fn exported(&self) -> &'static str;
+    /// The player that `gantlet export` writes where none is named, and `gantlet sample` asks: the first.
+    fn exported(&self) -> &'static str {
+        self.players()[0]
+    }
 
     /// What a user of this player's network must know of its input and output.
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)>;

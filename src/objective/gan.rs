@@ -104,10 +104,6 @@ impl Family for GanSpec {
         Some("generator").zip(self.ema.as_ref())
     }
 
-    fn exported(&self) -> &'static str {
-        "generator"
-    }
-
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         if player == "discriminator" {
             return about_critic(info, &[1]);

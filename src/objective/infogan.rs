@@ -224,10 +224,6 @@ impl Family for InfoGanSpec {
         Some("generator").zip(self.ema.as_ref())
     }
 
-    fn exported(&self) -> &'static str {
-        "generator"
-    }
-
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let text =
             |value: serde_json::Result<String>| value.expect("a spec is made of numbers, texts, lists and tables");

@@ -133,10 +133,6 @@ impl Family for PixelcnnSpec {
         &[Product::Samples, Product::Likelihoods]
     }
 
-    fn exported(&self) -> &'static str {
-        "predictor"
-    }
-
     fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let kept = self.levels(info).map_or(0, |levels| levels.kept);
         let colors = info.shape[0];

@@ -100,10 +100,6 @@ impl Family for SemiSupervisedSpec {
         Some("discriminator").zip(self.ema.as_ref())
     }
 
-    fn exported(&self) -> &'static str {
-        "generator"
-    }
-
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         if player == "discriminator" {
             let mut facts = about_critic(info, &[info.classes]);
