@@ -743,6 +743,29 @@ mod tests {
     }
 
     #[test]
+    fn beside_the_axes_of_a_grid_only_what_differs_at_one_point_of_it_is_shown() {
+        let runs = Runs::new();
+        // The games differ in their optimizers too, which their names stand for; a second sitting changed the steps.
+        for (game, lr, steps) in [("plain", "0.1", 30), ("plain", "0.1", 60), ("fast", "0.2", 60)] {
+            let settings = format!("[optimizer]\nlr = {lr}\n[schedule]\nsteps = {steps}");
+            runs.add(Sketch { settings: &settings, game, evals: &[("w1", &[1.0])], ..Sketch::default() });
+        }
+        let all = load(&[runs.path().to_owned()]).expect("there are runs");
+        let comparison = compare(&all, &Options::default()).expect("compares");
+        let mut shown: Vec<String> =
+            (comparison.rows.iter()).map(|row| serde_json::to_string(&row.settings).expect("texts")).collect();
+        shown.sort_unstable();
+        assert_eq!(
+            shown,
+            [
+                r#"{"game":"fast","schedule.steps":"60"}"#,
+                r#"{"game":"plain","schedule.steps":"30"}"#,
+                r#"{"game":"plain","schedule.steps":"60"}"#,
+            ]
+        );
+    }
+
+    #[test]
     fn the_numbers_are_those_of_the_runs_that_are_done() {
         let comparison =
             compare(&toy(), &Options { metrics: vec!["w1".to_owned()], ..Options::default() }).expect("compares");

@@ -94,27 +94,29 @@ impl Ord for Place {
 /// Experiments that differ in more settings than these are told apart by their names.
 const MOST_SETTINGS: usize = 6;
 
-/// What differs between configurations: the axes of their grid where these tell all of them apart, else their settings.
-/// Experiments that have little to do with each other differ in nearly everything, of which a name and the axes say more.
+/// What differs between configurations: the axes of their grid, and the settings in which those at one point of it differ
+/// still. Experiments that have little to do with each other differ in nearly everything, of which a name and the axes say
+/// more; where they differ in a few settings, it is those.
 pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
-    let one_grid =
-        configurations.iter().flat_map(|c| &c.runs).all(|r| r.experiment == configurations[0].runs[0].experiment);
-    let points: BTreeSet<_> = configurations.iter().map(|c| (&c.runs[0].experiment, &c.point)).collect();
-    let told_apart = points.len() == configurations.len();
-    if !one_grid || !told_apart {
+    let experiment = |c: &Configuration<'_>| c.runs[0].experiment.clone();
+    let one_grid = configurations.iter().all(|c| experiment(c) == experiment(&configurations[0]));
+    if !one_grid {
         let settings = varying(&configurations.iter().map(|c| c.settings).collect::<Vec<_>>());
-        if !told_apart || settings.len() <= MOST_SETTINGS {
+        if settings.len() <= MOST_SETTINGS {
             return settings;
         }
     }
-    let mut axes: Vec<&str> = if one_grid { vec![] } else { vec!["name"] };
-    for (axis, _) in configurations.iter().flat_map(|c| &c.point) {
-        if !axes.contains(axis) {
-            axes.push(axis);
-        }
+    let mut keys = if one_grid { vec![] } else { vec!["name".to_owned()] };
+    let mut points: BTreeMap<_, Vec<&toml::Table>> = BTreeMap::new();
+    for c in configurations {
+        keys.extend(c.point.iter().map(|(axis, _)| (*axis).to_owned()));
+        points.entry((experiment(c), &c.point)).or_default().push(c.settings);
     }
-    axes.into_iter()
-        .map(|axis| Varying { key: axis.to_owned(), values: configurations.iter().map(|c| c.value(axis)).collect() })
+    keys.extend(points.values().flat_map(|alike| varying(alike)).map(|v| v.key));
+    let mut seen = BTreeSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    keys.into_iter()
+        .map(|key| Varying { values: configurations.iter().map(|c| c.value(&key)).collect(), key })
         .filter(|v| v.values.windows(2).any(|pair| pair[0] != pair[1]))
         .collect()
 }
