@@ -190,6 +190,11 @@ fn dispatch(command: args::Command) -> Result<Exit, Failure> {
     }
 }
 
+/// How wide tables are: as the terminal, and where there is none as a wide one.
+fn width() -> u16 {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(120, |(width, _)| width.0.max(60))
+}
+
 /// Writes a result. A reader that left early has seen what it wanted.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();

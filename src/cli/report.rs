@@ -1,7 +1,7 @@
 //! `diff`, `compare`, `verify` and `report`: what runs say together.
 
 use super::args::{CompareArgs, DiffArgs, ReportArgs, VerifyArgs};
-use super::{Exit, Failure, ask, print, say};
+use super::{Exit, Failure, ask, print, say, width};
 use crate::base::file;
 use crate::picture;
 use crate::report::compare::{self, CompareError};
@@ -22,11 +22,6 @@ impl From<LoadError> for Failure {
         };
         Self::new(exit, error)
     }
-}
-
-/// How wide tables are: as the terminal, and where there is none as a wide one.
-fn width() -> u16 {
-    terminal_size::terminal_size_of(std::io::stdout()).map_or(120, |(width, _)| width.0.max(60))
 }
 
 /// `gantlet diff`.

@@ -2,7 +2,7 @@
 
 use super::args::{RetryArg, RunArgs};
 use super::plan::{Planned, data_missing, read};
-use super::{Exit, Failure, cores, found_devices, print, say};
+use super::{Exit, Failure, cores, found_devices, print, say, width};
 use crate::base::file;
 use crate::record::grid::{RunSummary, summarize, write_beside_runs, write_grid};
 use crate::record::{RunDir, State};
@@ -202,7 +202,6 @@ fn summary_table(runs: &[RunSummary]) -> String {
             metrics.push(&metric.name);
         }
     }
-    metrics.truncate(6);
     let last = |run: &RunSummary, name: &str| {
         run.metrics.iter().find(|metric| metric.name == name).and_then(|metric| metric.last).map(|(_, value)| value)
     };
@@ -220,8 +219,7 @@ fn summary_table(runs: &[RunSummary]) -> String {
             row.extend(metrics.iter().map(|name| number(last(run, name))));
             rows.push(row);
         }
-        let header: Vec<&str> = ["run", "state", "steps", "time"].into_iter().chain(metrics).collect();
-        return table::text(&header, &rows);
+        return fitting(&["run", "state", "steps", "time"], &metrics, &mut rows);
     }
     let mut groups: Vec<(String, Vec<&RunSummary>)> = Vec::new();
     for run in runs {
@@ -242,9 +240,23 @@ fn summary_table(runs: &[RunSummary]) -> String {
         }
         rows.push(row);
     }
-    let means: Vec<String> = metrics.iter().map(|name| format!("{name} (mean)")).collect();
-    let header: Vec<&str> = ["configuration", "done"].into_iter().chain(means.iter().map(String::as_str)).collect();
-    table::text(&header, &rows)
+    fitting(&["means over seeds of", "done"], &metrics, &mut rows)
+}
+
+/// A table with as many metrics as the screen is wide for, and the names of the others.
+fn fitting(facts: &[&str], metrics: &[&str], rows: &mut [Vec<String>]) -> String {
+    for shown in (1..=metrics.len()).rev() {
+        rows.iter_mut().for_each(|row| row.truncate(facts.len() + shown));
+        let text = table::text(&[facts, &metrics[..shown]].concat(), rows);
+        if shown > 1 && text.lines().any(|line| line.chars().count() > usize::from(width())) {
+            continue;
+        }
+        let rest = &metrics[shown..];
+        let more =
+            if rest.is_empty() { String::new() } else { format!("and {} more: see `gantlet compare`\n", rest.len()) };
+        return text + &more;
+    }
+    table::text(facts, rows)
 }
 
 /// The exit code that it all comes to.

@@ -270,6 +270,7 @@ impl Objective for Autoencoder {
             name,
             runs: of_each(request.real, beside),
             per_row: self.info.is_image().then(|| columns(request.n)),
+            ..Panel::default()
         }]
     }
 }

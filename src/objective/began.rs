@@ -379,7 +379,7 @@ impl Objective for Began {
         let all = Tensor::cat(&rows, 1);
         let shape: Vec<usize> = all.size()[1..].iter().map(|&d| d as usize).collect();
         let runs = (0..request.seeds.len()).map(|run| Array::new(shape.clone(), host::numbers(&all.get(run as i64))));
-        vec![Panel { name: "rebuilt", per_row: Some(n), runs: runs.collect() }]
+        vec![Panel { name: "rebuilt", per_row: Some(n), runs: runs.collect(), ..Panel::default() }]
     }
 }
 

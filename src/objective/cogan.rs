@@ -224,6 +224,13 @@ impl Cogan {
         }
     }
 
+    /// What examples of the first domain, `[n, …]`, are in the second.
+    fn across(&self, first: &Array) -> Array {
+        let shape: Vec<i64> = [1].into_iter().chain(first.shape.iter().map(|&n| n as i64)).collect();
+        let there = self.second.of(&host::tensor(&first.data, &shape, Device::Cpu), self.range);
+        Array::new(first.shape.clone(), host::numbers(&there))
+    }
+
     /// What the second generator makes of the latents that the samples of this request are made from.
     fn second_samples(&self, players: &[Player], request: &Request<'_>) -> Vec<Array> {
         let _guard = tch::no_grad_guard();
@@ -287,9 +294,10 @@ impl Objective for Cogan {
         self.gan.surface(players, points)
     }
 
-    /// Pairs of images, one under the other; of points those of the second domain, over the data of the first.
+    /// Pairs of images, one under the other; of points those of the second domain, over its data.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         let n = if self.is_image { SHOWN.min(request.n) } else { request.n };
+        let real = request.real;
         let request = Request {
             seeds: request.seeds,
             purpose: Purpose::Preview,
@@ -300,14 +308,20 @@ impl Objective for Cogan {
         };
         let second = self.second_samples(players, &request);
         if !self.is_image {
-            return vec![Panel { name: "second", runs: second, per_row: None }];
+            let over = real.iter().map(|real| self.across(&real.x)).collect();
+            return vec![Panel { name: "second", runs: second, over: Some(over), ..Panel::default() }];
         }
         let first = self.gan.generate(players, &request);
         let both = |(first, second): (Examples, Array)| {
             let shape = [&[2 * n], &second.shape[1..]].concat();
             Array::new(shape, [first.x.data, second.data].concat())
         };
-        vec![Panel { name: "pairs", runs: first.into_iter().zip(second).map(both).collect(), per_row: Some(n) }]
+        vec![Panel {
+            name: "pairs",
+            runs: first.into_iter().zip(second).map(both).collect(),
+            per_row: Some(n),
+            ..Panel::default()
+        }]
     }
 }
 
@@ -321,9 +335,7 @@ impl Couple for Cogan {
     fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs> {
         let second = self.second_samples(players, request);
         let of_run = |(first, second): (&&Array, Array)| {
-            let shape: Vec<i64> = [1].into_iter().chain(first.shape.iter().map(|&n| n as i64)).collect();
-            let there = self.second.of(&host::tensor(&first.data, &shape, Device::Cpu), self.range);
-            let expected = Array::new(first.shape.clone(), host::numbers(&there));
+            let expected = self.across(first);
             Pairs { second, expected, centers: self.centers.clone() }
         };
         first.iter().zip(second).map(of_run).collect()

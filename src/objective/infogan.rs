@@ -515,7 +515,7 @@ impl Objective for InfoGan {
             at += width;
         }
         let runs = made(&players[GENERATOR], &request, &Tensor::cat(&rows, 1), &[]);
-        vec![Panel { name: "traversals", per_row: Some(TRAVERSALS), runs }]
+        vec![Panel { name: "traversals", per_row: Some(TRAVERSALS), runs, ..Panel::default() }]
     }
 }
 

@@ -254,7 +254,7 @@ pub struct PanelRequest<'a> {
 }
 
 /// A picture of every run: examples side by side.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
     /// What it shows, which names its folder.
     pub name: &'static str,
@@ -262,6 +262,8 @@ pub struct Panel {
     pub runs: Vec<Array>,
     /// Examples a row; as `output` says where nothing is said.
     pub per_row: Option<usize>,
+    /// The points that each run's are shown over, where these are not the data.
+    pub over: Option<Vec<Array>>,
 }
 
 /// What samples are asked for.
@@ -496,7 +498,7 @@ fn mistakes(model: &dyn Classify, players: &[Player], request: &PanelRequest<'_>
         Array::new(shape, wrong.iter().flat_map(|(_, i)| real.x.row(*i).to_vec()).collect())
     };
     let runs = said.iter().zip(request.real).map(of_run).collect();
-    Panel { name: "mistakes", runs, per_row: None }
+    Panel { name: "mistakes", runs, ..Panel::default() }
 }
 
 /// What a generator makes of latents `[R, n, …]` and the labels of all runs, where it takes some: `[n, …]` for each run.

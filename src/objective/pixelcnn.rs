@@ -342,7 +342,7 @@ impl Objective for Pixelcnn {
     /// Examples, their upper halves, and these with lower halves of the model's own.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         let runs = of_each(request.real, |real| self.completions(players, request, real));
-        vec![Panel { name: "completions", runs, per_row: Some(columns(request.n)) }]
+        vec![Panel { name: "completions", runs, per_row: Some(columns(request.n)), ..Panel::default() }]
     }
 }
 

@@ -437,13 +437,19 @@ impl Objective for Vae {
         };
         let is_image = self.info.is_image();
         let per_row = is_image.then(|| columns(request.n));
-        let mut panels = vec![Panel { name: "reconstructions", runs: of_each(request.real, beside), per_row }];
+        let mut panels =
+            vec![Panel { name: "reconstructions", runs: of_each(request.real, beside), per_row, ..Panel::default() }];
         if is_image && self.latent() == 2 {
             let runs = of_each(request.real, |real| self.sheet(players, request.n, &real.labels));
-            panels.push(Panel { name: "sheet", runs, per_row: Some(request.n.isqrt().max(2)) });
+            panels.push(Panel { name: "sheet", runs, per_row: Some(request.n.isqrt().max(2)), ..Panel::default() });
         } else if is_image {
             let runs = of_each(request.real, |real| self.traversals(players, request.n, real));
-            panels.push(Panel { name: "traversals", runs, per_row: Some(columns(request.n).max(3)) });
+            panels.push(Panel {
+                name: "traversals",
+                runs,
+                per_row: Some(columns(request.n).max(3)),
+                ..Panel::default()
+            });
         }
         panels
     }

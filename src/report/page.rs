@@ -321,17 +321,16 @@ fn charts(html: &mut String, section: usize, configurations: &[Configuration<'_>
     *html += &format!(
         "<p class=\"faint\">Lines are means over seeds, bands reach from the lowest to the highest{more}.</p>\n"
     );
-    for (open, names) in [(" open", metrics), ("", scalars)] {
+    for (title, names) in [("Evaluation", metrics), ("Training", scalars)] {
         let figure = |name: &String| {
             let caption = escape(&(name.clone() + &arrow(direction(name))));
             Some(format!("<figure><figcaption>{caption}</figcaption>{}</figure>\n", chart(section, name, shown)?))
         };
         let figures: Vec<String> = names.iter().filter_map(figure).collect();
         if !figures.is_empty() {
-            let title = if open.is_empty() { "Training" } else { "Evaluation" };
             let figures = figures.concat();
             *html +=
-                &format!("<details{open}><summary>{title}</summary><div class=\"cards\">\n{figures}</div></details>\n");
+                &format!("<details open><summary>{title}</summary><div class=\"cards\">\n{figures}</div></details>\n");
         }
     }
 }

@@ -53,11 +53,14 @@ impl Preview {
 
     /// A run's further pictures at a step, by their names.
     pub fn panels(&self, sketch: &Sketch, step: u64) -> Vec<(&'static str, RgbImage)> {
-        let picture = |shown: &Array, per_row: Option<usize>| match self.view.is_image() {
-            true => self.view.images(shown, per_row.unwrap_or(self.per_row)),
-            false => self.view.points(&self.real.x, shown, None, &format!("step {step}")),
+        let picture = |panel: &Shown| match self.view.is_image() {
+            true => self.view.images(&panel.examples, panel.per_row.unwrap_or(self.per_row)),
+            false => {
+                let over = panel.over.as_ref().unwrap_or(&self.real.x);
+                self.view.points(over, &panel.examples, None, &format!("step {step}"))
+            }
         };
-        sketch.panels.iter().map(|(name, per_row, shown)| (*name, picture(shown, *per_row))).collect()
+        sketch.panels.iter().map(|panel| (panel.name, picture(panel))).collect()
     }
 
     /// How many samples a picture shows, whatever `output.samples` says of images.
@@ -88,8 +91,16 @@ pub struct Sketch {
     fake: Option<Array>,
     /// A number at each place that the view asks for, where the family has one, and whether they are probabilities.
     answer: Option<(Vec<f32>, bool)>,
-    /// Further pictures by their names, those that show something, with the examples a row where that is theirs to say.
-    panels: Vec<(&'static str, Option<usize>, Array)>,
+    /// Further pictures, those that show something.
+    panels: Vec<Shown>,
+}
+
+/// What a [`crate::objective::Panel`] has for one run.
+struct Shown {
+    name: &'static str,
+    examples: Array,
+    per_row: Option<usize>,
+    over: Option<Array>,
 }
 
 /// What is to be drawn of every run as the pack stands, from latents that stay the same over a run and from the examples
@@ -114,8 +125,13 @@ pub fn sketches(pack: &Pack, previews: &[&Preview], real: &[&Examples], averaged
             });
         }
         let answer = answers.as_mut().map(|(_, rows, probability)| (std::mem::take(&mut rows[run]), *probability));
-        let of_run = panels.iter_mut().map(|panel| (panel.name, panel.per_row, std::mem::take(&mut panel.runs[run])));
-        let panels = of_run.filter(|(.., shown)| shown.rows() > 0).collect();
+        let of_run = panels.iter_mut().map(|panel| Shown {
+            name: panel.name,
+            examples: std::mem::take(&mut panel.runs[run]),
+            per_row: panel.per_row,
+            over: panel.over.as_mut().map(|over| std::mem::take(&mut over[run])),
+        });
+        let panels = of_run.filter(|shown| shown.examples.rows() > 0).collect();
         out.push(Sketch { fake: fakes[run].take(), answer, panels });
     }
     out
