@@ -396,6 +396,36 @@ metrics = [{ likelihood = { rows = 30 } }, "sliced-wasserstein"]
 "architecture.predictor.pixelcnn.gated" = [false, true]
 "#;
 
+/// Sequences of symbols under recurrent layers and attention, with dropout; samples are written symbol by symbol.
+const SYMBOLS: &str = r#"
+name = "symbols"
+seeds = 2
+data = { markov = { symbols = 5, context = 12 } }
+[algorithm.sequence]
+top-k = 4
+[architecture]
+predictor = { layers = [{ embedding = 6 }, { gru = 5 }, { lstm = 6 }, { linear = 5 }] }
+[optimizer]
+predictor = { adam = { lr = 1e-2, clip-norm = 1.0 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+samples = 6
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 30
+metrics = ["likelihood", "support"]
+[[grid.network]]
+label = "recurrent"
+[[grid.network]]
+label = "transformer"
+[grid.network.set.architecture]
+predictor = { layers = [{ embedding = { width = 6, positions = true } }, { transformer-block = { heads = 2, dropout = 0.1 } }, "layer-norm", { linear = 5 }] }
+"#;
+
 /// Gaussians for each class, fit without gradients: an iteration a step.
 const FITTED: &str = r#"
 name = "fitted"

@@ -7,7 +7,7 @@ use crate::experiment::Experiment;
 use crate::loss::LossSpec;
 use crate::objective::{
     AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Objective, Pixelcnn, SemiSupervised,
-    Vae,
+    Sequence, Vae,
 };
 use crate::player::{OptimizerSpec, Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
@@ -103,6 +103,7 @@ fn objective<'a>(
         AlgorithmSpec::KernelDensity(_) => {
             Box::new(Classical::kernels(&specs!(cells, KernelDensity), sources, fit, device))
         }
+        AlgorithmSpec::Sequence(_) => Box::new(Sequence::new(&specs!(cells, Sequence), source.info(), device)),
         AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     })
 }

@@ -29,26 +29,31 @@ pub enum OutputError {
 }
 
 /// Writes samples as `.npy` (float32, `[n, …]`), `.csv` (a row each, the label last where there is one) or `.png`: a
-/// grid of images, or points over those of the data.
+/// grid of images, texts, or points over those of the data; texts as `.txt` too, an empty line between them.
 ///
 /// # Errors
 /// If the ending is none of these, or the file cannot be written.
 pub fn write(path: &Path, samples: &Examples, source: &dyn Source, title: &str) -> Result<(), OutputError> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => file::write_atomic(path, &npy(samples))?,
+        Some("txt") if source.info().is_text() => {
+            let texts: Vec<String> = (0..samples.x.rows()).map(|i| source.info().text(samples.x.row(i))).collect();
+            file::write_atomic(path, (texts.join("\n\n") + "\n").as_bytes())?;
+        }
         Some("csv") => file::write_atomic(path, samples.csv().as_bytes())?,
         Some("png") => {
             let info = source.info();
-            let picture = if info.is_image() {
-                View::new(info, &samples.x).images(&samples.x, 0)
-            } else {
-                let real = source.reference(Split::Train, 0, picture::POINTS).x;
-                View::new(info, &real).points(&real, &samples.x, None, title)
-            };
+            let real = || source.reference(Split::Train, 0, picture::POINTS).x;
+            let view = View::new(info, &if info.is_image() || info.is_text() { samples.x.clone() } else { real() });
+            let picture =
+                if view.is_each() { view.images(&samples.x, 0) } else { view.points(&real(), &samples.x, None, title) };
             file::write_atomic(path, &picture::encode_png(&picture))?;
         }
         _ => {
-            return Err(OutputError::Ending { path: path.display().to_string(), known: ".png, .npy, .csv" });
+            return Err(OutputError::Ending {
+                path: path.display().to_string(),
+                known: ".png, .npy, .csv (of texts .txt too)",
+            });
         }
     }
     Ok(())

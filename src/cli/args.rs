@@ -237,7 +237,7 @@ pub(super) struct SampleArgs {
     /// How many samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
     pub n: u64,
-    /// Where they go: .png, .npy (float32, in data units) or .csv
+    /// Where they go: .png, .npy (float32, in data units), .csv, or .txt of texts
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// The step of the checkpoint [default: the newest]

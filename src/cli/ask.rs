@@ -60,7 +60,7 @@ fn wrote(event: Event) -> Option<String> {
 
 /// `gantlet sample`.
 pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
-    known_ending(&args.out, &["png", "npy", "csv"])?;
+    known_ending(&args.out, &["png", "npy", "csv", "txt"])?;
     let run = find_run(&args.run, Path::new("runs"))?;
     let request = SampleRequest {
         run: run.path,

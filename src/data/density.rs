@@ -32,6 +32,10 @@ impl Truth {
                     constant - 0.5 * solved(&root, &x).iter().map(|v| v * v).sum::<f64>()
                 }))
             }
+            Self::Chain(chain) => {
+                let chain = chain.clone();
+                Some(Box::new(move |x| chain.log_p(x)))
+            }
             Self::Bars { side } => {
                 let side = *side;
                 Some(Box::new(move |x| {

@@ -426,6 +426,7 @@ impl Law {
             range: None,
             levels: None,
             binarized: None,
+            symbols: vec![],
             truth,
         };
         Self { info, kind }

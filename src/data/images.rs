@@ -176,6 +176,7 @@ impl Options {
             range: Some((self.normalize.low as f32, self.normalize.high as f32)),
             levels: Some(if self.binarize.is_some() { 2 } else { 256 }),
             binarized: self.binarize,
+            symbols: vec![],
             truth: Truth::Unknown,
         })
     }

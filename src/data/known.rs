@@ -271,7 +271,10 @@ impl DatasetSpec {
                 return mistake("is a table, which has none of the options of images; `data.csv` has those of tables");
             }
             Format::Csv(spec) => DataSpec::Csv(spec),
-            Format::Text(_) => return mistake("is a text, and this algorithm learns from examples"),
+            Format::Text(file) => {
+                let place = Path::new(description.folder_name(name)).join(&file.path);
+                return mistake(&format!("is a text: take `[data.text]` with `path = \"{}\"`", place.display()));
+            }
         };
         let missing = |what: String| {
             let looked = roots.candidates(Path::new(description.folder_name(name)));

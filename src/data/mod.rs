@@ -11,9 +11,11 @@ pub mod idx;
 pub mod images; // what all image sets share: options, bytes in memory, batches
 pub mod interval;
 pub mod known; // datasets/*.toml
+pub mod markov;
 pub mod shapes; // the embedded set
 pub mod spec;
 pub mod table;
+pub mod text;
 
 pub use error::DataError;
 pub use images::BinarizeKind;
@@ -39,6 +41,8 @@ pub struct DataInfo {
     pub levels: Option<u32>,
     /// How pixels became black or white, where they did.
     pub binarized: Option<BinarizeKind>,
+    /// The symbols that numbers stand for, in their order, where examples are texts; none elsewhere.
+    pub symbols: Vec<char>,
     /// What is known exactly.
     pub truth: Truth,
 }
@@ -47,6 +51,17 @@ impl DataInfo {
     /// Whether examples are pictures.
     pub fn is_image(&self) -> bool {
         self.shape.len() == 3
+    }
+
+    /// Whether examples are texts: places of symbols, one after the other.
+    pub fn is_text(&self) -> bool {
+        !self.symbols.is_empty()
+    }
+
+    /// The symbols that an example of a text stands for.
+    pub fn text(&self, example: &[f32]) -> String {
+        let symbol = |&place: &f32| self.symbols.get(place as usize).copied().unwrap_or(char::REPLACEMENT_CHARACTER);
+        example.iter().map(symbol).collect()
     }
 }
 
@@ -81,6 +96,8 @@ pub enum Truth {
         /// Height and width of an image.
         side: usize,
     },
+    /// A chain of symbols, each drawn by the ones before it.
+    Chain(Box<markov::Chain>),
     /// The embedded shapes: `shapes::classify` scores an image exactly.
     Shapes(shapes::ShapesSpec),
 }

@@ -8,8 +8,10 @@ use super::distribution::{
 use super::folder::FolderSpec;
 use super::idx::IdxSpec;
 use super::known::DatasetSpec;
+use super::markov::MarkovSpec;
 use super::shapes::ShapesSpec;
 use super::table::CsvSpec;
+use super::text::TextSpec;
 use super::{DataError, DataInfo, DataRoots, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,8 @@ pub enum DataSpec {
     LinearGaussian(LinearGaussianSpec),
     /// Images of bars, whose entropy is known.
     Bars(BarsSpec),
+    /// Sequences of symbols, each drawn by the few before it, whose entropy is known.
+    Markov(MarkovSpec),
     /// The embedded set of drawn shapes: nothing to download, everything known of each image.
     Shapes(ShapesSpec),
     /// A known set, described in `datasets/NAME.toml`.
@@ -50,12 +54,17 @@ pub enum DataSpec {
     Folder(FolderSpec),
     /// Rows of a table.
     Csv(CsvSpec),
+    /// Pieces of a text, as places of its symbols.
+    Text(TextSpec),
 }
 
 impl DataSpec {
     /// Whether examples come from files, which have to be found.
     pub fn reads_files(&self) -> bool {
-        matches!(self, Self::Dataset(_) | Self::Idx(_) | Self::Cifar(_) | Self::Folder(_) | Self::Csv(_))
+        matches!(
+            self,
+            Self::Dataset(_) | Self::Idx(_) | Self::Cifar(_) | Self::Folder(_) | Self::Csv(_) | Self::Text(_)
+        )
     }
 
     /// What is known before an example is read: no more than headers and lists of files are looked at.
@@ -74,6 +83,7 @@ impl DataSpec {
             Self::Uniform(spec) => Ok(spec.law()?.info),
             Self::LinearGaussian(spec) => Ok(spec.law()?.info),
             Self::Bars(spec) => Ok(spec.law()?.info),
+            Self::Markov(spec) => Ok(spec.open()?.info),
             Self::Shapes(spec) => spec.info(),
             Self::Dataset(spec) => {
                 let (spec, roots) = spec.resolve(roots)?;
@@ -83,6 +93,7 @@ impl DataSpec {
             Self::Cifar(spec) => spec.info(roots),
             Self::Folder(spec) => spec.info(roots),
             Self::Csv(spec) => spec.info(roots),
+            Self::Text(spec) => spec.info(roots),
         }
     }
 
@@ -102,6 +113,7 @@ impl DataSpec {
             Self::Uniform(spec) => Box::new(spec.law()?),
             Self::LinearGaussian(spec) => Box::new(spec.law()?),
             Self::Bars(spec) => Box::new(spec.law()?),
+            Self::Markov(spec) => Box::new(spec.open()?),
             Self::Shapes(spec) => Box::new(spec.open()?),
             Self::Dataset(spec) => {
                 let (spec, roots) = spec.resolve(roots)?;
@@ -111,6 +123,7 @@ impl DataSpec {
             Self::Cifar(spec) => Box::new(spec.open(roots)?),
             Self::Folder(spec) => Box::new(spec.open(roots)?),
             Self::Csv(spec) => Box::new(spec.open(roots)?),
+            Self::Text(spec) => Box::new(spec.open(roots)?),
         })
     }
 }
@@ -135,7 +148,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!((sources, undocumented), (16, Vec::<String>::new()));
+        assert_eq!((sources, undocumented), (18, Vec::<String>::new()));
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl CsvSpec {
             range: None,
             levels: None,
             binarized: None,
+            symbols: vec![],
             truth: Truth::Unknown,
         };
         Ok(Table { info, values: values.iter().map(|&v| v as f32).collect(), labels, train, test: test.to_vec() })

@@ -4,9 +4,9 @@
 //! for bit, the outputs and derivatives that it has with R = 1; how is written beside each operation.
 
 use super::activation::activate;
-use super::plan::{Linear, NetworkPlan, Role, Step};
+use super::plan::{Block, Linear, NetworkPlan, Role, Step};
 use super::spec::PoolKind;
-use super::{causal, dense, image, medium, norm, small, weight};
+use super::{causal, dense, image, medium, norm, sequence, small, weight};
 use crate::base::unbound;
 use tch::{Device, Kind, Tensor};
 
@@ -272,6 +272,11 @@ impl Pass<'_, '_, '_> {
             Step::Causal(conv) => causal::convolve(conv, x, params, self.one_hot, self.runs),
             Step::Masked { main } => x + self.through(main, x),
             Step::Gated(layers) => causal::gated(layers, x, params, self.one_hot, self.runs),
+            Step::Embedding(embedding) => sequence::embed(embedding, x, params),
+            Step::Place(linear) => self.place(linear, x),
+            Step::PlaceNorm(norm) => sequence::norm(*norm, x, params),
+            Step::Recurrent(recurrent) => sequence::recurrent(recurrent, x, params, self.mode.train),
+            Step::Block(block) => self.block(block, x),
             Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
             Step::Label { steps, shape } => {
                 let label = self.labels().shallow_clone();
@@ -290,6 +295,21 @@ impl Pass<'_, '_, '_> {
     fn linear(&self, linear: &Linear, x: &Tensor) -> Tensor {
         let w = weight::effective(&linear.weight, self.params, self.mode.train);
         dense::product(x, &w, linear.bias.map(|i| &self.params[i]))
+    }
+
+    /// At each place of `[R, B, T, D]`.
+    fn place(&self, linear: &Linear, x: &Tensor) -> Tensor {
+        let size = x.size();
+        self.linear(linear, &x.flatten(1, 2)).view([size[0], size[1], size[2], -1])
+    }
+
+    fn block(&mut self, block: &Block, x: &Tensor) -> Tensor {
+        let asked = self.place(&block.asked, &sequence::norm(block.before_attention, x, self.params));
+        let said = self.place(&block.joined, &sequence::attend(&asked, block.heads as i64));
+        let x = x + self.step(&Step::Dropout(block.dropout), &said);
+        let hidden = self.place(&block.hidden, &sequence::norm(block.before_hidden, &x, self.params)).gelu("none");
+        let said = self.place(&block.out, &hidden);
+        x + self.step(&Step::Dropout(block.dropout), &said)
     }
 
     fn labels(&self) -> &Tensor {

@@ -15,6 +15,7 @@ mod image;
 mod medium;
 mod norm;
 mod preset;
+mod sequence; // (torch)
 mod small;
 mod weight;
 
@@ -28,4 +29,5 @@ pub use forward::{Mode, Noise, Output};
 pub use init::ParamInit;
 pub use plan::{Head, NetworkPlan, ParamPlan, Role, Row, Wiring};
 pub use script::Script;
+pub use sequence::Scribe;
 pub use spec::{ActivationSpec, ArchitectureSpec, InitSpec, LayerSpec, NetworkSpec, NormSpec};

@@ -247,10 +247,14 @@ impl NetworkPlan {
             match step {
                 Step::Fold | Step::Unfold => {}
                 Step::Causal(conv) if conv.mask == Some(MaskKind::A) => hidden = true,
-                Step::Gated(_) => hidden = true,
+                Step::Gated(_) | Step::Embedding(_) => hidden = true,
+                Step::Place(_) | Step::PlaceNorm(_) | Step::Recurrent(_) | Step::Block(_) if hidden => {}
                 _ if !hidden => {
-                    let first = "`masked-conv` with `mask = \"a\"` or `gated-stack`";
-                    return Err(format!("its first layer is no {first}, so that a pixel sees itself"));
+                    let (first, it) = match self.input.len() {
+                        1 => ("`embedding`", "symbol"),
+                        _ => ("`masked-conv` with `mask = \"a\"` or `gated-stack`", "pixel"),
+                    };
+                    return Err(format!("its first layer is no {first}, so that a {it} sees itself"));
                 }
                 Step::Causal(_) | Step::Masked { .. } | Step::Activation(_) | Step::Dropout(_) => {}
                 _ => {
@@ -335,6 +339,14 @@ pub(super) enum Step {
     },
     /// Layers in two stacks.
     Gated(Vec<GatedLayer>),
+    /// Places of symbols `[R, B, T]` to vectors `[R, B, T, D]` of those before.
+    Embedding(Embedding),
+    /// A linear layer at each place of a sequence.
+    Place(Linear),
+    /// A layer norm at each place of a sequence.
+    PlaceNorm(PlaceNorm),
+    Recurrent(Recurrent),
+    Block(Block),
     /// The one-hot label through `steps`, of shape `shape`, appended to the features or channels.
     Label {
         steps: Vec<Step>,
@@ -417,6 +429,49 @@ pub(super) struct GatedLayer {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+pub(super) struct Embedding {
+    /// A vector a symbol and, last, that of the beginning: `[symbols + 1, width]`.
+    pub table: usize,
+    /// A vector a place, `[T, width]`.
+    pub positions: Option<usize>,
+    pub symbols: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct PlaceNorm {
+    pub gain: usize,
+    pub bias: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    Gru,
+    Lstm,
+}
+
+/// Weights as PyTorch has them, gates one below the other: `[gates·H, D]`, `[gates·H, H]` and two biases.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Recurrent {
+    pub cell: Cell,
+    pub weights: [usize; 4],
+    pub width: usize,
+}
+
+/// x + attention of its norm, then x + two layers of its norm.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Block {
+    pub before_attention: PlaceNorm,
+    /// To queries, keys and values, one after the other.
+    pub asked: Linear,
+    pub joined: Linear,
+    pub before_hidden: PlaceNorm,
+    pub hidden: Linear,
+    pub out: Linear,
+    pub heads: usize,
+    pub dropout: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct BatchNorm {
     pub gain: Option<usize>,
     pub bias: Option<usize>,
@@ -480,8 +535,9 @@ impl NetworkSpec {
         let tag = self.tag();
         let path_of = |i: usize| if tag == "layers" { format!("layers.{i}") } else { tag.to_owned() };
         let colors = if wiring.input.len() == 3 { wiring.input[0] } else { 1 };
+        let symbols = if wiring.output.len() == 2 { wiring.output[1] } else { 0 };
         let (classes, params) = (wiring.classes, Vec::new());
-        let mut builder = Builder { classes, colors, init, params, batch_coupled: false, loops: false };
+        let mut builder = Builder { classes, colors, symbols, init, params, batch_coupled: false, loops: false };
         let mut flow = Flow::new(wiring.input.clone());
         let mut rows = Vec::new();
 
@@ -496,7 +552,7 @@ impl NetworkSpec {
         for (i, layer) in layers.iter().enumerate() {
             let name = i.to_string();
             let before = builder.params.len();
-            if let LayerSpec::Linear(_) = layer {
+            if matches!(layer, LayerSpec::Linear(_)) && !flow.is_sequence() {
                 flow.flatten();
                 features = Some((flow.steps.len(), flow.shape[0]));
             }
@@ -585,6 +641,11 @@ impl Flow {
         self.reshape(vec![count(&self.shape)]);
     }
 
+    /// Whether vectors flow, one after the other: `[T, D]`.
+    fn is_sequence(&self) -> bool {
+        self.shape.len() == 2
+    }
+
     /// Channels, height and width of the map that a layer of the given kind needs.
     fn map(&self, layer: &LayerSpec, path: &str) -> Result<[usize; 3], Problem> {
         <[usize; 3]>::try_from(self.shape.as_slice()).map_err(|_| Problem {
@@ -603,6 +664,8 @@ struct Builder {
     classes: usize,
     /// Channels of the image that comes in.
     colors: usize,
+    /// Symbols of the sequence that comes in.
+    symbols: usize,
     init: InitSpec,
     params: Vec<ParamPlan>,
     batch_coupled: bool,
@@ -668,7 +731,24 @@ impl Builder {
 
     fn layer(&mut self, flow: &mut Flow, layer: &LayerSpec, name: &str, path: &str) -> Result<(), Problem> {
         let problem = |message: String, help: Option<String>| Problem { path: path.to_owned(), message, help };
+        if flow.is_sequence() && !goes_with_sequences(layer) {
+            let help = "take `gru`, `lstm`, `transformer-block`, `linear`, `layer-norm`, `dropout` or an activation";
+            return Err(problem(format!("{} takes no sequence", layer.kind()), Some(help.to_owned())));
+        }
         match layer {
+            LayerSpec::Embedding(_) | LayerSpec::Gru(_) | LayerSpec::Lstm(_) | LayerSpec::TransformerBlock(_) => {
+                self.sequence(flow, layer, name, path)?;
+            }
+            LayerSpec::LayerNorm if flow.is_sequence() => {
+                let norm = self.place_norm(name, flow.shape[1]);
+                flow.steps.push(Step::PlaceNorm(norm));
+            }
+            LayerSpec::Linear(spec) if flow.is_sequence() => {
+                let sides = (flow.shape[1], spec.out as usize);
+                let linear = self.linear(name, sides, spec.bias, spec.init, spec.weight);
+                flow.steps.push(Step::Place(linear));
+                flow.shape[1] = sides.1;
+            }
             LayerSpec::Linear(spec) => {
                 flow.flatten();
                 let sides = (flow.shape[0], spec.out as usize);
@@ -797,6 +877,96 @@ impl Builder {
             LayerSpec::Label(spec) => self.label(flow, spec, name, path)?,
         }
         Ok(())
+    }
+
+    /// A layer that is for sequences alone.
+    fn sequence(&mut self, flow: &mut Flow, layer: &LayerSpec, name: &str, path: &str) -> Result<(), Problem> {
+        let problem = |message: String, help: &str| Err(Problem::at(path, message).with_help(help));
+        // On the CPU runs go one by one: libtorch's recurrent layers and attention know no axis of runs.
+        self.loops = true;
+        if let LayerSpec::Embedding(spec) = layer {
+            let &[places] = &flow.shape[..] else {
+                return problem("embedding takes places of symbols, and vectors arrive".to_owned(), "take it out");
+            };
+            if self.symbols == 0 {
+                let help = "take a text, or `markov`, as data for a predictor";
+                return problem("embedding takes symbols, and the data has none".to_owned(), help);
+            }
+            let (symbols, width) = (self.symbols, spec.width as usize);
+            // PyTorch's embeddings are N(0, 1).
+            let init = match self.init {
+                InitSpec::Pytorch => ParamInit::Normal { mean: 0.0, std: 1.0 },
+                other => ParamInit::weight(other, Fans { inputs: 1, outputs: width }, symbols + 1),
+            };
+            let table = self.param(format!("{name}.weight"), vec![symbols + 1, width], init);
+            let positions = spec.positions.then(|| self.param(format!("{name}.positions"), vec![places, width], init));
+            flow.steps.push(Step::Embedding(Embedding { table, positions, symbols }));
+            flow.shape = vec![places, width];
+            return Ok(());
+        }
+        let &[places, inputs] = &flow.shape[..] else {
+            return problem(format!("{} takes a sequence of vectors", layer.kind()), "put an `embedding` before it");
+        };
+        match layer {
+            LayerSpec::Gru(spec) | LayerSpec::Lstm(spec) => {
+                let (cell, gates) = match layer {
+                    LayerSpec::Gru(_) => (Cell::Gru, 3),
+                    _ => (Cell::Lstm, 4),
+                };
+                let width = spec.width as usize;
+                let rows = gates * width;
+                // PyTorch's recurrent layers begin within 1/√width, whatever comes in.
+                let weight = |inputs: usize| match self.init {
+                    InitSpec::Pytorch => ParamInit::Uniform { bound: 1.0 / (width as f64).sqrt() },
+                    other => ParamInit::weight(other, Fans { inputs, outputs: width }, rows),
+                };
+                let (from_input, from_state) = (weight(inputs), weight(width));
+                let bias = match self.init {
+                    InitSpec::Pytorch => from_state,
+                    _ => ParamInit::Constant(0.0),
+                };
+                let weights = [
+                    self.param(format!("{name}.weight_ih"), vec![rows, inputs], from_input),
+                    self.param(format!("{name}.weight_hh"), vec![rows, width], from_state),
+                    self.param(format!("{name}.bias_ih"), vec![rows], bias),
+                    self.param(format!("{name}.bias_hh"), vec![rows], bias),
+                ];
+                flow.steps.push(Step::Recurrent(Recurrent { cell, weights, width }));
+                flow.shape = vec![places, width];
+            }
+            LayerSpec::TransformerBlock(spec) => {
+                let heads = spec.heads as usize;
+                if !inputs.is_multiple_of(heads) {
+                    return problem(format!("{heads} heads do not divide a width of {inputs}"), "take another count");
+                }
+                let mut linear = |part: &str, sides| {
+                    self.linear(&format!("{name}.{part}"), sides, true, None, WeightNormSpec::Plain)
+                };
+                let asked = linear("attention", (inputs, 3 * inputs));
+                let joined = linear("joined", (inputs, inputs));
+                let hidden = linear("hidden", (inputs, 4 * inputs));
+                let out = linear("out", (4 * inputs, inputs));
+                let block = Block {
+                    before_attention: self.place_norm(&format!("{name}.norm1"), inputs),
+                    asked,
+                    joined,
+                    before_hidden: self.place_norm(&format!("{name}.norm2"), inputs),
+                    hidden,
+                    out,
+                    heads,
+                    dropout: spec.dropout.get(),
+                };
+                flow.steps.push(Step::Block(block));
+            }
+            _ => unreachable!("the caller hands over layers of sequences alone"),
+        }
+        Ok(())
+    }
+
+    fn place_norm(&mut self, name: &str, width: usize) -> PlaceNorm {
+        let gain = self.param(format!("{name}.weight"), vec![width], ParamInit::Constant(1.0));
+        let bias = self.param(format!("{name}.bias"), vec![width], ParamInit::Constant(0.0));
+        PlaceNorm { gain, bias }
     }
 
     /// Channels, height and width for a layer that works on folded maps.
@@ -1113,6 +1283,12 @@ fn wrong_end(wiring: &Wiring, shape: &[usize], path: String) -> Problem {
         Role::Discriminator | Role::Encoder | Role::Decoder => {
             format!("it ends in {shape:?}, but must end in {wanted} numbers")
         }
+        Role::Predictor if wiring.output.len() == 2 => {
+            let symbols = wiring.output[1];
+            let message =
+                format!("it ends in {shape:?}, but must end in {:?}: a symbol of a place each", wiring.output);
+            return Problem { path, message, help: Some(format!("end with {{ linear = {symbols} }}")) };
+        }
         Role::Predictor => {
             let message = format!("it ends in {shape:?}, but must end in {:?}: a level of a color each", wiring.output);
             let help =
@@ -1162,6 +1338,9 @@ fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
             LayerSpec::Residual(spec) => &[(".out", spec.out)],
             LayerSpec::MaskedConv(spec) => &[(".out", spec.out)],
             LayerSpec::GatedStack(spec) => &[(".channels", spec.channels), (".layers", spec.layers)],
+            LayerSpec::Embedding(spec) => &[(".width", spec.width)],
+            LayerSpec::Gru(spec) | LayerSpec::Lstm(spec) => &[(".width", spec.width)],
+            LayerSpec::TransformerBlock(spec) => &[(".heads", spec.heads)],
             LayerSpec::Reshape(dims) if dims.contains(&0) => &[("", 0)],
             LayerSpec::Label(spec) => {
                 zeros(&spec.layers, &format!("{here}.layers"), problems);
@@ -1171,6 +1350,26 @@ fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
         };
         problems.extend(numbers.iter().filter(|(_, n)| *n == 0).map(|(key, _)| at_least_one(format!("{here}{key}"))));
     }
+}
+
+/// Whether a layer works on vectors one after the other.
+fn goes_with_sequences(layer: &LayerSpec) -> bool {
+    matches!(
+        layer,
+        LayerSpec::Gru(_)
+            | LayerSpec::Lstm(_)
+            | LayerSpec::TransformerBlock(_)
+            | LayerSpec::Linear(_)
+            | LayerSpec::LayerNorm
+            | LayerSpec::Dropout(_)
+            | LayerSpec::Relu
+            | LayerSpec::LeakyRelu(_)
+            | LayerSpec::Elu
+            | LayerSpec::Selu
+            | LayerSpec::Softplus
+            | LayerSpec::Tanh
+            | LayerSpec::Sigmoid
+    )
 }
 
 /// Whether a layer needs a map (or else a vector), where it is not indifferent.
@@ -1227,6 +1426,10 @@ impl LayerSpec {
             Self::MaskedConv(_) => "masked-conv",
             Self::MaskedResidual(_) => "masked-residual",
             Self::GatedStack(_) => "gated-stack",
+            Self::Embedding(_) => "embedding",
+            Self::Gru(_) => "gru",
+            Self::Lstm(_) => "lstm",
+            Self::TransformerBlock(_) => "transformer-block",
             Self::Label(_) => "label",
         }
     }

@@ -5,7 +5,10 @@
 //! a weight is the one that its layer multiplies with. No tensor is needed here.
 
 use super::archive;
-use super::plan::{BatchNorm, Causal, Conv, Form, GatedLayer, Linear, NetworkPlan, Step, Weight, count};
+use super::plan::{
+    BatchNorm, Block, Causal, Cell, Conv, Embedding, Form, GatedLayer, Linear, NetworkPlan, PlaceNorm, Recurrent, Step,
+    Weight, count,
+};
 use super::spec::{ActivationSpec, PoolKind};
 
 /// A parameter or buffer as PyTorch has it.
@@ -248,6 +251,61 @@ impl Writer<'_> {
         self.is(format!("torch.batch_norm({x}, {gain}, {bias}, {mean}, {var}, False, {momentum:?}, {eps:?}, True)"))
     }
 
+    fn embedding(&mut self, embedding: &Embedding, x: &str) -> String {
+        let table = self.plain(embedding.table);
+        // The symbols before, after the one that stands for the beginning.
+        let symbols = self.is(format!("torch.slice(torch.to({x}, 4), 1, 0, -1, 1)"));
+        let before = self.is(format!("torch.constant_pad_nd({symbols}, [1, 0], {})", embedding.symbols));
+        let vectors = self.is(format!("torch.embedding({table}, {before})"));
+        match embedding.positions {
+            Some(positions) => {
+                let positions = self.plain(positions);
+                self.is(format!("torch.add({vectors}, {positions})"))
+            }
+            None => vectors,
+        }
+    }
+
+    fn place_norm(&mut self, norm: PlaceNorm, x: &str) -> String {
+        let width = self.plan.params[norm.gain].len();
+        let (gain, bias) = (self.plain(norm.gain), self.plain(norm.bias));
+        self.is(format!("torch.layer_norm({x}, [{width}], {gain}, {bias}, 1e-05, True)"))
+    }
+
+    fn recurrent(&mut self, layer: &Recurrent, x: &str) -> String {
+        let weights = layer.weights.map(|index| self.plain(index)).join(", ");
+        let n = self.n();
+        let begin = self.is(format!("torch.new_zeros({x}, [1, {n}, {}])", layer.width));
+        let out = format!("x{}", self.next);
+        let rest = "True, 1, 0., False, False, True";
+        self.next += 1;
+        self.body.push(match layer.cell {
+            Cell::Gru => format!("{out}, {out}_h = torch.gru({x}, {begin}, [{weights}], {rest})"),
+            Cell::Lstm => format!("{out}, {out}_h, {out}_c = torch.lstm({x}, [{begin}, {begin}], [{weights}], {rest})"),
+        });
+        out
+    }
+
+    fn block(&mut self, block: &Block, x: &str) -> String {
+        let width = self.plan.params[block.before_attention.gain].len();
+        let (heads, n) = (block.heads, self.n());
+        let entered = self.place_norm(block.before_attention, x);
+        let asked = self.linear(&block.asked, &entered);
+        let shape = format!("[{n}, -1, 3, {heads}, {}]", width / heads);
+        let parts = self.is(format!("torch.permute(torch.reshape({asked}, {shape}), [2, 0, 3, 1, 4])"));
+        let part = |i: usize| format!("torch.select({parts}, 0, {i})");
+        let attention = format!("{}, {}, {}, None, 0., True", part(0), part(1), part(2));
+        let said = self.is(format!("torch.scaled_dot_product_attention({attention})"));
+        let said = self.is(format!("torch.reshape(torch.transpose({said}, 1, 2), [{n}, -1, {width}])"));
+        let said = self.linear(&block.joined, &said);
+        let x = self.is(format!("torch.add({x}, {said})"));
+        let entered = self.place_norm(block.before_hidden, &x);
+        let hidden = self.linear(&block.hidden, &entered);
+        let hidden = self.is(format!("torch.gelu({hidden})"));
+        let said = self.linear(&block.out, &hidden);
+        self.is(format!("torch.add({x}, {said})"))
+    }
+
     fn step(&mut self, step: &Step, x: &str) -> String {
         match step {
             // There is one run, and noise is for training.
@@ -316,6 +374,11 @@ impl Writer<'_> {
                 self.is(format!("torch.add({main}, {x})"))
             }
             Step::Gated(layers) => self.gated(layers, x),
+            Step::Embedding(embedding) => self.embedding(embedding, x),
+            Step::Place(linear) => self.linear(linear, x),
+            Step::PlaceNorm(norm) => self.place_norm(*norm, x),
+            Step::Recurrent(layer) => self.recurrent(layer, x),
+            Step::Block(block) => self.block(block, x),
             Step::Residual { main, shortcut } => {
                 let main = self.through(main, x);
                 let shortcut = self.through(shortcut, x);

@@ -15,6 +15,9 @@ bare_number!(ParameterSpec, value, "the number that it begins at, or a table wit
 bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
 bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `kernel`");
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
+bare_number!(EmbeddingSpec, width, "the length of a symbol's vector, or a table with `width`");
+bare_number!(RecurrentSpec, width, "the length of the state, or a table with `width`");
+bare_number!(BlockSpec, heads, "the count of heads, or a table with `heads`");
 
 a_player_each! {
     /// The networks of an experiment, one a player.
@@ -376,6 +379,16 @@ pub enum LayerSpec {
     /// Gated layers in two stacks, one for the rows above and one for the row so far (arXiv:1606.05328, figure 2): what
     /// leaves is what the second says.
     GatedStack(GatedStackSpec),
+    /// Symbols as vectors of a learned table. At a place stands the vector of the symbol before it, and a learned one at the
+    /// first: what follows never sees the symbol that it is asked for.
+    Embedding(EmbeddingSpec),
+    /// A gated recurrent unit over a sequence (arXiv:1406.1078), the reset gate after the product as PyTorch has it.
+    Gru(RecurrentSpec),
+    /// Long short-term memory over a sequence (Hochreiter and Schmidhuber 1997, with a forget gate).
+    Lstm(RecurrentSpec),
+    /// Attention to the places so far, then a hidden layer of four times the width with gelu, each after a layer norm and
+    /// added to what came (arXiv:1706.03762, normalized before as in GPT-2).
+    TransformerBlock(BlockSpec),
     /// Appends the label here: one-hot, or through layers of its own. Vectors get features, maps get constant channels.
     Label(LabelSpec),
 }
@@ -622,6 +635,39 @@ pub struct MaskedResidualSpec {
     /// The side of the middle kernel, an odd number; 3 where nothing is said.
     #[serde(default = "GatedStackSpec::kernel")]
     pub kernel: u32,
+}
+
+/// Vectors of symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "EmbeddingSpec", transform = or_integer)]
+pub struct EmbeddingSpec {
+    /// The length of a symbol's vector.
+    pub width: u32,
+    /// Whether each place adds a learned vector of its own, without which attention does not know of order.
+    #[serde(default)]
+    pub positions: bool,
+}
+
+/// A recurrent layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "RecurrentSpec", transform = or_integer)]
+pub struct RecurrentSpec {
+    /// The length of the state.
+    pub width: u32,
+}
+
+/// A block of a transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "BlockSpec", transform = or_integer)]
+pub struct BlockSpec {
+    /// Heads of the attention; they divide the width.
+    pub heads: u32,
+    /// The share of what each half adds that dropout silences in training.
+    #[serde(default = "zero_probability")]
+    pub dropout: Probability,
 }
 
 /// Gated layers in two stacks.

@@ -325,6 +325,7 @@ mod tests {
             range: Some((-1.0, 1.0)),
             levels: Some(256),
             binarized: None,
+            symbols: vec![],
             truth: Truth::Unknown,
         }
     }

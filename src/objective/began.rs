@@ -448,6 +448,7 @@ mod tests {
             range: None,
             levels: None,
             binarized: None,
+            symbols: vec![],
             truth: crate::data::Truth::Unknown,
         }
     }

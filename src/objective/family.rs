@@ -10,6 +10,7 @@ use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
 use super::pixelcnn::PixelcnnSpec;
 use super::semi_supervised::SemiSupervisedSpec;
+use super::sequence::SequenceSpec;
 use super::vae::VaeSpec;
 use crate::base::Problem;
 use crate::data::DataInfo;
@@ -41,6 +42,8 @@ pub enum AlgorithmSpec {
     Vae(VaeSpec),
     /// Each number of an image given those before it (arXiv:1601.06759).
     Pixelcnn(PixelcnnSpec),
+    /// Each symbol of a sequence given those before it.
+    Sequence(SequenceSpec),
     /// Gaussians, fit by expectation and maximization.
     Mixture(MixtureModelSpec),
     /// A Gaussian without correlations for each class.
@@ -62,6 +65,7 @@ impl AlgorithmSpec {
             Self::Autoencoder(spec) => spec,
             Self::Vae(spec) => spec,
             Self::Pixelcnn(spec) => spec,
+            Self::Sequence(spec) => spec,
             Self::Mixture(spec) => spec,
             Self::NaiveBayes(spec) => spec,
             Self::KernelDensity(spec) => spec,

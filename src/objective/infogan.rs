@@ -616,6 +616,7 @@ mod tests {
             range: None,
             levels: None,
             binarized: None,
+            symbols: vec![],
             truth: crate::data::Truth::Unknown,
         };
         let objective = InfoGan::new(&[&spec, &spec], &[&loss, &loss], &info, Device::Cpu);

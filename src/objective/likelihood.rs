@@ -310,6 +310,7 @@ mod tests {
             range,
             levels,
             binarized: None,
+            symbols: vec![],
             truth: Truth::Unknown,
         }
     }

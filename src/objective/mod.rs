@@ -15,6 +15,7 @@ pub mod latent;
 pub mod likelihood; // what decoders say of data
 pub mod pixelcnn;
 pub mod semi_supervised;
+pub mod sequence;
 pub mod vae;
 
 pub use autoencoder::Autoencoder;
@@ -27,6 +28,7 @@ pub use gan::Gan;
 pub use infogan::InfoGan;
 pub use pixelcnn::Pixelcnn;
 pub use semi_supervised::SemiSupervised;
+pub use sequence::Sequence;
 pub use vae::Vae;
 
 use crate::base::{Array, host, unbound};

@@ -289,7 +289,7 @@ impl Pixelcnn {
 }
 
 /// The level that a number from 0 to 1 falls to, by the probabilities that logits give.
-fn drawn<'a>(logits: impl Iterator<Item = &'a f32> + Clone, chance: f32) -> usize {
+pub(super) fn drawn<'a>(logits: impl Iterator<Item = &'a f32> + Clone, chance: f32) -> usize {
     let most = logits.clone().copied().fold(f32::NEG_INFINITY, f32::max);
     let power = |logit: &f32| f64::from(logit - most).exp();
     let total: f64 = logits.clone().map(power).sum();
@@ -408,6 +408,7 @@ mod tests {
             range: Some((-1.0, 1.0)),
             levels: Some(levels),
             binarized: None,
+            symbols: vec![],
             truth: Truth::Unknown,
         }
     }

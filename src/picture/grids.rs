@@ -1,7 +1,7 @@
 //! Pictures of pictures: samples in rows, and two pictures side by side.
 
-use super::canvas::{Anchor, Canvas, Color};
-use super::{INK, PAPER};
+use super::canvas::{Anchor, Area, Canvas, Color};
+use super::{FAINT, GRID, INK, PAPER};
 use crate::base::Array;
 use image::{Rgb, RgbImage, imageops};
 
@@ -45,6 +45,36 @@ pub fn grid(images: &Array, range: (f32, f32), per_row: usize, scale: u32) -> Rg
         }
     }
     picture
+}
+
+/// Texts one below the other, every second one on a gray ground; their letters stand below each other. The end of a line is
+/// a stroke to the left.
+pub fn lines(texts: &[String]) -> RgbImage {
+    const SIZE: f32 = 13.0;
+    const CELL: u32 = 11;
+    const HEIGHT: u32 = 21;
+    let longest = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0) as u32;
+    let mut canvas = Canvas::new(2 * CELL + longest * CELL, HEIGHT * texts.len().max(1) as u32, PAPER);
+    for (row, text) in (0u32..).zip(texts) {
+        let top = row * HEIGHT;
+        if row % 2 == 1 {
+            let area = Area {
+                left: 0.0,
+                right: (2 * CELL + longest * CELL) as f32,
+                top: top as f32,
+                bottom: (top + HEIGHT) as f32,
+            };
+            canvas.rectangle(area, GRID, 1.0);
+        }
+        for (column, letter) in (0u32..).zip(text.chars()) {
+            let at = ((CELL + column * CELL + CELL / 2) as f32, (top + 15) as f32);
+            match letter {
+                '\n' => canvas.text(at, "<", SIZE, Anchor::Middle, FAINT),
+                other => canvas.text(at, &other.to_string(), SIZE, Anchor::Middle, INK),
+            }
+        }
+    }
+    canvas.finish()
 }
 
 /// Two pictures side by side under a heading each.

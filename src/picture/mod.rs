@@ -13,7 +13,7 @@ mod svg;
 mod view;
 
 pub use animation::{assemble, save_frame};
-pub use grids::{beside, grid, tiles};
+pub use grids::{beside, grid, lines, tiles};
 pub use plots::{Curves, Density1d, Real1d, Scatter2d, Series, Surface, curves, density, scatter};
 pub use svg::svg;
 pub use view::{Answer, POINTS, View};

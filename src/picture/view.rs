@@ -1,6 +1,6 @@
 //! How data of one source and samples of it are looked at: images in a grid, one dimension as densities, two as a scatter.
 
-use super::{Density1d, Real1d, Scatter2d, Surface, density, grid, scatter};
+use super::{Density1d, Real1d, Scatter2d, Surface, density, grid, lines, scatter};
 use crate::base::Array;
 use crate::data::{DataInfo, Truth};
 use image::RgbImage;
@@ -33,11 +33,6 @@ impl View {
         Self { info: info.clone(), window: (low - margin, high + margin) }
     }
 
-    /// Whether examples are pictures themselves.
-    pub fn is_image(&self) -> bool {
-        self.info.is_image()
-    }
-
     /// The shape of an example.
     pub fn shape(&self) -> &[usize] {
         &self.info.shape
@@ -48,14 +43,22 @@ impl View {
         self.window
     }
 
-    /// Images `[n, c, h, w]` in rows; 0 a row for a square grid.
+    /// Whether examples are read or looked at one by one, and not as a cloud of points.
+    pub fn is_each(&self) -> bool {
+        self.info.is_image() || self.info.is_text()
+    }
+
+    /// Images `[n, c, h, w]` in rows; 0 a row for a square grid. Texts `[n, t]` one below the other.
     pub fn images(&self, images: &Array, per_row: usize) -> RgbImage {
+        if self.info.is_text() {
+            return lines(&(0..images.rows()).map(|i| self.info.text(images.row(i))).collect::<Vec<_>>());
+        }
         grid(images, self.info.range.unwrap_or((-1.0, 1.0)), per_row, 0)
     }
 
     /// Examples and nothing else, with a title where they are no images.
     pub fn examples(&self, real: &Array, per_row: usize, title: &str) -> RgbImage {
-        if self.is_image() {
+        if self.is_each() {
             return self.images(real, per_row);
         }
         self.points(real, &Array::zeros(vec![0, self.info.shape[0]]), None, title)

@@ -44,7 +44,7 @@ impl Preview {
     /// The picture of a run's samples at a step; none where it makes none.
     pub fn picture(&self, sketch: &Sketch, step: u64) -> Option<RgbImage> {
         let fake = sketch.fake.as_ref()?;
-        if self.view.is_image() {
+        if self.view.is_each() {
             return Some(self.view.images(fake, self.per_row));
         }
         let answer = sketch.answer.as_ref().map(|(values, probability)| Answer { values, probability: *probability });
@@ -53,7 +53,7 @@ impl Preview {
 
     /// A run's further pictures at a step, by their names.
     pub fn panels(&self, sketch: &Sketch, step: u64) -> Vec<(&'static str, RgbImage)> {
-        let picture = |panel: &Shown| match self.view.is_image() {
+        let picture = |panel: &Shown| match self.view.is_each() {
             true => self.view.images(&panel.examples, panel.per_row.unwrap_or(self.per_row)),
             false => {
                 let over = panel.over.as_ref().unwrap_or(&self.real.x);
@@ -63,9 +63,9 @@ impl Preview {
         sketch.panels.iter().map(|panel| (panel.name, picture(panel))).collect()
     }
 
-    /// How many samples a picture shows, whatever `output.samples` says of images.
+    /// How many samples a picture shows, whatever `output.samples` says of images and texts.
     fn samples(&self) -> usize {
-        if self.view.is_image() { self.samples } else { POINTS }
+        if self.view.is_each() { self.samples } else { POINTS }
     }
 
     /// Where the discriminator's answer is shown: `[n, d]`.

@@ -1,0 +1,313 @@
+//! A text as its symbols one after the other, each with its probability given those before: p(x₁) · p(x₂|x₁) · …
+//!
+//! The network decides how: recurrent (arXiv:1308.0850 has the setting) or a transformer that looks back (arXiv:1706.03762).
+
+use super::family::{Family, Product, Surroundings, floats};
+use super::pixelcnn::drawn;
+use super::{Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, RealDraw, Request, Turn, pieces};
+use crate::base::{Array, Positive, Problem, host};
+use crate::data::{DataInfo, Examples};
+use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
+use crate::nn::{Mode, Scribe};
+use crate::player::Player;
+use crate::rng::Stream;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+use tch::{Device, Kind, Tensor};
+
+/// A model of sequences of symbols.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SequenceSpec {
+    /// Samples are drawn from p^(1/temperature): below 1 likely symbols become likelier. Likelihoods are those of p.
+    #[serde(default = "SequenceSpec::temperature")]
+    pub temperature: Positive,
+    /// Samples are drawn from so many of the likeliest symbols alone; from all where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<NonZeroU32>,
+}
+
+impl SequenceSpec {
+    fn temperature() -> Positive {
+        Positive::of(1.0)
+    }
+}
+
+const PREDICTOR: usize = 0;
+/// Sequences that are written at once: memory stays bounded.
+const TOGETHER: usize = 256;
+
+impl Family for SequenceSpec {
+    fn tag(&self) -> &'static str {
+        "sequence"
+    }
+
+    fn players(&self) -> &'static [&'static str] {
+        &["predictor"]
+    }
+
+    fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem> {
+        if !info.is_text() {
+            let message = "`sequence` is for sequences of symbols, and the data has none";
+            return Err(Problem::at("algorithm.sequence", message).with_help("take `text` or `markov` as data"));
+        }
+        Ok(vec![Wiring {
+            role: Role::Predictor,
+            input: info.shape.clone(),
+            output: vec![info.shape[0], info.symbols.len()],
+            classes: 0,
+            labels_at_input: false,
+            head: Head::Plain,
+        }])
+    }
+
+    fn products(&self) -> &'static [Product] {
+        &[Product::Samples, Product::Likelihoods]
+    }
+
+    fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
+        let output = [info.shape[0], info.symbols.len()];
+        vec![
+            ("input", format!("{}, places of symbols", floats(&info.shape))),
+            ("output", format!("{}, logits of each symbol given those before it", floats(&output))),
+            ("symbols", info.symbols.iter().collect()),
+        ]
+    }
+
+    fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, _: Surroundings<'_>) -> Vec<Problem> {
+        let help = "begin with `embedding`, then layers over sequences alone";
+        let wrong = networks[PREDICTOR].check_order().err();
+        wrong.map(|message| Problem::at("architecture.predictor", message).with_help(help)).into_iter().collect()
+    }
+}
+
+/// The log-likelihood for the runs of a pack.
+pub struct Sequence {
+    specs: Vec<SequenceSpec>,
+    places: usize,
+    symbols: usize,
+    device: Device,
+}
+
+impl Sequence {
+    /// The objective of a pack, a spec a run.
+    pub fn new(specs: &[&SequenceSpec], info: &DataInfo, device: Device) -> Self {
+        let specs = specs.iter().map(|&spec| spec.clone()).collect();
+        Self { specs, places: info.shape[0], symbols: info.symbols.len(), device }
+    }
+
+    /// log p of each symbol given those before it, `[R, B, T]`.
+    fn nats(logits: &Tensor, x: &Tensor) -> Tensor {
+        let chosen = x.round().to_kind(Kind::Int64).unsqueeze(-1);
+        logits.log_softmax(-1, Kind::Float).gather(-1, &chosen, false).squeeze_dim(-1)
+    }
+
+    /// Sequences of one run, `[n, T]`: symbol t of sequence i is drawn by `chance[i·T + t]`.
+    fn written(&self, player: &Player, run: usize, chance: &[f32]) -> Array {
+        let _guard = tch::no_grad_guard();
+        // A symbol is many small operations, on which threads would only wait for each other.
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(1);
+        let params: Vec<Tensor> = player.parameters().iter().map(|p| p.narrow(0, run as i64, 1)).collect();
+        let n = chance.len() / self.places;
+        let mut data = vec![0.0; chance.len()];
+        for start in (0..n).step_by(TOGETHER) {
+            let len = TOGETHER.min(n - start);
+            let mut scribe = Scribe::new(player.plan(), &params, len as i64);
+            let mut before: Option<Vec<i64>> = None;
+            for place in 0..self.places {
+                let logits = host::numbers(&scribe.next(before.as_deref()));
+                let symbols = (0..len).map(|i| {
+                    let at = (start + i) * self.places + place;
+                    let symbol = self.choose(run, &logits[i * self.symbols..][..self.symbols], chance[at]);
+                    data[at] = symbol as f32;
+                    symbol as i64
+                });
+                before = Some(symbols.collect());
+            }
+        }
+        tch::set_num_threads(threads);
+        Array::new(vec![n, self.places], data)
+    }
+
+    /// The symbol that a number from 0 to 1 falls to.
+    fn choose(&self, run: usize, logits: &[f32], chance: f32) -> usize {
+        let spec = &self.specs[run];
+        let least = spec.top_k.map_or(f32::NEG_INFINITY, |k| {
+            let mut sorted = logits.to_vec();
+            sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+            sorted[(k.get() as usize).min(sorted.len()) - 1]
+        });
+        let temperature = spec.temperature.get() as f32;
+        let kept: Vec<f32> =
+            logits.iter().map(|&v| if v >= least { v / temperature } else { f32::NEG_INFINITY }).collect();
+        drawn(kept.iter(), chance)
+    }
+}
+
+impl Objective for Sequence {
+    fn turns(&self) -> &'static [Turn] {
+        &[Turn { moves: &[PREDICTOR], cadence: Cadence::Once, real: RealDraw::Fresh }]
+    }
+
+    fn loss(&mut self, _turn: usize, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
+        let logits = cx.forward(PREDICTOR, &batch.x, None, &mut cx.noise()).out;
+        let total = -Self::nats(&logits, &batch.x).mean_dim([1, 2].as_slice(), false, Kind::Float);
+        cx.record("sequence/loss", || total.shallow_clone());
+        cx.record("sequence/bits", || &total / std::f64::consts::LN_2);
+        total
+    }
+
+    fn scalars(&self) -> Vec<&'static str> {
+        vec!["sequence/loss", "sequence/bits"]
+    }
+
+    fn keep(&mut self, runs: &[usize]) {
+        self.specs = runs.iter().map(|&run| self.specs[run].clone()).collect();
+    }
+
+    fn generates(&self) -> Option<&dyn Generate> {
+        Some(self)
+    }
+
+    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
+        Some(self)
+    }
+}
+
+impl Generate for Sequence {
+    fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
+        let of_run = |(run, mut stream): (usize, Stream)| {
+            let mut chance = vec![0.0; request.n * self.places];
+            stream.fill_uniform(&mut chance, 0.0, 1.0);
+            Examples { x: self.written(&players[PREDICTOR], run, &chance), labels: vec![] }
+        };
+        request.streams(request.purpose).into_iter().enumerate().map(of_run).collect()
+    }
+}
+
+impl Likelihoods for Sequence {
+    fn likelihoods(&self, players: &[Player], real: &Examples, _draws: &[u32], seeds: &[u64]) -> Vec<Vec<Nats>> {
+        let player = &players[PREDICTOR];
+        let all = pieces(seeds.len(), &real.x, self.device, |x, _| {
+            let mut noise = HostNoise { streams: vec![], device: self.device };
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let said = player.forward_averaged(false, x, None, mode);
+            Self::nats(&said.out, x).sum_dim_intlist(-1i64, false, Kind::Float).unsqueeze(-1)
+        });
+        all.into_iter().map(|nats| vec![Nats { draws: 0, of: nats.data }]).collect()
+    }
+
+    fn kind(&self) -> String {
+        format!("mass levels={}", self.symbols)
+    }
+
+    fn law(&self) -> String {
+        "softmax".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{InitSpec, NetworkSpec};
+    use crate::player::PlayerSpec;
+    use std::time::{Duration, Instant};
+
+    fn info() -> DataInfo {
+        let spec: crate::data::markov::MarkovSpec = toml::from_str("symbols = 5\ncontext = 6").expect("a spec");
+        spec.open().expect("a chain").info
+    }
+
+    fn model(spec: &str, info: &DataInfo, layers: &str) -> (Sequence, Vec<Player>) {
+        tch::set_num_threads(1);
+        let spec: SequenceSpec = toml::from_str(spec).expect("a spec");
+        let network: NetworkSpec = toml::from_str(&format!("layers = {layers}")).expect("a network");
+        let init: InitSpec = toml::from_str("normal = 0.7").expect("an init");
+        let wiring = spec.wirings(info).expect("it fits").remove(0);
+        let plan = network.plan(&wiring, &init).expect("a plan");
+        let of_player = PlayerSpec {
+            name: "predictor",
+            index: 0,
+            plan,
+            optimizers: vec![crate::player::OptimizerSpec::still()],
+            ema: vec![None],
+            clip: vec![None],
+            history: vec![None],
+        };
+        (Sequence::new(&[&spec], info, Device::Cpu), vec![Player::new(of_player, &[3], Device::Cpu)])
+    }
+
+    /* torch 2.11, float64: log_softmax of the logits that nn/sequence.rs is held against */
+    #[test]
+    fn the_loss_is_the_mean_of_what_each_symbol_costs() {
+        let logits = Tensor::from_slice(&[-0.952_218_132_f32, 0.245_288_85, 1.217_278_4, 1.070_107_8, -0.060_914_976])
+            .view([1, 1, 1, 5]);
+        let x = Tensor::from_slice(&[3.0f32]).view([1, 1, 1]);
+        let found = f64::try_from(Sequence::nats(&logits, &x).view([])).expect("a number");
+        // numpy: 1.0701078 - np.log(np.exp([-.95221813, .24528885, 1.2172784, 1.0701078, -.06091498]).sum())
+        assert!((found - -1.108_386_5).abs() < 1e-5, "{found}");
+    }
+
+    #[test]
+    fn samples_follow_the_chances_that_the_model_tells() {
+        let info = info();
+        let (model, players) = model("", &info, "[{ embedding = 3 }, { gru = 4 }, { linear = 5 }]");
+        let ask = Request {
+            seeds: &[3],
+            purpose: crate::rng::Purpose::Eval,
+            index: 0,
+            n: 20_000,
+            label: None,
+            averaged: false,
+        };
+        let drawn = model.generate(&players, &ask).remove(0).x;
+        // The chance of the first symbol is that of all sequences which begin with it.
+        let first = Examples { x: Array::new(vec![1, 6], vec![0.0; 6]), labels: vec![] };
+        let nats = model.likelihoods(&players, &first, &[], &[3]);
+        let expected = f64::from(nats[0][0].of[0]).exp();
+        let zeros = (0..drawn.rows()).filter(|&i| drawn.row(i).iter().all(|&v| v == 0.0)).count();
+        let share = zeros as f64 / drawn.rows() as f64;
+        let error = (expected * (1.0 - expected) / drawn.rows() as f64).sqrt();
+        assert!((share - expected).abs() < 5.0 * error + 1e-4, "{share} for {expected}");
+    }
+
+    #[test]
+    fn temperature_and_top_k_choose_among_the_likeliest() {
+        let info = info();
+        let pick = |spec: &str, chance: f32| {
+            model(spec, &info, "[{ embedding = 3 }, { linear = 5 }]").0.choose(0, &[0.0, 1.0, 3.0, 2.0, -1.0], chance)
+        };
+        // Chances 0.032, 0.086, 0.636, 0.234, 0.012 add up in the order of symbols.
+        assert_eq!([0.01, 0.1, 0.5, 0.9, 0.995].map(|chance| pick("", chance)), [0, 1, 2, 3, 4]);
+        assert_eq!([0.0, 0.1, 0.9, 0.999].map(|chance| pick("top-k = 1", chance)), [2; 4]);
+        // Of the two likeliest, 0.731 and 0.269.
+        assert_eq!([0.0, 0.73, 0.74, 0.999].map(|chance| pick("top-k = 2", chance)), [2, 2, 3, 3]);
+        assert_eq!([0.01, 0.5, 0.99].map(|chance| pick("temperature = 0.05", chance)), [2; 3]);
+    }
+
+    /// Writing keeps what earlier symbols left; asking the whole network anew for each symbol costs several times as much.
+    #[test]
+    fn writing_is_three_times_as_fast_as_asking_anew() {
+        let spec: crate::data::markov::MarkovSpec = toml::from_str("symbols = 8\ncontext = 128").expect("a spec");
+        let info = spec.open().expect("a chain").info;
+        let layers = "[{ embedding = { width = 64, positions = true } }, { transformer-block = 4 }, \
+                      { transformer-block = 4 }, { linear = 8 }]";
+        let (model, players) = model("", &info, layers);
+        let chance = vec![0.5; 4 * 128];
+        let begin = Instant::now();
+        let written = model.written(&players[0], 0, &chance);
+        let kept = begin.elapsed();
+        let x = Tensor::from_slice(&written.data).view([1, 4, 128]);
+        let begin = Instant::now();
+        for _ in 0..16 {
+            let mut noise = HostNoise { streams: vec![], device: Device::Cpu };
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let _guard = tch::no_grad_guard();
+            drop(players[0].forward_averaged(false, &x, None, mode));
+        }
+        let anew = begin.elapsed() * 8;
+        assert!(kept < Duration::from_secs(60) && kept * 3 < anew, "{kept:?} against {anew:?}");
+    }
+}
