@@ -455,7 +455,7 @@ fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in [
         DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
-        DOMAINS, PIXELS, FITTED, &rounded,
+        DOMAINS, PIXELS, SYMBOLS, FITTED, &rounded,
     ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -492,6 +492,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (FEW_LABELS, "900"),
         (DOMAINS, "600"),
         (PIXELS, "200"),
+        (SYMBOLS, "400"),
         (FITTED, "900"),
     ];
     for (text, steps) in all {
