@@ -232,9 +232,9 @@ mod tests {
             index: 0,
             plan,
             optimizers: vec![crate::player::OptimizerSpec::still()],
-            ema: vec![None],
-            clip: vec![None],
-            history: vec![None],
+            ema: None,
+            clip: None,
+            history: None,
         };
         (Sequence::new(&[&spec], info, Device::Cpu), vec![Player::new(of_player, &[3], Device::Cpu)])
     }
