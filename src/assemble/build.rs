@@ -5,9 +5,10 @@ use crate::base::Positive;
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
+use crate::objective::family::Part;
 use crate::objective::{
-    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Objective, Pixelcnn, SemiSupervised,
-    Vae,
+    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Lapgan, Objective, Pixelcnn,
+    SemiSupervised, Vae,
 };
 use crate::player::{OptimizerSpec, Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
@@ -29,18 +30,19 @@ pub fn pack(
 ) -> Result<Pack, String> {
     let seeds: Vec<u64> = cells.iter().map(|c| c.seed).collect();
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
-        let player = network.player;
+        let Part { player, of } = network.part;
         let optimizer = |c: &Experiment| {
             if c.algorithm.family().is_fit() {
                 return OptimizerSpec::still();
             }
-            let own = c.optimizer.optimizers().find(|(name, _)| *name == player);
+            let own = c.optimizer.optimizers().find(|(name, _)| *name == of);
             own.expect("`networks` has checked that every player has an optimizer").1.clone()
         };
         let average =
-            |c: &Experiment| Some(c.algorithm.family().average().filter(|(name, _)| *name == player)?.1.clone());
-        let clip =
-            |c: &Experiment| c.loss.as_ref().filter(|_| player == "discriminator")?.weight_clip.map(Positive::get);
+            |c: &Experiment| Some(c.algorithm.family().average().filter(|(names, _)| names.contains(&of))?.1.clone());
+        let clip = |c: &Experiment| {
+            c.loss.as_ref().filter(|_| ["discriminator", "assessor"].contains(&of))?.weight_clip.map(Positive::get)
+        };
         let history = |c: &Experiment| c.loss.as_ref()?.historical_averaging.as_ref().map(|h| h.weight.get());
         let spec = PlayerSpec {
             name: player,
@@ -89,6 +91,7 @@ fn objective<'a>(
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::Infogan(_) => Box::new(InfoGan::new(&specs!(cells, Infogan), &losses(), source.info(), device)),
         AlgorithmSpec::Cogan(spec) => Box::new(Cogan::new(spec, &losses(), source.info(), device)),
+        AlgorithmSpec::Lapgan(spec) => Box::new(Lapgan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::SemiSupervised(_) => {
             Box::new(SemiSupervised::new(&specs!(cells, SemiSupervised), &losses(), sources, seeds, device)?)
         }
