@@ -405,6 +405,38 @@ metrics = ["bands", "shapes"]
 "algorithm.lapgan.condition" = ["none", "concatenate"]
 "#;
 
+/// Virtual batch norm of vectors and of maps, in both players, with labels and a penalty that goes backward twice.
+const REFERENCES: &str = r#"
+name = "references"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.gan]
+latent = { normal = { dim = 3 } }
+condition = "concatenate"
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12, 12], norm = { virtual-batch = 5 }, output = "tanh" } }
+discriminator = { layers = [{ conv = { out = 4, kernel = 4, stride = 2 } }, { virtual-batch-norm = 6 }, "leaky-relu", { linear = 9 }, { virtual-batch-norm = 6 }, "relu", { linear = 1 }] }
+[loss]
+adversarial = "non-saturating"
+penalties = [{ gradient-penalty = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["sliced-wasserstein"]
+"#;
+
 /// Colors of four levels, with labels, plain and gated; samples and completions are made pixel by pixel.
 const PIXELS: &str = r#"
 name = "pixels"
@@ -464,7 +496,7 @@ fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in [
         DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
-        DOMAINS, PYRAMID, PIXELS, FITTED, &rounded,
+        DOMAINS, REFERENCES, PYRAMID, PIXELS, FITTED, &rounded,
     ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -500,6 +532,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (CHANGES, "400"),
         (FEW_LABELS, "900"),
         (DOMAINS, "600"),
+        (REFERENCES, "400"),
         (PYRAMID, "200"),
         (PIXELS, "200"),
         (FITTED, "900"),

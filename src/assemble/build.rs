@@ -1,17 +1,19 @@
 //! From cells of one pack to players and an objective, at their first step or at a checkpoint. (torch)
 
 use super::PlayerNetwork;
-use crate::base::Positive;
-use crate::data::Source;
+use crate::base::{Positive, host};
+use crate::data::{Source, Split};
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
-use crate::objective::family::Part;
+use crate::nn::plan::{REFERENCE, REFERENCE_LABELS};
+use crate::objective::family::{Part, ReferenceKind};
 use crate::objective::{
     AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Lapgan, Objective, Pixelcnn,
     SemiSupervised, Vae,
 };
 use crate::player::{OptimizerSpec, Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
+use crate::rng::{Purpose, Stream};
 use crate::train::Pack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +55,15 @@ pub fn pack(
             clip: cells.iter().map(clip).collect(),
             history: cells.iter().map(history).collect(),
         };
-        Player::new(spec, &seeds, device)
+        let mut player = Player::new(spec, &seeds, device);
+        if let Some(kind) =
+            cells[0].algorithm.family().reference(player.name()).filter(|_| player.plan().reference() > 0)
+        {
+            for run in 0..seeds.len() {
+                refer(&mut player, run, kind, &*sources[run], (seeds[run], index));
+            }
+        }
+        player
     });
     Ok(Pack {
         players: players.collect(),
@@ -66,6 +76,27 @@ pub fn pack(
         step: 0,
         draws: 0,
     })
+}
+
+/// Fills the reference batch of a player in one run, as a function of the run's seed.
+fn refer(player: &mut Player, run: usize, kind: ReferenceKind<'_>, source: &dyn Source, (seed, index): (u64, u32)) {
+    let (n, classes) = (player.plan().reference(), source.info().classes.max(1));
+    let (x, labels) = match kind {
+        ReferenceKind::Latent(latent) => {
+            let z = latent.draw(&mut [Stream::new(seed, Purpose::Reference, index, 0)], n, Device::Cpu);
+            (host::numbers(&z), (0..n).map(|i| (i % classes) as f32).collect::<Vec<_>>())
+        }
+        ReferenceKind::Data => {
+            let there = source.reference(Split::Train, seed, n);
+            let places = (0..n).map(|i| i % there.x.rows().max(1));
+            let label = |place: usize| there.labels.get(place).map_or(0.0, |&label| label as f32);
+            (places.clone().flat_map(|place| there.x.row(place).to_vec()).collect(), places.map(label).collect())
+        }
+    };
+    player.remember(run, REFERENCE, &x);
+    if player.plan().takes_labels() {
+        player.remember(run, REFERENCE_LABELS, &labels);
+    }
 }
 
 /// The family's spec of each cell; all are of one family.

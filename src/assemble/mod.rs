@@ -52,6 +52,11 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
         }
         match network.plan(&wiring, &cell.architecture.init) {
             Ok(mut plan) => {
+                if plan.reference() > 0 && family.reference(player).is_none() {
+                    let message = format!("`{}` has no reference batch for the {player}", family.tag());
+                    let help = "take another norm than virtual batch norm";
+                    problems.push(Problem::at(format!("architecture.{of}"), message).with_help(help));
+                }
                 problems.extend(family.complete(player, &mut plan).err());
                 plan.params.extend(family.memory(player, info));
                 found.push(PlayerNetwork { part, plan });

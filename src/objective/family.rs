@@ -9,6 +9,7 @@ use super::cogan::CoganSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
 use super::lapgan::LapganSpec;
+use super::latent::LatentSpec;
 use super::pixelcnn::PixelcnnSpec;
 use super::semi_supervised::SemiSupervisedSpec;
 use super::vae::VaeSpec;
@@ -121,6 +122,15 @@ pub struct Surroundings<'a> {
     pub batch: u64,
 }
 
+/// What a reference batch is made of (virtual batch norm).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReferenceKind<'a> {
+    /// Training examples.
+    Data,
+    /// Draws from this law, with labels that go round.
+    Latent(&'a LatentSpec),
+}
+
 /// One of the cast of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -170,6 +180,11 @@ pub trait Family {
     /// If its layers leave no place for that.
     fn complete(&self, _player: &str, _plan: &mut NetworkPlan) -> Result<(), Problem> {
         Ok(())
+    }
+
+    /// What a player's reference batch is made of, where it may have one.
+    fn reference(&self, _player: &str) -> Option<ReferenceKind<'_>> {
+        None
     }
 
     /// Whether its players are fit by the family itself: they have memory alone, no networks and no optimizers.

@@ -3,7 +3,7 @@
 //! Papers: arXiv:1406.2661 (GAN), 1411.1784 (conditional), 1610.09585 (auxiliary classifier), 1802.05637 (projection),
 //! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching), 2006.10738 (augmentation).
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, labeled, made, pick,
@@ -90,6 +90,13 @@ impl Family for GanSpec {
             head,
         };
         Ok(vec![generator, discriminator])
+    }
+
+    fn reference(&self, player: &str) -> Option<ReferenceKind<'_>> {
+        Some(match player {
+            "generator" => ReferenceKind::Latent(&self.latent),
+            _ => ReferenceKind::Data,
+        })
     }
 
     fn products(&self) -> &'static [Product] {

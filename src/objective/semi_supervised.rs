@@ -5,7 +5,7 @@
 //! Turns and terms are those of the official code (openai/improved-gan): the generator matches mean features over a batch of
 //! its own and plays no game, unless it is told to.
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
@@ -86,6 +86,13 @@ impl Family for SemiSupervisedSpec {
             wiring(Role::Generator, latent, info.shape.clone(), Head::Plain),
             wiring(Role::Discriminator, info.shape.clone(), vec![info.classes], Head::LogSum),
         ])
+    }
+
+    fn reference(&self, player: &str) -> Option<ReferenceKind<'_>> {
+        Some(match player {
+            "generator" => ReferenceKind::Latent(&self.latent),
+            _ => ReferenceKind::Data,
+        })
     }
 
     fn products(&self) -> &'static [Product] {
