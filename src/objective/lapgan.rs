@@ -546,7 +546,9 @@ mod tests {
             objective.generate(&players, &request).remove(0).x
         };
         let (few, many) = (drawn(3), drawn(1200));
-        assert_eq!(few.data, many.head(3).data);
+        // Products of a larger batch round otherwise.
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
+        assert!(few.data.iter().zip(&many.data).all(near));
         assert_ne!(many.row(0), many.row(1100));
     }
 }
