@@ -421,7 +421,7 @@ generator = { mlp = { hidden = [12, 12], norm = { virtual-batch = 5 }, output = 
 discriminator = { layers = [{ conv = { out = 4, kernel = 4, stride = 2 } }, { virtual-batch-norm = 6 }, "leaky-relu", { linear = 9 }, { virtual-batch-norm = 6 }, "relu", { linear = 1 }] }
 [loss]
 adversarial = "non-saturating"
-penalties = [{ gradient-penalty = 0.1 }]
+penalties = [{ gradient-penalty = { weight = 0.1 } }]
 [optimizer]
 generator = { adam = { lr = 1e-2 } }
 discriminator = { adam = { lr = 1e-2 } }

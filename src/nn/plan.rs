@@ -1317,8 +1317,8 @@ mod tests {
 
     #[test]
     fn virtual_batch_norm_refers_to_one_batch_and_stands_beside_nothing_that_couples_examples() {
-        let plan =
-            planned("{ mlp = { hidden = [4, 5], norm = { virtual-batch = {} } } }", &generator(3, &[2])).expect("it fits");
+        let plan = planned("{ mlp = { hidden = [4, 5], norm = { virtual-batch = {} } } }", &generator(3, &[2]))
+            .expect("it fits");
         assert_eq!((plan.reference(), plan.batch_coupled), (64, false));
         let last = plan.params.last().expect("it has parameters");
         assert_eq!((last.name.as_str(), &last.shape[..], last.learned), (REFERENCE, &[64, 3][..], false));
