@@ -9,6 +9,7 @@ use crate::experiment::Experiment;
 use crate::experiment::plan::is_of;
 use crate::nn::Script;
 use crate::objective::Request;
+use crate::objective::family::Part;
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
@@ -494,16 +495,17 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
     let networks = networks(&cell, &info)?;
     let family = cell.algorithm.family();
     let wanted = request.player.as_deref().unwrap_or(family.exported());
-    let Some(network) = networks.into_iter().find(|n| n.player == wanted) else {
-        let message = format!("`{}` has no {wanted}; it has {}", family.tag(), family.players().join(" and "));
+    let Some(network) = networks.into_iter().find(|n| n.part.player == wanted) else {
+        let players: Vec<&str> = family.cast().iter().map(|part| part.player).collect();
+        let message = format!("`{}` has no {wanted}; it has {}", family.tag(), players.join(" and "));
         return Err(Refusal::new(WorkerExit::Request, message));
     };
-    let player = network.player;
+    let Part { player, of } = network.part;
     if family.is_fit() {
         let message = format!("`{}` has no network to export; its checkpoints hold what was fit", family.tag());
         return Err(Refusal::new(WorkerExit::Request, message));
     }
-    let averaged = family.average().is_some_and(|(name, _)| name == player);
+    let averaged = family.average().is_some_and(|(names, _)| names.contains(&of));
     let numbers = numbers(&network, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
     let weights = if averaged { "averaged" } else { "raw" };
     let facts = about(&dir.stored_state()?, family.about(player, &info), checkpoint.step, weights);
@@ -521,7 +523,7 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
 fn numbers(player: &super::PlayerNetwork, checkpoint: &Checkpoint, averaged: bool) -> Result<Vec<Vec<f32>>, String> {
     let suffix = if averaged { ":ema" } else { "" };
     let one = |param: &crate::nn::ParamPlan| {
-        let name = format!("{}.{}{suffix}", player.player, param.name);
+        let name = format!("{}.{}{suffix}", player.part.player, param.name);
         let tensor = checkpoint.tensors.get(&name).ok_or_else(|| format!("it has no tensor `{name}`"))?;
         match &tensor.values {
             Values::F32(values) if tensor.shape == param.shape => Ok(values.clone()),

@@ -122,6 +122,23 @@ GOLDEN["pyramid halved"] = weighed(halved(plane))
 GOLDEN["pyramid doubled"] = weighed(doubled(halved(plane)))
 
 
+def bands(plane, levels):
+    out = []
+    for _ in range(levels - 1):
+        coarse = halved(plane)
+        out.append(plane - doubled(coarse))
+        plane = coarse
+    return out + [plane]
+
+
+for name, x in (("X", X), ("Y", Y)):
+    planes = [bands(plane, 2) for image in pictures(x, 2, 16, 8) for plane in image]
+    for level in range(2):
+        band = np.concatenate([levels[level].ravel() for levels in planes])
+        GOLDEN[f"band {level} deviation {name}"] = band.std()
+        GOLDEN[f"band {level} kurtosis {name}"] = ((band - band.mean()) ** 4).mean() / band.var() ** 2
+
+
 def descriptors(images, sides):
     levels = []
     for level in range(len(sides)):

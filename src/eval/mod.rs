@@ -7,6 +7,7 @@
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
 mod agreement;
+mod bands;
 mod classes;
 mod codes;
 mod extractor;
@@ -249,6 +250,7 @@ const NAMES: &[(&str, &[MetricName])] = {
             ],
         ),
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
+        ("bands", &[named("bands/deviation", Target(1.0), "ratio"), named("bands/kurtosis", Target(1.0), "ratio")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
         (
             "classification",
@@ -302,7 +304,7 @@ const NAMES: &[(&str, &[MetricName])] = {
 };
 
 /// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
-/// behind `laplacian-wasserstein`, a factor behind `code-factors` and draws behind `likelihood` are the same.
+/// behind `laplacian-wasserstein` and `bands/…`, a factor behind `code-factors` and draws behind `likelihood` are the same.
 const FEATURE_NAMES: &[(&str, &[MetricName])] = {
     use Direction::{Higher, Lower, Neither, Target};
     &[
@@ -340,6 +342,7 @@ pub fn direction(metric: &str) -> Direction {
         known.map(|known| known.direction)
     };
     let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
+        "bands" => find(metric.rsplit_once('/')?.0, NAMES),
         level @ ("laplacian-wasserstein" | "code-factors" | "likelihood") => find(level, NAMES),
         family => find(family, FEATURE_NAMES),
     });
@@ -381,6 +384,7 @@ impl MetricSpec {
             Self::Shapes(_) => "shapes",
             Self::Features(_) => "features",
             Self::LaplacianWasserstein(_) => "laplacian-wasserstein",
+            Self::Bands => "bands",
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
             Self::Classification => "classification",
@@ -428,6 +432,13 @@ impl MetricSpec {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
                 std::iter::once(whole.clone()).chain(patches::sides(&info.shape).into_iter().map(level)).collect()
+            }
+            Self::Bands => {
+                let of = |name: MetricName| {
+                    let level = move |side| MetricName { name: format!("{}/{side}", name.name).into(), ..name.clone() };
+                    bands::sides(&info.shape).into_iter().map(level)
+                };
+                own(self.tag()).into_iter().flat_map(of).collect()
             }
             Self::CodeFactors(spec) => {
                 let [whole] = own(self.tag()).try_into().expect("one name");
@@ -483,6 +494,7 @@ impl MetricSpec {
                 Err(format!("`{tag}` needs data whose law has a density that is known"))
             }
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
+            Self::Bands => images_of_side(tag, bands::SMALLEST, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
             Self::Clusters if info.classes < 2 => Err(format!("`{tag}` needs data with labels of two or more classes")),
@@ -516,6 +528,7 @@ impl MetricSpec {
             Self::Shapes(spec) => images::shapes(spec, cx),
             Self::Features(_) => unreachable!("taken above"),
             Self::LaplacianWasserstein(spec) => patches::laplacian_wasserstein(spec, cx),
+            Self::Bands => bands::bands(cx),
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
             Self::Classification => classes::classification(cx),

@@ -97,6 +97,10 @@ pub enum MetricSpec {
     Features(FeaturesSpec),
     /// The sliced Wasserstein distance between patches, at each level of a Laplacian pyramid (arXiv:1710.10196).
     LaplacianWasserstein(LaplacianWassersteinSpec),
+    /// How much there is in each band of a Laplacian pyramid (binomial filter, halved while the sides are even and the half has
+    /// 4 pixels): the standard deviation of samples over that of the reference, `bands/deviation/28` for images of that side, and
+    /// the ratio of kurtoses, `bands/kurtosis/28`; the smallest side is what is left. Blurred samples lack the fine ones.
+    Bands,
     /// The mean multi-scale structural similarity of two samples, and how far it is above that of two real examples.
     MsSsim(MsSsimSpec),
     /// The log-likelihood of held-out examples under a Parzen window over the samples, in nats, by the protocol of 2014.

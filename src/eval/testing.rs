@@ -202,6 +202,7 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
             patches: NonZeroU32::MIN.saturating_add(199),
             ..Default::default()
         }),
+        MetricSpec::Bands,
         MetricSpec::MsSsim(MsSsimSpec::default()),
         MetricSpec::Parzen(ParzenSpec::default()),
         MetricSpec::Agreement,
@@ -280,6 +281,7 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
             }
             MetricSpec::Features(FeaturesSpec { extractor: ExtractorSpec::RandomConv, .. })
             | MetricSpec::LaplacianWasserstein(_)
+            | MetricSpec::Bands
             | MetricSpec::MsSsim(_) => {
                 let image = |x| picture(x, 1, 16, 16);
                 let mut world = World::new(info(vec![1, 16, 16], Truth::Unknown), image(&x), image(&y));

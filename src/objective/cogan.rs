@@ -158,8 +158,8 @@ impl Family for CoganSpec {
         true
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("generator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["generator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {

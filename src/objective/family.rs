@@ -8,6 +8,8 @@ use super::classifier::ClassifierSpec;
 use super::cogan::CoganSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::lapgan::LapganSpec;
+use super::latent::LatentSpec;
 use super::pixelcnn::PixelcnnSpec;
 use super::semi_supervised::SemiSupervisedSpec;
 use super::vae::VaeSpec;
@@ -31,6 +33,8 @@ pub enum AlgorithmSpec {
     SemiSupervised(SemiSupervisedSpec),
     /// A generator and a discriminator for each of two domains, which share layers (arXiv:1606.07536).
     Cogan(CoganSpec),
+    /// A pyramid of images: a generator against a discriminator at every level (arXiv:1506.05751).
+    Lapgan(LapganSpec),
     /// A generator against an autoencoder, held in balance.
     Began(BeganSpec),
     /// A network that names the class of an example.
@@ -57,6 +61,7 @@ impl AlgorithmSpec {
             Self::Infogan(spec) => spec,
             Self::SemiSupervised(spec) => spec,
             Self::Cogan(spec) => spec,
+            Self::Lapgan(spec) => spec,
             Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,
@@ -117,15 +122,39 @@ pub struct Surroundings<'a> {
     pub batch: u64,
 }
 
+/// What a reference batch is made of (virtual batch norm).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReferenceKind<'a> {
+    /// Training examples.
+    Data,
+    /// Draws from this law, with labels that go round.
+    Latent(&'a LatentSpec),
+}
+
+/// One of the cast of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its own name, in checkpoints and messages.
+    pub player: &'static str,
+    /// The name that `[architecture]` and `[optimizer]` have for it.
+    pub of: &'static str,
+}
+
 /// What a family says of itself. Keys in problems are those of the whole file.
 pub trait Family {
     /// As in `[algorithm.gan]`.
     fn tag(&self) -> &'static str;
 
-    /// Who plays, by the names in `[architecture]` and `[optimizer]`, in the order of the objective's players.
+    /// Who plays, by the names in `[architecture]` and `[optimizer]`.
     fn players(&self) -> &'static [&'static str];
 
-    /// What surrounds each player's network, in the same order.
+    /// The players of the objective, in its order, where some of them are made alike: several may be of one name of
+    /// [`Self::players`], whose network and optimizer are then those of each.
+    fn cast(&self) -> Vec<Part> {
+        self.players().iter().map(|&player| Part { player, of: player }).collect()
+    }
+
+    /// What surrounds the network of each of the cast, in the same order.
     ///
     /// # Errors
     /// If the family cannot learn from such data.
@@ -153,6 +182,11 @@ pub trait Family {
         Ok(())
     }
 
+    /// What a player's reference batch is made of, where it may have one.
+    fn reference(&self, _player: &str) -> Option<ReferenceKind<'_>> {
+        None
+    }
+
     /// Whether its players are fit by the family itself: they have memory alone, no networks and no optimizers.
     fn is_fit(&self) -> bool {
         false
@@ -171,8 +205,8 @@ pub trait Family {
         self.is_game()
     }
 
-    /// The player whose weights are averaged, and how.
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
+    /// The players whose weights are averaged, by the names in `[architecture]`, and how.
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
         None
     }
 

@@ -28,6 +28,15 @@ impl LatentSpec {
         }
     }
 
+    /// The same law in so many dimensions; evenly spaced points have one.
+    pub(super) fn of_dim(&self, dim: u32) -> Self {
+        match self {
+            Self::Normal(s) => Self::Normal(NormalLatent { dim, ..s.clone() }),
+            Self::Uniform(s) => Self::Uniform(UniformLatent { dim, ..s.clone() }),
+            Self::Stratified(s) => Self::Stratified(s.clone()),
+        }
+    }
+
     /// Draws `[R, n, dim]`, each run from its own stream.
     pub fn draw(&self, streams: &mut [Stream], n: usize, device: Device) -> Tensor {
         let dim = self.dim() as usize;

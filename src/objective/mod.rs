@@ -11,6 +11,7 @@ pub mod cogan;
 pub mod family;
 pub mod gan;
 pub mod infogan;
+pub mod lapgan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
 pub mod pixelcnn;
@@ -25,6 +26,7 @@ pub use cogan::Cogan;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
+pub use lapgan::Lapgan;
 pub use pixelcnn::Pixelcnn;
 pub use semi_supervised::SemiSupervised;
 pub use vae::Vae;

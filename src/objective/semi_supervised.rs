@@ -5,7 +5,7 @@
 //! Turns and terms are those of the official code (openai/improved-gan): the generator matches mean features over a batch of
 //! its own and plays no game, unless it is told to.
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
@@ -88,6 +88,13 @@ impl Family for SemiSupervisedSpec {
         ])
     }
 
+    fn reference(&self, player: &str) -> Option<ReferenceKind<'_>> {
+        Some(match player {
+            "generator" => ReferenceKind::Latent(&self.latent),
+            _ => ReferenceKind::Data,
+        })
+    }
+
     fn products(&self) -> &'static [Product] {
         &[Product::Samples, Product::Classes]
     }
@@ -96,8 +103,8 @@ impl Family for SemiSupervisedSpec {
         true
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("discriminator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["discriminator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {

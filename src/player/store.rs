@@ -152,6 +152,20 @@ impl Player {
         self.frozen[place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name))].shallow_clone()
     }
 
+    /// Fills numbers that no optimizer moves, of one run, in the averaged weights too.
+    ///
+    /// # Panics
+    /// If there are none of that name, or another count of them.
+    pub fn remember(&mut self, run: usize, name: &str, numbers: &[f32]) {
+        let place = self.spec.plan.params.iter().position(|param| !param.learned && param.name == name);
+        let slot = &self.slots[place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name))];
+        assert_eq!(slot.len, numbers.len(), "`{name}` of {}", self.spec.name);
+        let numbers = host::tensor(numbers, &[slot.len as i64], self.flat.device());
+        for all in std::iter::once(&self.flat).chain(&self.average) {
+            all.get(run as i64).narrow(0, slot.offset as i64, slot.len as i64).copy_(&numbers);
+        }
+    }
+
     /// One update by these gradients, in step `step` (from 0) of `steps`, at learning rates times `rates`.
     pub fn update(&mut self, gradients: &[Tensor], step: u64, steps: u64, rates: Option<&[f64]>) {
         self.updates += 1;
