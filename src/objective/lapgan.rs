@@ -405,7 +405,12 @@ impl Objective for Lapgan {
             };
             Array::new(shape.clone(), levels.iter().enumerate().flat_map(large).collect())
         };
-        vec![Panel { name: "chain", runs: (0..request.seeds.len()).map(of_run).collect(), per_row: Some(n) }]
+        vec![Panel {
+            name: "chain",
+            runs: (0..request.seeds.len()).map(of_run).collect(),
+            per_row: Some(n),
+            ..Panel::default()
+        }]
     }
 }
 
