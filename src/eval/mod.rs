@@ -13,6 +13,7 @@ mod extractor;
 mod features;
 mod frechet;
 mod images;
+mod interpolation;
 mod judge; // (torch)
 mod kid;
 mod likelihood;
@@ -22,6 +23,7 @@ mod neighbors;
 mod pairs;
 mod parzen;
 mod patches;
+mod probe;
 mod reconstruction;
 mod rows;
 mod slices;
@@ -31,6 +33,7 @@ mod ssim;
 mod testing;
 
 pub use features::Known;
+pub use probe::Probed;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use spec::{ExtractorSpec, FactorKind, FeaturesSpec};
@@ -82,6 +85,12 @@ pub struct Answers {
     pub read: Option<Codes>,
     /// The samples in a second domain.
     pub pairs: Option<Pairs>,
+    /// What is made of the places on paths between latents, path after path, and what these paths are.
+    pub paths: Option<Array>,
+    /// `spherical` or `straight`.
+    pub way: String,
+    /// What layers say of examples.
+    pub features: Option<Probed>,
     /// What became of each reference example.
     pub reconstructions: Option<Array>,
     /// What became of each reference example with noise.
@@ -291,6 +300,18 @@ const NAMES: &[(&str, &[MetricName])] = {
         ),
         ("support", &[named("support", Higher, "share")]),
         (
+            "interpolation",
+            &[named("interpolation/jump", Lower, "mean steps"), named("interpolation/length", Neither, "ratio")],
+        ),
+        (
+            "linear-probe",
+            &[
+                named("linear-probe", Higher, "share"),
+                named("linear-probe/plain", Neither, "share"),
+                named("linear-probe/gain", Higher, "share"),
+            ],
+        ),
+        (
             "parzen",
             &[
                 named("parzen", Higher, "nats"),
@@ -393,6 +414,8 @@ impl MetricSpec {
             Self::Elbo(_) => "elbo",
             Self::Likelihood(_) => "likelihood",
             Self::Support => "support",
+            Self::Interpolation(_) => "interpolation",
+            Self::LinearProbe(_) => "linear-probe",
         }
     }
 
@@ -415,6 +438,8 @@ impl MetricSpec {
             Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
             Self::Elbo(_) => Product::Evidence,
             Self::Likelihood(_) => Product::Likelihoods,
+            Self::Interpolation(_) => Product::Latents,
+            Self::LinearProbe(_) => Product::Features,
             _ => Product::Samples,
         }
     }
@@ -485,7 +510,12 @@ impl MetricSpec {
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
-            Self::Clusters if info.classes < 2 => Err(format!("`{tag}` needs data with labels of two or more classes")),
+            Self::Clusters | Self::LinearProbe(_) if info.classes < 2 => {
+                Err(format!("`{tag}` needs data with labels of two or more classes"))
+            }
+            Self::LinearProbe(spec) if spec.strengths.is_empty() => {
+                Err("`linear-probe` needs a strength of the line or several in `strengths`".to_owned())
+            }
             Self::CodeClasses(_) => codes::needs_classes(tag, info),
             Self::CodeFactors(spec) => codes::needs_factors(tag, spec, info),
             _ => Ok(()),
@@ -528,12 +558,15 @@ impl MetricSpec {
             Self::Elbo(_) => likelihood::elbo(cx),
             Self::Likelihood(_) => likelihood::likelihood(cx),
             Self::Support => likelihood::support(cx),
+            Self::Interpolation(spec) => interpolation::interpolation(spec, cx),
+            Self::LinearProbe(spec) => probe::linear_probe(spec, cx),
         });
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
             Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
             Self::Elbo(_) | Self::Likelihood(_) => &cx.answers.kind,
             Self::Classification | Self::Clusters => "",
+            Self::LinearProbe(spec) => spec.layers.name(),
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };
@@ -606,6 +639,7 @@ impl EvalSpec {
                 let why = match metric {
                     MetricSpec::Nearest(_) => "training examples are their own neighbors",
                     MetricSpec::Parzen(_) => "training examples choose the window's width",
+                    MetricSpec::LinearProbe(_) => "the line is fit to training examples",
                     _ => "",
                 };
                 if !why.is_empty() {
@@ -637,7 +671,8 @@ pub fn measure_all(cx: &Context) -> Vec<Value> {
     let mut all = Vec::new();
     for metric in &cx.spec.metrics {
         let mut values = metric.measure(&cx);
-        let is_of_samples = !matches!(metric.product(), Product::Likelihoods | Product::Evidence);
+        let of_others = [Product::Likelihoods, Product::Evidence, Product::Latents, Product::Features];
+        let is_of_samples = !of_others.contains(&metric.product());
         for value in values.iter_mut().filter(|value| is_of_samples && !value.protocol.is_undefined()) {
             let parameters = &mut value.protocol.parameters;
             let gap = if parameters.is_empty() { "" } else { " " };

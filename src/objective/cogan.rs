@@ -9,7 +9,8 @@ use super::family::{Family, Product, Surroundings, about_critic, check_average};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Couple, Cx, Gan, Generate, Objective, Pairs, Panel, PanelRequest, RealDraw, Request, Turn, made_by,
+    Batch, Cadence, Couple, Cx, Decode, Gan, Generate, Objective, Pairs, Panel, PanelRequest, RealDraw, Request, Turn,
+    made_by,
 };
 use crate::base::{Array, Positive, Problem, host};
 use crate::data::{DataInfo, Examples, Truth};
@@ -151,7 +152,7 @@ impl Family for CoganSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples, Product::Pairs]
+        &[Product::Samples, Product::Latents, Product::Features, Product::Pairs]
     }
 
     fn is_game(&self) -> bool {
@@ -277,6 +278,14 @@ impl Objective for Cogan {
 
     fn generates(&self) -> Option<&dyn Generate> {
         Some(self)
+    }
+
+    fn decodes(&self) -> Option<&dyn Decode> {
+        self.gan.decodes()
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
     }
 
     fn couples(&self) -> Option<&dyn Couple> {

@@ -74,6 +74,10 @@ impl AlgorithmSpec {
 pub enum Product {
     /// New examples.
     Samples,
+    /// Samples as functions of latents, which can be moved along.
+    Latents,
+    /// What layers say of a given example, without its label.
+    Features,
     /// The probability of every class for a given example.
     Classes,
     /// Samples of two domains from one latent.
@@ -95,6 +99,8 @@ impl Product {
     pub fn name(self) -> &'static str {
         match self {
             Self::Samples => "samples",
+            Self::Latents => "samples from latents",
+            Self::Features => "features of unlabeled examples",
             Self::Classes => "class probabilities",
             Self::Pairs => "samples in two domains",
             Self::CategoricalCodes => "categorical codes",
