@@ -48,7 +48,7 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Draw samples from a trained generator
     Sample(SampleArgs),
-    /// Move along a model's latents, or search among them: paths, sums, lost parts, noise, neighbors
+    /// Draw paths between latents and sums of them, and search among them for what images lost
     Latent(LatentArgs),
     /// Evaluate checkpoints again
     Eval(EvalArgs),
@@ -267,7 +267,7 @@ pub(super) struct LatentArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LatentCommand {
-    /// Draw paths between samples, a row each: sample i of the first rows to sample i of the next
+    /// Draw paths between samples, a row each
     Interpolate {
         #[command(flatten)]
         asking: Asking,
@@ -278,7 +278,7 @@ pub(super) enum LatentCommand {
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=10_000))]
         steps: u64,
     },
-    /// Draw what is made of sums of latents: the mean of some samples less that of others plus that of others
+    /// Draw what sums of latents make: the mean of some samples less that of others plus that of others
     Arithmetic {
         #[command(flatten)]
         asking: Asking,
@@ -377,7 +377,7 @@ pub(super) struct Searching {
     #[arg(long, value_name = "LR", default_value_t = 0.1, value_parser = not_negative)]
     pub rate: f64,
     /// The weight of −log p of the latent, a dimension
-    #[arg(long, value_name = "W", default_value_t = 0.003, value_parser = not_negative)]
+    #[arg(long, value_name = "W", default_value_t = 0.1, value_parser = not_negative)]
     pub prior: f64,
     /// Training examples that the nearest one is looked for among
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one())]

@@ -83,6 +83,9 @@ pub struct Answers {
     pub codes: Option<Codes>,
     /// The likeliest codes of each reference example.
     pub read: Option<Codes>,
+    /// The log-probability of every class for each reference example in a second domain, by that domain's network and by the
+    /// first one's.
+    pub second_classes: Option<[Array; 2]>,
     /// The samples in a second domain.
     pub pairs: Option<Pairs>,
     /// What is made of the places on paths between latents, path after path, and what these paths are.
@@ -267,6 +270,7 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("error", Lower, "share"),
             ],
         ),
+        ("transfer", &[named("transfer", Higher, "share"), named("transfer/unadapted", Neither, "share")]),
         ("agreement", &[named("agreement/distance", Lower, "data"), named("agreement", Higher, "share")]),
         ("clusters", &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")]),
         (
@@ -405,6 +409,7 @@ impl MetricSpec {
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
             Self::Classification => "classification",
+            Self::Transfer => "transfer",
             Self::Agreement => "agreement",
             Self::Clusters => "clusters",
             Self::CodeClasses(_) => "code-classes",
@@ -432,6 +437,7 @@ impl MetricSpec {
     pub fn product(&self) -> Product {
         match self {
             Self::Classification => Product::Classes,
+            Self::Transfer => Product::SecondClasses,
             Self::Agreement => Product::Pairs,
             Self::Clusters | Self::CodeClasses(_) => Product::CategoricalCodes,
             Self::CodeFactors(_) => Product::ContinuousCodes,
@@ -549,6 +555,7 @@ impl MetricSpec {
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
             Self::Classification => classes::classification(cx),
+            Self::Transfer => classes::transfer(cx),
             Self::Agreement => agreement::agreement(cx),
             Self::Clusters => codes::clusters(cx),
             Self::CodeClasses(spec) => codes::code_classes(spec, cx),
@@ -565,7 +572,7 @@ impl MetricSpec {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
             Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
             Self::Elbo(_) | Self::Likelihood(_) => &cx.answers.kind,
-            Self::Classification | Self::Clusters => "",
+            Self::Classification | Self::Clusters | Self::Transfer => "",
             Self::LinearProbe(spec) => spec.layers.name(),
             _ if cx.info.is_image() => "pixels",
             _ => "values",
@@ -671,7 +678,8 @@ pub fn measure_all(cx: &Context) -> Vec<Value> {
     let mut all = Vec::new();
     for metric in &cx.spec.metrics {
         let mut values = metric.measure(&cx);
-        let of_others = [Product::Likelihoods, Product::Evidence, Product::Latents, Product::Features];
+        let of_others =
+            [Product::Likelihoods, Product::Evidence, Product::Latents, Product::Features, Product::SecondClasses];
         let is_of_samples = !of_others.contains(&metric.product());
         for value in values.iter_mut().filter(|value| is_of_samples && !value.protocol.is_undefined()) {
             let parameters = &mut value.protocol.parameters;

@@ -107,6 +107,9 @@ pub enum MetricSpec {
     /// The share of reference examples whose class the model names rightly (`accuracy`), the mean of −log p of their
     /// class (`cross-entropy`), and the share of those that it names wrongly (`error`). Of models that name classes.
     Classification,
+    /// The share of reference examples whose class the model names rightly in a second domain, of which it saw no label, by that
+    /// domain's network (`transfer`) and by the first domain's (`transfer/unadapted`).
+    Transfer,
     /// How far samples of one latent are the same thing in two domains: the mean distance between what a sample of the first
     /// becomes in the second and the second's own (`agreement/distance`), and the share of them in one mode, or, of images,
     /// 1 less the mean difference of their pixels over the range (`agreement`).

@@ -175,7 +175,7 @@ impl World {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
         }
         self.real.labels.reverse();
-        if let Some(classes) = &mut answers.classes {
+        for classes in answers.classes.iter_mut().chain(answers.second_classes.iter_mut().flatten()) {
             classes.data = (0..classes.rows()).rev().flat_map(|i| classes.row(i).to_vec()).collect();
         }
     }
@@ -211,6 +211,7 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::MsSsim(MsSsimSpec::default()),
         MetricSpec::Parzen(ParzenSpec::default()),
         MetricSpec::Agreement,
+        MetricSpec::Transfer,
         MetricSpec::Clusters,
         MetricSpec::CodeClasses(CodeClassesSpec::default()),
         MetricSpec::CodeFactors(CodeFactorsSpec::default()),
@@ -237,6 +238,12 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
         let mut world = match metric {
             MetricSpec::Mean | MetricSpec::Std | MetricSpec::W1 | MetricSpec::Ks => {
                 World::new(info(vec![1], Truth::Unknown), line(&column(&x, 0)), line(&column(&y, 0)))
+            }
+            MetricSpec::Transfer => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
+                world.real.labels = (0..500).map(|i| i % 8).collect();
+                world.answers.second_classes = Some([x, y]);
+                world
             }
             MetricSpec::Classification => {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());

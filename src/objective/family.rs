@@ -80,6 +80,8 @@ pub enum Product {
     Features,
     /// The probability of every class for a given example.
     Classes,
+    /// The probability of every class for a given example in a second domain.
+    SecondClasses,
     /// Samples of two domains from one latent.
     Pairs,
     /// Categorical codes, of samples and of a given example.
@@ -102,6 +104,7 @@ impl Product {
             Self::Latents => "samples from latents",
             Self::Features => "features of unlabeled examples",
             Self::Classes => "class probabilities",
+            Self::SecondClasses => "class probabilities in a second domain",
             Self::Pairs => "samples in two domains",
             Self::CategoricalCodes => "categorical codes",
             Self::ContinuousCodes => "continuous codes",

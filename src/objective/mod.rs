@@ -234,6 +234,12 @@ pub struct Codes {
 pub trait Couple {
     /// The second domain's samples from the latents of this request, in every run; `first` are those of the first domain.
     fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs>;
+
+    /// The log-probability of every class for each of these examples once they are in the second domain, `[n, classes]` by that
+    /// domain's network and by the first domain's, for every run.
+    fn classify_second(&self, _players: &[Player], _x: &Array) -> Option<Vec<[Array; 2]>> {
+        None
+    }
 }
 
 /// Samples of the second of two domains.

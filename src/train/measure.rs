@@ -192,6 +192,14 @@ fn of_codes(
                 (answers.likelihoods, answers.kind, answers.law) = (Some(found), model.kind(), model.law());
             });
         }
+        (MetricSpec::Transfer, ..) => {
+            let Some(model) = pack.objective.couples() else { return };
+            let named = of_each(real, |real| {
+                let named = model.classify_second(players, &real.x);
+                named.map_or_else(|| vec![None; seeds.len()], |named| named.into_iter().map(Some).collect())
+            });
+            all.iter_mut().zip(named).for_each(|(answers, named)| answers.second_classes = named);
+        }
         (MetricSpec::Agreement, ..) => {
             let Some(model) = pack.objective.couples() else { return };
             let n = spec.samples as usize;
