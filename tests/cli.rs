@@ -200,12 +200,13 @@ fn latents_are_walked_and_searched_and_what_has_none_is_told_so() {
     let images = TOY
         .replace("[data.gaussian]\nmean = 4.0", "[data.shapes]\nsize = 8\ncount = 60")
         .replace("uniform = { dim = 1 }", "normal = { dim = 3 }")
-        .replace("\"w1\"", "\"interpolation\"")
+        .replace("metrics = [\"w1\"]", "metrics = [\"interpolation\"]")
+        .replace("metric  = \"w1\"", "metric  = \"interpolation/jump\"")
         .replace("name  = \"toy\"", "name = \"images\"");
     place.write("images.toml", &images);
     place.write(
         "fit.toml",
-        "name = \"fit\"\n[data.two-moons]\n[algorithm.mixture]\n[schedule]\nsteps = 2\nbatch = 50\n",
+        "name = \"fit\"\n[data.two-moons]\n[algorithm.mixture]\ncomponents = 2\n[schedule]\nsteps = 2\nbatch = 50\n",
     );
     let one = ["--set", "seeds=1", "--set", "loss.adversarial=hinge"];
     for (file, sets) in [("toy.toml", &one[..]), ("images.toml", &one[..]), ("fit.toml", &[])] {

@@ -781,6 +781,10 @@ mod tests {
             said(MetricSpec::Clusters),
             "`clusters` is taken of categorical codes, and this algorithm makes none"
         );
+        assert_eq!(
+            said(MetricSpec::LinearProbe(Default::default())),
+            "`linear-probe` is taken of features of unlabeled examples, and this algorithm makes none"
+        );
         let factors = MetricSpec::CodeFactors(Default::default());
         assert_eq!(
             factors.needs(&plane, &[Product::ContinuousCodes]).unwrap_err(),

@@ -378,7 +378,7 @@ impl Objective for Cogan {
     fn keep(&mut self, runs: &[usize]) {
         self.gan.keep(runs);
         if let Some(weights) = &mut self.adaptation {
-            [&mut weights.class, &mut weights.tie, &mut weights.game].map(|weight| pick(weight, runs));
+            [&mut weights.class, &mut weights.tie, &mut weights.game].into_iter().for_each(|weight| pick(weight, runs));
         }
     }
 
