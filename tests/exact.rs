@@ -341,6 +341,7 @@ count = 200
 latent = { normal = { dim = 3 } }
 second = "edges"
 share = { generator = 1, discriminator = 1 }
+adaptation = { tie-weight = 0.5 }
 ema = { decay = 0.9 }
 [architecture]
 generator = { mlp = { hidden = [12, 12], norm = "batch", output = "tanh" } }
@@ -361,9 +362,13 @@ samples-every = 6
 checkpoint-every = 4
 [eval]
 samples = 100
-metrics = ["agreement", "sliced-wasserstein"]
+metrics = [
+    "agreement", "transfer", { interpolation = { paths = 5, steps = 4 } },
+    { linear-probe = { labels-per-class = 1, draws = 2 } }, "sliced-wasserstein",
+]
 [grid]
 "algorithm.cogan.second" = ["edges", "negative"]
+"algorithm.cogan.adaptation.class-weight" = [0.0, 1.0]
 "#;
 
 /// A pyramid of three levels of color images with labels, averaged weights and a penalty at each; dropout draws beside them.

@@ -121,7 +121,7 @@ fn objective<'a>(
     Ok(match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::Infogan(_) => Box::new(InfoGan::new(&specs!(cells, Infogan), &losses(), source.info(), device)),
-        AlgorithmSpec::Cogan(spec) => Box::new(Cogan::new(spec, &losses(), source.info(), device)),
+        AlgorithmSpec::Cogan(_) => Box::new(Cogan::new(&specs!(cells, Cogan), &losses(), source.info(), device)),
         AlgorithmSpec::Lapgan(spec) => Box::new(Lapgan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::SemiSupervised(_) => {
             Box::new(SemiSupervised::new(&specs!(cells, SemiSupervised), &losses(), sources, seeds, device)?)

@@ -2,8 +2,10 @@
 //!
 //! [`networks`] needs no tensor and serves `plan` and `check`; [`worker`] is what the child process does.
 
+mod applications; // (torch)
 pub mod build; // (torch)
-pub mod device; // (torch)
+mod device; // (torch)
+mod latent; // (torch)
 pub mod samples; // (torch)
 pub mod worker; // (torch)
 

@@ -29,18 +29,24 @@ pub enum OutputError {
 }
 
 /// Writes samples as `.npy` (float32, `[n, …]`), `.csv` (a row each, the label last where there is one) or `.png`: a
-/// grid of images, or points over those of the data.
+/// grid of images, so many a row (0 for a square), or points over those of the data.
 ///
 /// # Errors
 /// If the ending is none of these, or the file cannot be written.
-pub fn write(path: &Path, samples: &Examples, source: &dyn Source, title: &str) -> Result<(), OutputError> {
+pub fn write(
+    path: &Path,
+    samples: &Examples,
+    per_row: usize,
+    source: &dyn Source,
+    title: &str,
+) -> Result<(), OutputError> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => file::write_atomic(path, &npy(samples))?,
         Some("csv") => file::write_atomic(path, samples.csv().as_bytes())?,
         Some("png") => {
             let info = source.info();
             let picture = if info.is_image() {
-                View::new(info, &samples.x).images(&samples.x, 0)
+                View::new(info, &samples.x).images(&samples.x, per_row)
             } else {
                 let real = source.reference(Split::Train, 0, picture::POINTS).x;
                 View::new(info, &real).points(&real, &samples.x, None, title)

@@ -91,6 +91,32 @@ impl NetworkPlan {
         self.together(&params, &x.alias(), labels, mode)
     }
 
+    /// What enters each layer with weights but the first, and what comes out of a network that is no discriminator: maps
+    /// `[B, C, H, W]` and rows `[B, F]`. Nothing where a layer looks at labels.
+    ///
+    /// # Shape
+    /// As those of [`Self::forward`], of one run.
+    pub fn layers(&self, params: &[Tensor], x: &Tensor, mode: &mut Mode<'_>) -> Option<Vec<Tensor>> {
+        if self.steps.iter().any(|step| matches!(step, Step::Label { .. } | Step::Causal(_) | Step::Gated(_))) {
+            return None;
+        }
+        let mut pass = Pass { plan: self, params, one_hot: None, runs: 1, batch: x.size()[1], mode };
+        let (mut x, mut said, mut weighed, mut layers) = (x.shallow_clone(), None, false, vec![]);
+        for step in &self.steps {
+            if let Step::Linear(_) | Step::Conv(_) | Step::Maxout { .. } | Step::Residual { .. } = step {
+                layers.extend(said.take().filter(|_| weighed));
+                weighed = true;
+            }
+            x = pass.step(step, &x);
+            // What only lies otherwise is seen as it lay before: maps as maps.
+            if !matches!(step, Step::Fold | Step::Unfold | Step::Reshape(_)) {
+                said = Some(if x.dim() == 4 { x.shallow_clone() } else { x.squeeze_dim(0) });
+            }
+        }
+        layers.extend(said.filter(|_| self.role != Role::Discriminator));
+        Some(layers)
+    }
+
     /// One run after the other: convolutions over many channels do not gain from a pack on the CPU, and their bits
     /// would depend on it.
     fn one_by_one(

@@ -221,7 +221,9 @@ impl NetworkPlan {
     /// # Errors
     /// The count of its layers with weights, where no fewer are to be shared.
     pub fn twin_of(&mut self, shared: SharedLayers) -> Result<(), usize> {
-        let weighs = |row: &Row| ["linear", "conv", "conv-transpose", "maxout", "residual"].contains(&row.kind);
+        // A layer that names classes beside the last one goes with it.
+        let layers = ["linear", "conv", "conv-transpose", "maxout", "residual"];
+        let weighs = |row: &Row| layers.contains(&row.kind) && row.name != "classes";
         let all = self.rows.iter().filter(|row| weighs(row)).count();
         let is_shared = |layer: usize| match shared {
             SharedLayers::First(count) => layer < count,

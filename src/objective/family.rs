@@ -79,8 +79,14 @@ impl AlgorithmSpec {
 pub enum Product {
     /// New examples.
     Samples,
+    /// Samples as functions of latents, which can be moved along.
+    Latents,
+    /// What layers say of a given example, without its label.
+    Features,
     /// The probability of every class for a given example.
     Classes,
+    /// The probability of every class for a given example in a second domain.
+    SecondClasses,
     /// Samples of two domains from one latent.
     Pairs,
     /// Categorical codes, of samples and of a given example.
@@ -100,7 +106,10 @@ impl Product {
     pub fn name(self) -> &'static str {
         match self {
             Self::Samples => "samples",
+            Self::Latents => "samples from latents",
+            Self::Features => "features of unlabeled examples",
             Self::Classes => "class probabilities",
+            Self::SecondClasses => "class probabilities in a second domain",
             Self::Pairs => "samples in two domains",
             Self::CategoricalCodes => "categorical codes",
             Self::ContinuousCodes => "continuous codes",

@@ -6,7 +6,8 @@
 use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, labeled, made, pick,
+    Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, RealDraw, Request, Turn, column,
+    decoded_by, labeled, made, pick, round,
 };
 use crate::base::{Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -100,7 +101,10 @@ impl Family for GanSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples]
+        match self.condition {
+            ConditionKind::Concatenate => &[Product::Samples, Product::Latents],
+            _ => &[Product::Samples, Product::Latents, Product::Features],
+        }
     }
 
     fn is_game(&self) -> bool {
@@ -523,6 +527,14 @@ impl Objective for Gan {
         Some(self)
     }
 
+    fn decodes(&self) -> Option<&dyn Decode> {
+        Some(self)
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
+    }
+
     fn keep(&mut self, runs: &[usize]) {
         let pick = |t: &mut Tensor| pick(t, runs);
         self.penalties.iter_mut().for_each(|p| pick(&mut p.weight));
@@ -567,12 +579,22 @@ impl Objective for Gan {
 impl Generate for Gan {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         let _guard = tch::no_grad_guard();
-        let n = request.n;
-        let z = self.latent.draw(&mut request.streams(request.purpose), n, self.device);
-        let labels: Vec<i64> = match self.classes {
-            0 => vec![],
-            classes => (0..n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect(),
-        };
+        let Latents { z, labels } = self.latents(request);
         labeled(made(&players[GENERATOR], request, &z, &labels), &labels)
+    }
+}
+
+impl Decode for Gan {
+    fn law(&self) -> LatentSpec {
+        self.latent.clone()
+    }
+
+    fn latents(&self, request: &Request<'_>) -> Latents {
+        let z = self.latent.draw(&mut request.streams(request.purpose), request.n, self.device);
+        Latents { z, labels: round(self.classes, request) }
+    }
+
+    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], averaged: bool) -> Tensor {
+        decoded_by(&players[GENERATOR], z, labels, averaged)
     }
 }

@@ -9,8 +9,8 @@ use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, 
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Classify, Cx, Gan, Generate, Objective, Panel, PanelRequest, RealDraw, Request, Turn, asked,
-    column, log_probabilities, mistakes, pick,
+    Batch, Cadence, Classify, Cx, Decode, Gan, Generate, Objective, Panel, PanelRequest, RealDraw, Request, Turn,
+    asked, column, log_probabilities, mistakes, pick,
 };
 use crate::base::{Array, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples, Source, Split, example_at};
@@ -96,7 +96,7 @@ impl Family for SemiSupervisedSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples, Product::Classes]
+        &[Product::Samples, Product::Latents, Product::Features, Product::Classes]
     }
 
     fn is_game(&self) -> bool {
@@ -294,6 +294,14 @@ impl Objective for SemiSupervised {
 
     fn generates(&self) -> Option<&dyn Generate> {
         Some(self)
+    }
+
+    fn decodes(&self) -> Option<&dyn Decode> {
+        self.gan.decodes()
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
     }
 
     fn classifies(&self) -> Option<&dyn Classify> {

@@ -133,6 +133,13 @@ impl Player {
         }
     }
 
+    /// What enters each layer with weights of one run's network but the first, and an encoder's code; nothing where a layer
+    /// looks at labels.
+    pub fn layers(&self, run: usize, x: &Tensor, mode: &mut Mode<'_>) -> Option<Vec<Tensor>> {
+        let params: Vec<Tensor> = self.frozen.iter().map(|param| param.narrow(0, run as i64, 1)).collect();
+        self.spec.plan.layers(&params, x, mode)
+    }
+
     /// The network's parameters, each `[R, …]`, for those who do not ask it for whole outputs.
     pub fn parameters(&self) -> &[Tensor] {
         &self.frozen
