@@ -24,6 +24,8 @@ pub enum Purpose {
     Preview = 7,
     /// What `gantlet sample` draws.
     Sample = 8,
+    /// Latents that a reference batch is made of; the index counts players.
+    Reference = 9,
 }
 
 /// A stream of random numbers.

@@ -195,6 +195,77 @@ fn an_exported_generator_makes_the_samples_that_the_run_makes() {
 }
 
 #[test]
+fn latents_are_walked_and_searched_and_what_has_none_is_told_so() {
+    let place = Workplace::new();
+    let images = TOY
+        .replace("[data.gaussian]\nmean = 4.0", "[data.shapes]\nsize = 8\ncount = 60")
+        .replace("uniform = { dim = 1 }", "normal = { dim = 3 }")
+        .replace("metrics = [\"w1\"]", "metrics = [\"interpolation\"]")
+        .replace("metric  = \"w1\"", "metric  = \"interpolation/jump\"")
+        .replace("name  = \"toy\"", "name = \"images\"");
+    place.write("images.toml", &images);
+    place.write(
+        "fit.toml",
+        "name = \"fit\"\n[data.two-moons]\n[algorithm.mixture]\ncomponents = 2\n[schedule]\nsteps = 2\nbatch = 50\n",
+    );
+    let one = ["--set", "seeds=1", "--set", "loss.adversarial=hinge"];
+    for (file, sets) in [("toy.toml", &one[..]), ("images.toml", &one[..]), ("fit.toml", &[])] {
+        let (code, out, err) = place.said(&[&["run", file], sets].concat());
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let run = |experiment: &str| {
+        let folder = std::fs::read_dir(place.path().join("runs").join(experiment)).unwrap();
+        let run = folder.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+        run.to_str().unwrap().to_owned()
+    };
+    let (toy, images, fit) = (run("toy"), run("images"), run("fit"));
+    let search = ["--steps", "3", "--restarts", "2", "--n", "2", "--among", "20"];
+    let all: [(&str, &[&str]); 5] = [
+        ("interpolate", &["--rows", "2", "--steps", "4"]),
+        ("arithmetic", &["--from", "0,1", "--minus", "2", "--plus", "63"]),
+        ("inpaint", &search),
+        ("denoise", &search),
+        ("nearest", &["--n", "3", "--neighbors", "2"]),
+    ];
+    let ask = |what: &str, run: &str, out: &str, settings: &[&str]| {
+        place.said(&[&["latent", what, run, "--out", out], settings].concat())
+    };
+    for (what, settings) in all {
+        let (code, said, err) = ask(what, &images, "one.png", settings);
+        assert_eq!((code, err.as_str()), (0, ""), "{what}: {said}");
+        image::open(place.path().join("one.png")).unwrap();
+        let numbers = ["psnr/nearest-training", "distance/held-out"].iter().any(|name| said.contains(name));
+        assert_eq!(numbers, !["interpolate", "arithmetic"].contains(&what), "{said}");
+        // What is asked twice is answered twice in the same way.
+        assert_eq!(ask(what, &images, "again.png", settings).0, 0);
+        let read = |file: &str| std::fs::read(place.path().join(file)).unwrap();
+        assert!(read("one.png") == read("again.png"), "{what}");
+    }
+    // The ends of paths are the samples of the same seed.
+    assert_eq!(ask("interpolate", &toy, "path.csv", &["--rows", "2", "--steps", "3"]).0, 0);
+    assert_eq!(place.said(&["sample", &toy, "--n", "4", "--out", "four.csv"]).0, 0);
+    let lines = |file: &str| -> Vec<String> {
+        std::fs::read_to_string(place.path().join(file)).unwrap().lines().map(str::to_owned).collect()
+    };
+    let (path, four) = (lines("path.csv"), lines("four.csv"));
+    assert_eq!([&path[0], &path[2], &path[3], &path[5]], [&four[0], &four[2], &four[1], &four[3]]);
+
+    let refused = |what, run: &str, settings| {
+        let (code, out, err) = ask(what, run, "none.png", settings);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        err
+    };
+    let none = refused("interpolate", &fit, &[]);
+    assert_eq!(none, "error: `mixture` makes no samples from latents\n  help: GANs and VAEs do\n");
+    let line = refused("inpaint", &toy, &[]);
+    assert_eq!(line, "error: inpainting is of images, and these examples are of shape [1]\n");
+    let line = refused("nearest", &toy, &[]);
+    assert_eq!(line, "error: a picture of neighbors is of images, and these examples are of shape [1]\n");
+    let told = refused("denoise", &images, &["--label", "3"]);
+    assert_eq!(told, "error: the generator was trained without labels, and cannot be asked for one\n");
+}
+
+#[test]
 fn a_run_directory_that_was_tampered_with_is_refused_and_nothing_is_lost() {
     let place = Workplace::new();
     assert_eq!(place.said(&["run", "toy.toml"]).0, 0);

@@ -341,6 +341,7 @@ count = 200
 latent = { normal = { dim = 3 } }
 second = "edges"
 share = { generator = 1, discriminator = 1 }
+adaptation = { tie-weight = 0.5 }
 ema = { decay = 0.9 }
 [architecture]
 generator = { mlp = { hidden = [12, 12], norm = "batch", output = "tanh" } }
@@ -361,9 +362,84 @@ samples-every = 6
 checkpoint-every = 4
 [eval]
 samples = 100
-metrics = ["agreement", "sliced-wasserstein"]
+metrics = [
+    "agreement", "transfer", { interpolation = { paths = 5, steps = 4 } },
+    { linear-probe = { labels-per-class = 1, draws = 2 } }, "sliced-wasserstein",
+]
 [grid]
 "algorithm.cogan.second" = ["edges", "negative"]
+"algorithm.cogan.adaptation.class-weight" = [0.0, 1.0]
+"#;
+
+/// A pyramid of three levels of color images with labels, averaged weights and a penalty at each; dropout draws beside them.
+const PYRAMID: &str = r#"
+name = "pyramid"
+seeds = 2
+[data.shapes]
+size = 16
+channels = 3
+count = 200
+[algorithm.lapgan]
+latent = { normal = { dim = 3 } }
+levels = 3
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12], norm = "batch", output = "tanh" } }
+discriminator = { mlp = { hidden = [9], activation = "leaky-relu" } }
+refiner = { layers = [{ conv = { out = 4, kernel = 3, padding = 1 } }, { batch-norm = {} }, "relu", { conv = { out = 3, kernel = 3, padding = 1 } }] }
+assessor = { layers = [{ conv = { out = 4, kernel = 4, stride = 2, weight = "spectral" } }, "leaky-relu", { dropout = 0.3 }, { linear = 1 }] }
+[loss]
+adversarial = "non-saturating"
+penalties = [{ r1 = 0.1 }]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+refiner = { adam = { lr = 1e-2 } }
+assessor = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["bands", "shapes"]
+[grid]
+"algorithm.lapgan.condition" = ["none", "concatenate"]
+"#;
+
+/// Virtual batch norm of vectors and of maps, in both players, with labels and a penalty that goes backward twice.
+const REFERENCES: &str = r#"
+name = "references"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.gan]
+latent = { normal = { dim = 3 } }
+condition = "concatenate"
+ema = { decay = 0.9 }
+[architecture]
+generator = { mlp = { hidden = [12, 12], norm = { virtual-batch = 5 }, output = "tanh" } }
+discriminator = { layers = [{ conv = { out = 4, kernel = 4, stride = 2 } }, { virtual-batch-norm = 6 }, "leaky-relu", { linear = 9 }, { virtual-batch-norm = 6 }, "relu", { linear = 1 }] }
+[loss]
+adversarial = "non-saturating"
+penalties = [{ gradient-penalty = { weight = 0.1 } }]
+[optimizer]
+generator = { adam = { lr = 1e-2 } }
+discriminator = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["sliced-wasserstein"]
 "#;
 
 /// Colors of four levels, with labels, plain and gated; samples and completions are made pixel by pixel.
@@ -455,7 +531,7 @@ fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in [
         DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
-        DOMAINS, PIXELS, SYMBOLS, FITTED, &rounded,
+        DOMAINS, REFERENCES, PYRAMID, PIXELS, SYMBOLS, FITTED, &rounded,
     ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -491,6 +567,8 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (CHANGES, "400"),
         (FEW_LABELS, "900"),
         (DOMAINS, "600"),
+        (REFERENCES, "400"),
+        (PYRAMID, "200"),
         (PIXELS, "200"),
         (SYMBOLS, "400"),
         (FITTED, "900"),

@@ -1,16 +1,19 @@
 //! From cells of one pack to players and an objective, at their first step or at a checkpoint. (torch)
 
 use super::PlayerNetwork;
-use crate::base::Positive;
-use crate::data::Source;
+use crate::base::{Positive, host};
+use crate::data::{Source, Split};
 use crate::experiment::Experiment;
 use crate::loss::LossSpec;
+use crate::nn::plan::{REFERENCE, REFERENCE_LABELS};
+use crate::objective::family::{Part, ReferenceKind};
 use crate::objective::{
-    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Objective, Pixelcnn, SemiSupervised,
-    Sequence, Vae,
+    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Lapgan, Objective, Pixelcnn,
+    SemiSupervised, Sequence, Vae,
 };
 use crate::player::{OptimizerSpec, Player, PlayerSpec};
 use crate::record::{Checkpoint, Values};
+use crate::rng::{Purpose, Stream};
 use crate::train::Pack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,18 +32,19 @@ pub fn pack(
 ) -> Result<Pack, String> {
     let seeds: Vec<u64> = cells.iter().map(|c| c.seed).collect();
     let players = networks.into_iter().zip(0u32..).map(|(network, index)| {
-        let player = network.player;
+        let Part { player, of } = network.part;
         let optimizer = |c: &Experiment| {
             if c.algorithm.family().is_fit() {
                 return OptimizerSpec::still();
             }
-            let own = c.optimizer.optimizers().find(|(name, _)| *name == player);
+            let own = c.optimizer.optimizers().find(|(name, _)| *name == of);
             own.expect("`networks` has checked that every player has an optimizer").1.clone()
         };
         let average =
-            |c: &Experiment| Some(c.algorithm.family().average().filter(|(name, _)| *name == player)?.1.clone());
-        let clip =
-            |c: &Experiment| c.loss.as_ref().filter(|_| player == "discriminator")?.weight_clip.map(Positive::get);
+            |c: &Experiment| Some(c.algorithm.family().average().filter(|(names, _)| names.contains(&of))?.1.clone());
+        let clip = |c: &Experiment| {
+            c.loss.as_ref().filter(|_| ["discriminator", "assessor"].contains(&of))?.weight_clip.map(Positive::get)
+        };
         let history = |c: &Experiment| c.loss.as_ref()?.historical_averaging.as_ref().map(|h| h.weight.get());
         let spec = PlayerSpec {
             name: player,
@@ -51,7 +55,15 @@ pub fn pack(
             clip: cells.iter().map(clip).collect(),
             history: cells.iter().map(history).collect(),
         };
-        Player::new(spec, &seeds, device)
+        let mut player = Player::new(spec, &seeds, device);
+        if let Some(kind) =
+            cells[0].algorithm.family().reference(player.name()).filter(|_| player.plan().reference() > 0)
+        {
+            for run in 0..seeds.len() {
+                refer(&mut player, run, kind, &*sources[run], (seeds[run], index));
+            }
+        }
+        player
     });
     Ok(Pack {
         players: players.collect(),
@@ -64,6 +76,27 @@ pub fn pack(
         step: 0,
         draws: 0,
     })
+}
+
+/// Fills the reference batch of a player in one run, as a function of the run's seed.
+fn refer(player: &mut Player, run: usize, kind: ReferenceKind<'_>, source: &dyn Source, (seed, index): (u64, u32)) {
+    let (n, classes) = (player.plan().reference(), source.info().classes.max(1));
+    let (x, labels) = match kind {
+        ReferenceKind::Latent(latent) => {
+            let z = latent.draw(&mut [Stream::new(seed, Purpose::Reference, index, 0)], n, Device::Cpu);
+            (host::numbers(&z), (0..n).map(|i| (i % classes) as f32).collect::<Vec<_>>())
+        }
+        ReferenceKind::Data => {
+            let there = source.reference(Split::Train, seed, n);
+            let places = (0..n).map(|i| i % there.x.rows().max(1));
+            let label = |place: usize| there.labels.get(place).map_or(0.0, |&label| label as f32);
+            (places.clone().flat_map(|place| there.x.row(place).to_vec()).collect(), places.map(label).collect())
+        }
+    };
+    player.remember(run, REFERENCE, &x);
+    if player.plan().takes_labels() {
+        player.remember(run, REFERENCE_LABELS, &labels);
+    }
 }
 
 /// The family's spec of each cell; all are of one family.
@@ -88,7 +121,8 @@ fn objective<'a>(
     Ok(match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::Infogan(_) => Box::new(InfoGan::new(&specs!(cells, Infogan), &losses(), source.info(), device)),
-        AlgorithmSpec::Cogan(spec) => Box::new(Cogan::new(spec, &losses(), source.info(), device)),
+        AlgorithmSpec::Cogan(_) => Box::new(Cogan::new(&specs!(cells, Cogan), &losses(), source.info(), device)),
+        AlgorithmSpec::Lapgan(spec) => Box::new(Lapgan::new(spec, &losses(), source.info(), device)),
         AlgorithmSpec::SemiSupervised(_) => {
             Box::new(SemiSupervised::new(&specs!(cells, SemiSupervised), &losses(), sources, seeds, device)?)
         }

@@ -2,8 +2,10 @@
 //!
 //! [`networks`] needs no tensor and serves `plan` and `check`; [`worker`] is what the child process does.
 
+mod applications; // (torch)
 pub mod build; // (torch)
-pub mod device; // (torch)
+mod device; // (torch)
+mod latent; // (torch)
 pub mod samples; // (torch)
 pub mod worker; // (torch)
 
@@ -11,12 +13,13 @@ use crate::base::Problem;
 use crate::data::DataInfo;
 use crate::experiment::Experiment;
 use crate::nn::plan::NetworkPlan;
+use crate::objective::family::Part;
 
 /// A player's network with the player's name.
 #[derive(Clone, Debug)]
 pub struct PlayerNetwork {
-    /// The name, as `[architecture]` has it.
-    pub player: &'static str,
+    /// Who it is, and the name that `[architecture]` has for it.
+    pub part: Part,
     /// Its layers and parameters.
     pub plan: NetworkPlan,
 }
@@ -30,15 +33,15 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
     let wirings = family.wirings(info).map_err(|problem| vec![problem])?;
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     if family.is_fit() {
-        let fit =
-            |&player: &&'static str| PlayerNetwork { player, plan: NetworkPlan::memory(family.memory(player, info)) };
-        found.extend(family.players().iter().map(fit));
+        let fit = |part: Part| PlayerNetwork { part, plan: NetworkPlan::memory(family.memory(part.player, info)) };
+        found.extend(family.cast().into_iter().map(fit));
     }
-    for (&player, mut wiring) in family.players().iter().zip(wirings) {
-        let network = cell.architecture.networks().find(|(name, _)| *name == player);
-        let optimizer = cell.optimizer.optimizers().find(|(name, _)| *name == player);
+    for (part, mut wiring) in family.cast().into_iter().zip(wirings) {
+        let Part { player, of } = part;
+        let network = cell.architecture.networks().find(|(name, _)| *name == of);
+        let optimizer = cell.optimizer.optimizers().find(|(name, _)| *name == of);
         let (Some((_, network)), Some(_)) = (network, optimizer) else {
-            problems.push(Problem::at("algorithm", format!("the {player} needs a network and an optimizer")));
+            problems.push(Problem::at("algorithm", format!("the {of} needs a network and an optimizer")));
             continue;
         };
         // Where a network is wrong, those that hang on it are not looked at.
@@ -51,11 +54,16 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
         }
         match network.plan(&wiring, &cell.architecture.init) {
             Ok(mut plan) => {
+                if plan.reference() > 0 && family.reference(player).is_none() {
+                    let message = format!("`{}` has no reference batch for the {player}", family.tag());
+                    let help = "take another norm than virtual batch norm";
+                    problems.push(Problem::at(format!("architecture.{of}"), message).with_help(help));
+                }
                 problems.extend(family.complete(player, &mut plan).err());
                 plan.params.extend(family.memory(player, info));
-                found.push(PlayerNetwork { player, plan });
+                found.push(PlayerNetwork { part, plan });
             }
-            Err(inner) => problems.extend(inner.into_iter().map(|p| p.below(&format!("architecture.{player}")))),
+            Err(inner) => problems.extend(inner.into_iter().map(|p| p.below(&format!("architecture.{of}")))),
         }
     }
     if !problems.is_empty() {
@@ -63,7 +71,7 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
     }
     for network in found.iter().filter(|network| network.plan.batch_coupled && cell.schedule.batch == 1) {
         let why = "it has batch norm or minibatch discrimination";
-        let message = format!("a batch of 1 is too small for the {}: {why}", network.player);
+        let message = format!("a batch of 1 is too small for the {}: {why}", network.part.player);
         problems.push(Problem::at("schedule.batch", message));
     }
     let plans: Vec<&NetworkPlan> = found.iter().map(|network| &network.plan).collect();

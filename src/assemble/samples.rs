@@ -29,11 +29,18 @@ pub enum OutputError {
 }
 
 /// Writes samples as `.npy` (float32, `[n, …]`), `.csv` (a row each, the label last where there is one) or `.png`: a
-/// grid of images, texts, or points over those of the data; texts as `.txt` too, an empty line between them.
+/// grid of images, so many a row (0 for a square), texts, or points over those of the data; texts as `.txt` too, an empty line
+/// between them.
 ///
 /// # Errors
 /// If the ending is none of these, or the file cannot be written.
-pub fn write(path: &Path, samples: &Examples, source: &dyn Source, title: &str) -> Result<(), OutputError> {
+pub fn write(
+    path: &Path,
+    samples: &Examples,
+    per_row: usize,
+    source: &dyn Source,
+    title: &str,
+) -> Result<(), OutputError> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => file::write_atomic(path, &npy(samples))?,
         Some("txt") if source.info().is_text() => {
@@ -45,8 +52,11 @@ pub fn write(path: &Path, samples: &Examples, source: &dyn Source, title: &str) 
             let info = source.info();
             let real = || source.reference(Split::Train, 0, picture::POINTS).x;
             let view = View::new(info, &if info.is_image() || info.is_text() { samples.x.clone() } else { real() });
-            let picture =
-                if view.is_each() { view.images(&samples.x, 0) } else { view.points(&real(), &samples.x, None, title) };
+            let picture = if view.is_each() {
+                view.images(&samples.x, per_row)
+            } else {
+                view.points(&real(), &samples.x, None, title)
+            };
             file::write_atomic(path, &picture::encode_png(&picture))?;
         }
         _ => {

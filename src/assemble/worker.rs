@@ -2,13 +2,15 @@
 //!
 //! A worker that is told to stop (SIGTERM, SIGINT, or a parent that is gone) saves and leaves; told twice, it leaves.
 
+use super::samples::OutputError;
 use super::{build, device};
-use crate::data::{DataInfo, DataRoots, DataSpec, Source};
+use crate::data::{DataInfo, DataRoots, DataSpec, Examples, Source};
 use crate::eval::EvalSpec;
 use crate::experiment::Experiment;
 use crate::experiment::plan::is_of;
 use crate::nn::Script;
 use crate::objective::Request;
+use crate::objective::family::Part;
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
@@ -23,15 +25,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why a request cannot be done, with the exit code that says of which kind it is.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     exit: WorkerExit,
     message: String,
     help: Option<String>,
 }
 
 impl Refusal {
-    fn new(exit: WorkerExit, message: impl ToString) -> Self {
+    pub(super) fn new(exit: WorkerExit, message: impl ToString) -> Self {
         Self { exit, message: message.to_string(), help: None }
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+impl From<OutputError> for Refusal {
+    fn from(error: OutputError) -> Self {
+        Self::new(WorkerExit::Unexpected, error)
     }
 }
 
@@ -66,6 +78,7 @@ pub fn main() -> i32 {
     let result = match request {
         WorkerRequest::Train(job) => train(&job, &stop),
         WorkerRequest::Sample(request) => sample(&request),
+        WorkerRequest::Latent(request) => super::applications::answer(&request),
         WorkerRequest::Eval(request) => evaluate(&request),
         WorkerRequest::Export(request) => export(&request),
         WorkerRequest::Doctor => {
@@ -108,7 +121,7 @@ fn watch(stop: &Arc<AtomicBool>, mut input: std::io::BufReader<std::io::Stdin>) 
     });
 }
 
-fn emit(event: &Event) {
+pub(super) fn emit(event: &Event) {
     // A broken pipe means that the parent is gone, which the watcher of standard input sees too.
     let _gone = event::write_event(&mut std::io::stdout().lock(), event);
 }
@@ -330,11 +343,27 @@ fn log_panics(logs: Vec<PathBuf>) {
 }
 
 /// One run at a checkpoint, ready to be asked.
-struct Asked {
+pub(super) struct Asked {
     dir: RunDir,
-    cell: Experiment,
-    pack: train::Pack,
-    step: u64,
+    pub(super) cell: Experiment,
+    pub(super) pack: train::Pack,
+    pub(super) step: u64,
+}
+
+impl Asked {
+    /// Its samples.
+    pub(super) fn samples(&self, request: &Request<'_>) -> Result<Examples, Refusal> {
+        let Some(model) = self.pack.objective.generates() else {
+            let tag = self.cell.algorithm.family().tag();
+            return Err(Refusal::new(WorkerExit::Request, format!("`{tag}` makes no samples")));
+        };
+        Ok(model.generate(&self.pack.players, request).remove(0))
+    }
+
+    /// Which weights of which step say something, from which seed.
+    pub(super) fn origin(&self, averaged: bool, seed: u64) -> String {
+        format!("{} weights of step {}, seed {seed}", if averaged { "averaged" } else { "raw" }, self.step)
+    }
 }
 
 fn ask(
@@ -391,7 +420,8 @@ fn at_checkpoint(run: &Path, step: Option<u64>) -> Result<(RunDir, Experiment, C
     Ok((dir, cell, found))
 }
 
-fn sample(request: &SampleRequest) -> Result<(), Refusal> {
+/// A run that samples are asked of, and whether it answers with averaged weights.
+pub(super) fn ask_for_samples(request: &SampleRequest) -> Result<(Asked, bool), Refusal> {
     let asked = ask(&request.run, request.checkpoint, &request.data_roots, &request.device, request.threads)?;
     let averaged = has_average(&asked.cell) && request.weights != "raw";
     if let Some(label) = request.label {
@@ -405,28 +435,24 @@ fn sample(request: &SampleRequest) -> Result<(), Refusal> {
             return refuse(format!("the label {label} is not one of 0 to {}", classes - 1));
         }
     }
-    let Some(model) = asked.pack.objective.generates() else {
-        let tag = asked.cell.algorithm.family().tag();
-        return Err(Refusal::new(WorkerExit::Request, format!("`{tag}` makes no samples")));
-    };
-    let drawn = model.generate(
-        &asked.pack.players,
-        &Request {
-            seeds: &[request.seed],
-            purpose: Purpose::Sample,
-            index: 0,
-            n: request.n,
-            label: request.label,
-            averaged,
-        },
-    );
-    let title = format!("step {}", asked.step);
-    super::samples::write(&request.out, &drawn[0], &*asked.pack.sources[0], &title)
-        .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
-    let weights = if averaged { "averaged" } else { "raw" };
-    let what = format!("{} samples, {weights} weights of step {}, seed {}", request.n, asked.step, request.seed);
+    Ok((asked, averaged))
+}
+
+fn sample(request: &SampleRequest) -> Result<(), Refusal> {
+    let (asked, averaged) = ask_for_samples(request)?;
+    let drawn = asked.samples(&request.drawn(averaged))?;
+    super::samples::write(&request.out, &drawn, 0, &*asked.pack.sources[0], &format!("step {}", asked.step))?;
+    let what = format!("{} samples, {}", request.n, asked.origin(averaged, request.seed));
     emit(&Event::Wrote { path: request.out.clone(), what });
     Ok(())
+}
+
+impl SampleRequest {
+    /// What is asked of the model.
+    pub(super) fn drawn(&self, averaged: bool) -> Request<'_> {
+        let (seeds, label) = (std::slice::from_ref(&self.seed), self.label);
+        Request { seeds, purpose: Purpose::Sample, index: 0, n: self.n, label, averaged }
+    }
 }
 
 fn evaluate(request: &EvalRequest) -> Result<(), Refusal> {
@@ -494,21 +520,21 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
     let networks = networks(&cell, &info)?;
     let family = cell.algorithm.family();
     let wanted = request.player.as_deref().unwrap_or(family.exported());
-    let Some(network) = networks.into_iter().find(|n| n.player == wanted) else {
-        let message = format!("`{}` has no {wanted}; it has {}", family.tag(), family.players().join(" and "));
+    let Some(network) = networks.into_iter().find(|n| n.part.player == wanted) else {
+        let players: Vec<&str> = family.cast().iter().map(|part| part.player).collect();
+        let message = format!("`{}` has no {wanted}; it has {}", family.tag(), players.join(" and "));
         return Err(Refusal::new(WorkerExit::Request, message));
     };
-    let player = network.player;
+    let Part { player, of } = network.part;
     if family.is_fit() {
         let message = format!("`{}` has no network to export; its checkpoints hold what was fit", family.tag());
         return Err(Refusal::new(WorkerExit::Request, message));
     }
-    let averaged = family.average().is_some_and(|(name, _)| name == player);
+    let averaged = family.average().is_some_and(|(names, _)| names.contains(&of));
     let numbers = numbers(&network, &checkpoint, averaged).map_err(|reason| does_not_fit(&checkpoint, &reason))?;
     let weights = if averaged { "averaged" } else { "raw" };
     let facts = about(&dir.stored_state()?, family.about(player, &info), checkpoint.step, weights);
-    super::samples::export(&request.out, &Script::new(&network.plan, &numbers), &facts)
-        .map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    super::samples::export(&request.out, &Script::new(&network.plan, &numbers), &facts)?;
     let what = format!(
         "the {player} of step {}, {weights} weights, from {} to {}",
         checkpoint.step, facts["input"], facts["output"]
@@ -521,7 +547,7 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
 fn numbers(player: &super::PlayerNetwork, checkpoint: &Checkpoint, averaged: bool) -> Result<Vec<Vec<f32>>, String> {
     let suffix = if averaged { ":ema" } else { "" };
     let one = |param: &crate::nn::ParamPlan| {
-        let name = format!("{}.{}{suffix}", player.player, param.name);
+        let name = format!("{}.{}{suffix}", player.part.player, param.name);
         let tensor = checkpoint.tensors.get(&name).ok_or_else(|| format!("it has no tensor `{name}`"))?;
         match &tensor.values {
             Values::F32(values) if tensor.shape == param.shape => Ok(values.clone()),

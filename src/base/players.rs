@@ -23,6 +23,10 @@ macro_rules! a_player_each {
             encoder,
             /// A code to data.
             decoder,
+            /// LAPGAN's generator of finer levels: a plane of noise and the level below, enlarged, to the band that is added.
+            refiner,
+            /// Its opponent: a finer level to one number.
+            assessor,
             /// What came before to what comes next: a logit a level of each number of an image.
             predictor,
         }

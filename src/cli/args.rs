@@ -48,6 +48,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Draw samples from a trained generator
     Sample(SampleArgs),
+    /// Draw paths between latents and sums of them, and search among them for what images lost
+    Latent(LatentArgs),
     /// Evaluate checkpoints again
     Eval(EvalArgs),
     /// Write one self-contained page: curves, tables, samples, claims
@@ -255,6 +257,147 @@ pub(super) struct SampleArgs {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LatentArgs {
+    #[command(subcommand)]
+    pub command: LatentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LatentCommand {
+    /// Draw paths between samples, a row each
+    Interpolate {
+        #[command(flatten)]
+        asking: Asking,
+        /// How many paths
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one())]
+        rows: u64,
+        /// Samples of a path, ends included
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=10_000))]
+        steps: u64,
+    },
+    /// Draw what sums of latents make: the mean of some samples less that of others plus that of others
+    Arithmetic {
+        #[command(flatten)]
+        asking: Asking,
+        /// Samples by their places in `gantlet sample`, from 0
+        #[arg(long, value_name = "I,…", value_delimiter = ',', required = true)]
+        from: Vec<u64>,
+        /// Samples whose mean is taken away
+        #[arg(long, value_name = "I,…", value_delimiter = ',', required = true)]
+        minus: Vec<u64>,
+        /// Samples whose mean is added
+        #[arg(long, value_name = "I,…", value_delimiter = ',', required = true)]
+        plus: Vec<u64>,
+        /// How many samples there are to choose from
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
+        n: u64,
+        /// How far each number of the latent moves at most in the eight pictures around the sum
+        #[arg(long, value_name = "A", default_value_t = 0.25, value_parser = not_negative)]
+        around: f64,
+    },
+    /// Fill what held-out images lost by searching the latent that makes the rest of them
+    Inpaint {
+        #[command(flatten)]
+        asking: Asking,
+        /// What is taken away: a half, or the middle of both sides
+        #[arg(long, value_name = "PART", default_value = "center")]
+        mask: MaskArg,
+        /// How many images
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one())]
+        n: u64,
+        #[command(flatten)]
+        searching: Searching,
+    },
+    /// Take noise off held-out images by searching the latent that makes them
+    Denoise {
+        #[command(flatten)]
+        asking: Asking,
+        /// The deviation of the noise, in units of the data
+        #[arg(long, value_name = "STD", default_value_t = 0.5, value_parser = not_negative)]
+        noise: f64,
+        /// How many images
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one())]
+        n: u64,
+        #[command(flatten)]
+        searching: Searching,
+    },
+    /// Draw samples with the training examples that are nearest to them below
+    Nearest {
+        #[command(flatten)]
+        asking: Asking,
+        /// How many samples
+        #[arg(long, value_name = "N", default_value_t = 12, value_parser = at_least_one())]
+        n: u64,
+        /// How many training examples below each
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
+        neighbors: u64,
+        /// Training examples that they are looked for among
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one())]
+        among: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Asking {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where the picture goes (of paths and sums also .npy or .csv)
+    #[arg(long, value_name = "F.png")]
+    pub out: PathBuf,
+    /// The step of the checkpoint [default: the newest]
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// The seed of what is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// The label that all samples have
+    #[arg(long, value_name = "L")]
+    pub label: Option<i64>,
+    /// Averaged weights where there are any, or the raw ones
+    #[arg(long, value_name = "WHICH", default_value = "auto", value_parser = ["auto", "raw"])]
+    pub weights: String,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Searching {
+    /// Steps of each search
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = at_least_one())]
+    pub steps: u64,
+    /// Latents that each search begins from; the best end is kept
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one())]
+    pub restarts: u64,
+    /// The rate of Adam at the first step; it falls to 0
+    #[arg(long, value_name = "LR", default_value_t = 0.1, value_parser = not_negative)]
+    pub rate: f64,
+    /// The weight of −log p of the latent, a dimension
+    #[arg(long, value_name = "W", default_value_t = 0.1, value_parser = not_negative)]
+    pub prior: f64,
+    /// Training examples that the nearest one is looked for among
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one())]
+    pub among: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MaskArg {
+    Left,
+    Right,
+    Top,
+    Bottom,
+    Center,
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("expected a number of 0 or more".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -36,7 +36,7 @@ pub(super) fn asked(threads: usize, request: &WorkerRequest, mut hear: impl FnMu
     }
 }
 
-fn device(choice: DeviceChoice) -> Result<String, Failure> {
+pub(super) fn device(choice: DeviceChoice) -> Result<String, Failure> {
     let devices = found_devices().devices(choice)?;
     Ok(devices.first().map_or_else(|| "cpu".to_owned(), ToString::to_string))
 }
@@ -51,7 +51,7 @@ pub(super) fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure>
     Err(Failure::new(Exit::Usage, message))
 }
 
-fn wrote(event: Event) -> Option<String> {
+pub(super) fn wrote(event: Event) -> Option<String> {
     match event {
         Event::Wrote { path, what } => Some(format!("{}: {what}\n", path.display())),
         _ => None,

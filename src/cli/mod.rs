@@ -7,6 +7,7 @@ mod args;
 mod ask;
 mod data;
 mod inspect;
+mod latent;
 mod plan;
 mod report;
 mod run;
@@ -179,6 +180,7 @@ fn dispatch(command: args::Command) -> Result<Exit, Failure> {
         Command::Compare(args) => report::compare(&args),
         Command::Verify(args) => report::verify(&args),
         Command::Sample(args) => ask::sample(&args),
+        Command::Latent(args) => latent::latent(&args),
         Command::Eval(args) => ask::eval(&args),
         Command::Report(args) => report::page(&args),
         Command::Export(args) => ask::export(&args),

@@ -145,7 +145,7 @@ impl Sources<'_> {
         let networks = networks
             .iter()
             .map(|network| NetworkTable {
-                name: network.player.to_owned(),
+                name: network.part.player.to_owned(),
                 rows: network.plan.rows.iter().map(row).collect(),
                 total: network.plan.learned() as u64,
             })

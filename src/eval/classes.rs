@@ -3,6 +3,7 @@
 use super::rows::Rows;
 use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
+use crate::base::Array;
 
 /// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, and the share
 /// of the others.
@@ -22,6 +23,27 @@ pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
     Ok(Outcome {
         values: vec![right / n, nats / n, (n - right) / n],
         n_real: Some(said.rows()),
+        n_fake: 0,
+        against: AGAINST_SAMPLES,
+        parameters: String::new(),
+    })
+}
+
+/// The share of reference examples whose likeliest class in the second domain is theirs, by that domain's network and by the
+/// first one's.
+pub(super) fn transfer(cx: &Context) -> Result<Outcome, String> {
+    let both = cx.answers.second_classes.as_ref().ok_or("the model names no classes in a second domain")?;
+    let labels = &cx.real.labels;
+    if labels.is_empty() || both.iter().any(|said| said.rows() != labels.len()) {
+        return Err("there are no labeled reference examples".to_owned());
+    }
+    let right = |said: &Array| {
+        let is_right = |(i, label): (usize, &i64)| said.row(i).iter().all(|&v| v <= said.row(i)[*label as usize]);
+        labels.iter().enumerate().filter(|of| is_right(*of)).count() as f64 / labels.len() as f64
+    };
+    Ok(Outcome {
+        values: both.iter().map(right).collect(),
+        n_real: Some(labels.len()),
         n_fake: 0,
         against: AGAINST_SAMPLES,
         parameters: String::new(),
@@ -96,11 +118,25 @@ pub(super) fn seen(real: &Rows, fake: &Rows, spec: &FeaturesSpec, cx: &Context) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Array;
     use crate::data::Truth;
     use crate::eval::MetricSpec;
     use crate::eval::spec::ExtractorSpec;
     use crate::eval::testing::{World, close, info, normals};
+
+    /* scikit-learn 1.9.1: accuracy_score([0, 1, 1], np.argmax([[.7,.3],[.4,.6],[.9,.1]], 1)) = 2/3, and 1/3 of the classes named
+    the other way round */
+    #[test]
+    fn transfer_is_the_accuracy_of_scikit_learn_by_either_network() {
+        let said = [0.7f32, 0.3, 0.4, 0.6, 0.9, 0.1].map(f32::ln);
+        let turned = [0.3f32, 0.7, 0.6, 0.4, 0.1, 0.9].map(f32::ln);
+        let mut world = World::new(info(vec![2], Truth::Unknown), Array::zeros(vec![3, 2]), Array::default());
+        world.real.labels = vec![0, 1, 1];
+        world.answers.second_classes = Some([said, turned].map(|said| Array::new(vec![3, 2], said.to_vec())));
+        let values = world.measure(&MetricSpec::Transfer);
+        assert_eq!((values[0].metric.as_str(), values[1].metric.as_str()), ("transfer", "transfer/unadapted"));
+        close(values[0].value, 2.0 / 3.0, 1e-12);
+        close(values[1].value, 1.0 / 3.0, 1e-12);
+    }
 
     /* scikit-learn 1.9.1: p = [[.7,.2,.1],[.1,.5,.4],[.3,.3,.4],[.2,.6,.2]]; y = [0,2,2,1];
     accuracy_score(y, np.argmax(p, 1)) = 0.75; log_loss(y, p) = 0.6750205078632583 */

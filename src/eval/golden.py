@@ -18,6 +18,7 @@ from scipy.ndimage import convolve
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
+from sklearn.svm import LinearSVC
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kernel_mmd
 
@@ -122,6 +123,23 @@ GOLDEN["pyramid halved"] = weighed(halved(plane))
 GOLDEN["pyramid doubled"] = weighed(doubled(halved(plane)))
 
 
+def bands(plane, levels):
+    out = []
+    for _ in range(levels - 1):
+        coarse = halved(plane)
+        out.append(plane - doubled(coarse))
+        plane = coarse
+    return out + [plane]
+
+
+for name, x in (("X", X), ("Y", Y)):
+    planes = [bands(plane, 2) for image in pictures(x, 2, 16, 8) for plane in image]
+    for level in range(2):
+        band = np.concatenate([levels[level].ravel() for levels in planes])
+        GOLDEN[f"band {level} deviation {name}"] = band.std()
+        GOLDEN[f"band {level} kurtosis {name}"] = ((band - band.mean()) ** 4).mean() / band.var() ** 2
+
+
 def descriptors(images, sides):
     levels = []
     for level in range(len(sides)):
@@ -180,6 +198,15 @@ chosen = parzen(Y, X[250:], best)
 GOLDEN["parzen chosen"] = chosen.mean()
 GOLDEN["parzen chosen standard error"] = chosen.std() / len(chosen) ** 0.5
 GOLDEN["parzen 0.1 of the second half"] = parzen(Y, X[250:], 0.1).mean()
+
+
+# A line for each class against all others: scikit-learn's LinearSVC, which is liblinear.
+largest = np.argmax(X[:, :3].astype(np.float32) + np.square(X[:, 3:6].astype(np.float32)), 1)
+for c in [0.01, 0.1, 10]:
+    line = LinearSVC(C=c, tol=1e-12, max_iter=10_000_000).fit(X[:60], largest[:60])
+    GOLDEN[f"linear-svc {c} accuracy"] = line.score(X[60:], largest[60:])
+    for k in range(3):
+        GOLDEN[f"linear-svc {c} class {k}"] = line.decision_function(X[60:61])[0, k]
 
 
 # The random network's layers, with weights that need no generator: PyTorch.

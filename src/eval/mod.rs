@@ -7,12 +7,14 @@
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
 mod agreement;
+mod bands;
 mod classes;
 mod codes;
 mod extractor;
 mod features;
 mod frechet;
 mod images;
+mod interpolation;
 mod judge; // (torch)
 mod kid;
 mod likelihood;
@@ -22,6 +24,7 @@ mod neighbors;
 mod pairs;
 mod parzen;
 mod patches;
+mod probe;
 mod reconstruction;
 mod rows;
 mod slices;
@@ -31,6 +34,7 @@ mod ssim;
 mod testing;
 
 pub use features::Known;
+pub use probe::Probed;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use spec::{ExtractorSpec, FactorKind, FeaturesSpec};
@@ -80,8 +84,17 @@ pub struct Answers {
     pub codes: Option<Codes>,
     /// The likeliest codes of each reference example.
     pub read: Option<Codes>,
+    /// The log-probability of every class for each reference example in a second domain, by that domain's network and by the
+    /// first one's.
+    pub second_classes: Option<[Array; 2]>,
     /// The samples in a second domain.
     pub pairs: Option<Pairs>,
+    /// What is made of the places on paths between latents, path after path, and what these paths are.
+    pub paths: Option<Array>,
+    /// `spherical` or `straight`.
+    pub way: String,
+    /// What layers say of examples.
+    pub features: Option<Probed>,
     /// What became of each reference example.
     pub reconstructions: Option<Array>,
     /// What became of each reference example with noise.
@@ -249,6 +262,7 @@ const NAMES: &[(&str, &[MetricName])] = {
             ],
         ),
         ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
+        ("bands", &[named("bands/deviation", Target(1.0), "ratio"), named("bands/kurtosis", Target(1.0), "ratio")]),
         ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
         (
             "classification",
@@ -258,6 +272,7 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("error", Lower, "share"),
             ],
         ),
+        ("transfer", &[named("transfer", Higher, "share"), named("transfer/unadapted", Neither, "share")]),
         ("agreement", &[named("agreement/distance", Lower, "data"), named("agreement", Higher, "share")]),
         ("clusters", &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")]),
         (
@@ -291,6 +306,18 @@ const NAMES: &[(&str, &[MetricName])] = {
         ),
         ("support", &[named("support", Higher, "share")]),
         (
+            "interpolation",
+            &[named("interpolation/jump", Lower, "mean steps"), named("interpolation/length", Neither, "ratio")],
+        ),
+        (
+            "linear-probe",
+            &[
+                named("linear-probe", Higher, "share"),
+                named("linear-probe/plain", Neither, "share"),
+                named("linear-probe/gain", Higher, "share"),
+            ],
+        ),
+        (
             "parzen",
             &[
                 named("parzen", Higher, "nats"),
@@ -302,7 +329,7 @@ const NAMES: &[(&str, &[MetricName])] = {
 };
 
 /// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
-/// behind `laplacian-wasserstein`, a factor behind `code-factors` and draws behind `likelihood` are the same.
+/// behind `laplacian-wasserstein` and `bands/…`, a factor behind `code-factors` and draws behind `likelihood` are the same.
 const FEATURE_NAMES: &[(&str, &[MetricName])] = {
     use Direction::{Higher, Lower, Neither, Target};
     &[
@@ -340,6 +367,7 @@ pub fn direction(metric: &str) -> Direction {
         known.map(|known| known.direction)
     };
     let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
+        "bands" => find(metric.rsplit_once('/')?.0, NAMES),
         level @ ("laplacian-wasserstein" | "code-factors" | "likelihood") => find(level, NAMES),
         family => find(family, FEATURE_NAMES),
     });
@@ -381,9 +409,11 @@ impl MetricSpec {
             Self::Shapes(_) => "shapes",
             Self::Features(_) => "features",
             Self::LaplacianWasserstein(_) => "laplacian-wasserstein",
+            Self::Bands => "bands",
             Self::MsSsim(_) => "ms-ssim",
             Self::Parzen(_) => "parzen",
             Self::Classification => "classification",
+            Self::Transfer => "transfer",
             Self::Agreement => "agreement",
             Self::Clusters => "clusters",
             Self::CodeClasses(_) => "code-classes",
@@ -393,6 +423,8 @@ impl MetricSpec {
             Self::Elbo(_) => "elbo",
             Self::Likelihood(_) => "likelihood",
             Self::Support => "support",
+            Self::Interpolation(_) => "interpolation",
+            Self::LinearProbe(_) => "linear-probe",
         }
     }
 
@@ -409,12 +441,15 @@ impl MetricSpec {
     pub fn product(&self) -> Product {
         match self {
             Self::Classification => Product::Classes,
+            Self::Transfer => Product::SecondClasses,
             Self::Agreement => Product::Pairs,
             Self::Clusters | Self::CodeClasses(_) => Product::CategoricalCodes,
             Self::CodeFactors(_) => Product::ContinuousCodes,
             Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
             Self::Elbo(_) => Product::Evidence,
             Self::Likelihood(_) => Product::Likelihoods,
+            Self::Interpolation(_) => Product::Latents,
+            Self::LinearProbe(_) => Product::Features,
             _ => Product::Samples,
         }
     }
@@ -428,6 +463,13 @@ impl MetricSpec {
                 let [whole] = own(self.tag()).try_into().expect("one name");
                 let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
                 std::iter::once(whole.clone()).chain(patches::sides(&info.shape).into_iter().map(level)).collect()
+            }
+            Self::Bands => {
+                let of = |name: MetricName| {
+                    let level = move |side| MetricName { name: format!("{}/{side}", name.name).into(), ..name.clone() };
+                    bands::sides(&info.shape).into_iter().map(level)
+                };
+                own(self.tag()).into_iter().flat_map(of).collect()
             }
             Self::CodeFactors(spec) => {
                 let [whole] = own(self.tag()).try_into().expect("one name");
@@ -483,9 +525,15 @@ impl MetricSpec {
                 Err(format!("`{tag}` needs data whose law has a density that is known"))
             }
             Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
+            Self::Bands => images_of_side(tag, bands::SMALLEST, info),
             Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
             Self::Features(spec) => features::needs(spec, info),
-            Self::Clusters if info.classes < 2 => Err(format!("`{tag}` needs data with labels of two or more classes")),
+            Self::Clusters | Self::LinearProbe(_) if info.classes < 2 => {
+                Err(format!("`{tag}` needs data with labels of two or more classes"))
+            }
+            Self::LinearProbe(spec) if spec.strengths.is_empty() => {
+                Err("`linear-probe` needs a strength of the line or several in `strengths`".to_owned())
+            }
             Self::CodeClasses(_) => codes::needs_classes(tag, info),
             Self::CodeFactors(spec) => codes::needs_factors(tag, spec, info),
             _ => Ok(()),
@@ -516,9 +564,11 @@ impl MetricSpec {
             Self::Shapes(spec) => images::shapes(spec, cx),
             Self::Features(_) => unreachable!("taken above"),
             Self::LaplacianWasserstein(spec) => patches::laplacian_wasserstein(spec, cx),
+            Self::Bands => bands::bands(cx),
             Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
             Self::Parzen(spec) => parzen::parzen(spec, cx),
             Self::Classification => classes::classification(cx),
+            Self::Transfer => classes::transfer(cx),
             Self::Agreement => agreement::agreement(cx),
             Self::Clusters => codes::clusters(cx),
             Self::CodeClasses(spec) => codes::code_classes(spec, cx),
@@ -528,12 +578,15 @@ impl MetricSpec {
             Self::Elbo(_) => likelihood::elbo(cx),
             Self::Likelihood(_) => likelihood::likelihood(cx),
             Self::Support => likelihood::support(cx),
+            Self::Interpolation(spec) => interpolation::interpolation(spec, cx),
+            Self::LinearProbe(spec) => probe::linear_probe(spec, cx),
         });
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
             Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
             Self::Elbo(_) | Self::Likelihood(_) => &cx.answers.kind,
-            Self::Classification | Self::Clusters => "",
+            Self::Classification | Self::Clusters | Self::Transfer => "",
+            Self::LinearProbe(spec) => spec.layers.name(),
             _ if cx.info.is_image() => "pixels",
             _ => "values",
         };
@@ -606,6 +659,7 @@ impl EvalSpec {
                 let why = match metric {
                     MetricSpec::Nearest(_) => "training examples are their own neighbors",
                     MetricSpec::Parzen(_) => "training examples choose the window's width",
+                    MetricSpec::LinearProbe(_) => "the line is fit to training examples",
                     _ => "",
                 };
                 if !why.is_empty() {
@@ -637,7 +691,9 @@ pub fn measure_all(cx: &Context) -> Vec<Value> {
     let mut all = Vec::new();
     for metric in &cx.spec.metrics {
         let mut values = metric.measure(&cx);
-        let is_of_samples = !matches!(metric.product(), Product::Likelihoods | Product::Evidence);
+        let of_others =
+            [Product::Likelihoods, Product::Evidence, Product::Latents, Product::Features, Product::SecondClasses];
+        let is_of_samples = !of_others.contains(&metric.product());
         for value in values.iter_mut().filter(|value| is_of_samples && !value.protocol.is_undefined()) {
             let parameters = &mut value.protocol.parameters;
             let gap = if parameters.is_empty() { "" } else { " " };
@@ -737,6 +793,10 @@ mod tests {
         assert_eq!(
             said(MetricSpec::Clusters),
             "`clusters` is taken of categorical codes, and this algorithm makes none"
+        );
+        assert_eq!(
+            said(MetricSpec::LinearProbe(Default::default())),
+            "`linear-probe` is taken of features of unlabeled examples, and this algorithm makes none"
         );
         let factors = MetricSpec::CodeFactors(Default::default());
         assert_eq!(

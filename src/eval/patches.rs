@@ -10,10 +10,10 @@ pub(super) const SIDE: usize = 7;
 
 /// One channel of an image.
 #[derive(Clone)]
-struct Plane {
-    data: Vec<f32>,
-    height: usize,
-    width: usize,
+pub(super) struct Plane {
+    pub data: Vec<f32>,
+    pub height: usize,
+    pub width: usize,
 }
 
 /// The shorter side of an image at each level: halved while both sides are even and the half holds two patches.
@@ -106,7 +106,7 @@ fn normalize(rows: &mut [f32], channel: usize, channels: usize) {
 
 impl Plane {
     /// Smoothed, and every second place of it.
-    fn halved(&self) -> Self {
+    pub fn halved(&self) -> Self {
         let smooth = self.smoothed(1.0);
         let (height, width) = (self.height / 2, self.width / 2);
         let at = |i: usize| smooth.data[i / width * 2 * self.width + i % width * 2];
@@ -114,7 +114,7 @@ impl Plane {
     }
 
     /// Twice as large, with zeros between, smoothed to the same brightness.
-    fn doubled(&self) -> Self {
+    pub fn doubled(&self) -> Self {
         let (height, width) = (2 * self.height, 2 * self.width);
         let mut data = vec![0.0; height * width];
         for (i, &v) in self.data.iter().enumerate() {

@@ -97,6 +97,10 @@ pub enum MetricSpec {
     Features(FeaturesSpec),
     /// The sliced Wasserstein distance between patches, at each level of a Laplacian pyramid (arXiv:1710.10196).
     LaplacianWasserstein(LaplacianWassersteinSpec),
+    /// How much there is in each band of a Laplacian pyramid (binomial filter, halved while the sides are even and the half has
+    /// 4 pixels): the standard deviation of samples over that of the reference, `bands/deviation/28` for images of that side, and
+    /// the ratio of kurtoses, `bands/kurtosis/28`; the smallest side is what is left. Blurred samples lack the fine ones.
+    Bands,
     /// The mean multi-scale structural similarity of two samples, and how far it is above that of two real examples.
     MsSsim(MsSsimSpec),
     /// The log-likelihood of held-out examples under a Parzen window over the samples, in nats, by the protocol of 2014.
@@ -107,6 +111,9 @@ pub enum MetricSpec {
     /// The share of reference examples whose class the model names rightly (`accuracy`), the mean of −log p of their
     /// class (`cross-entropy`), and the share of those that it names wrongly (`error`). Of models that name classes.
     Classification,
+    /// The share of reference examples whose class the model names rightly in a second domain, of which it saw no label, by that
+    /// domain's network (`transfer`) and by the first domain's (`transfer/unadapted`).
+    Transfer,
     /// How far samples of one latent are the same thing in two domains: the mean distance between what a sample of the first
     /// becomes in the second and the second's own (`agreement/distance`), and the share of them in one mode, or, of images,
     /// 1 less the mean difference of their pixels over the range (`agreement`).
@@ -135,6 +142,81 @@ pub enum MetricSpec {
     Likelihood(LikelihoodSpec),
     /// The share of samples that the law of the data can make at all, where its density is known.
     Support,
+    /// How samples change on the way from one latent to another: the largest step over the mean step (`interpolation/jump`, 1
+    /// where all are alike, the count of steps where all change at once), and the length of the path over the distance of its
+    /// ends (`interpolation/length`). The mean over paths whose ends differ. Paths are spherical for Gaussian latents and
+    /// straight for others; labels and codes stay those of the first end.
+    Interpolation(InterpolationSpec),
+    /// How many reference examples a line through what layers say of them names rightly after a few labels (`linear-probe`), a
+    /// line through the examples as they are (`linear-probe/plain`), and the difference (`linear-probe/gain`). Of the
+    /// discriminator, or of an encoder; the weights stay as they are (arXiv:1511.06434, section 5).
+    LinearProbe(LinearProbeSpec),
+}
+
+/// Paths between latents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct InterpolationSpec {
+    /// How many.
+    pub paths: NonZeroU32,
+    /// Steps of each: the more there are, the smaller each is where nothing jumps.
+    pub steps: NonZeroU32,
+}
+impl Default for InterpolationSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { paths: of(100), steps: of(32) }
+    }
+}
+impl InterpolationSpec {
+    /// Places on a path, ends included.
+    pub fn places(&self) -> usize {
+        self.steps.get() as usize + 1
+    }
+}
+
+/// A line through features. It is a support vector machine with squared losses, one class against all others, over rows less
+/// their mean and divided by the root of their mean square.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LinearProbeSpec {
+    /// Training examples of each class whose label is told. The time grows with the cube of all of them.
+    pub labels_per_class: NonZeroU32,
+    /// Draws of other examples, over which the mean is taken.
+    pub draws: NonZeroU32,
+    /// Which layers are features; maps are pooled to 4×4 by their largest numbers.
+    pub layers: LayersKind,
+    /// C, how much an example on the wrong side costs; of several the one that does best over five folds of the labeled ones.
+    pub strengths: Vec<Positive>,
+    /// The most reference examples.
+    pub rows: NonZeroU32,
+}
+impl Default for LinearProbeSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        let strengths = [0.1, 1.0, 10.0, 100.0].map(Positive::of).to_vec();
+        Self { labels_per_class: of(10), draws: of(5), layers: LayersKind::default(), strengths, rows: of(2000) }
+    }
+}
+
+/// Layers of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayersKind {
+    /// What enters each layer with weights but the first, beside each other; of an encoder also its code.
+    #[default]
+    All,
+    /// What enters the last layer of a discriminator, or the code of an encoder.
+    Last,
+}
+impl LayersKind {
+    /// For a protocol.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all layers",
+            Self::Last => "last layer",
+        }
+    }
 }
 
 /// The evidence lower bound.

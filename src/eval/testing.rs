@@ -2,10 +2,11 @@
 
 use super::rows::Rows;
 use super::spec::{
-    CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ElboSpec, ExtractorSpec, FeaturesSpec, LaplacianWassersteinSpec,
-    LikelihoodSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec, ShapesSpec, SlicedWassersteinSpec,
+    CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ElboSpec, ExtractorSpec, FeaturesSpec, InterpolationSpec,
+    LaplacianWassersteinSpec, LikelihoodSpec, LinearProbeSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec,
+    ShapesSpec, SlicedWassersteinSpec,
 };
-use super::{Answers, Context, Denoised, EvalSpec, MetricSpec, Value};
+use super::{Answers, Context, Denoised, EvalSpec, MetricSpec, Probed, Value};
 use crate::base::{Array, Positive};
 use crate::data::shapes::{self, ShapesSpec as Drawn};
 use crate::data::{DataInfo, Examples, Truth};
@@ -158,8 +159,13 @@ impl World {
         let noisy = answers.denoised.as_mut().map(|denoised| [&mut denoised.noisy, &mut denoised.restored]);
         let answered = answers.reconstructions.as_mut().into_iter().chain(noisy.into_iter().flatten());
         let pairs = answers.pairs.as_mut().map(|pairs| [&mut pairs.second, &mut pairs.expected]);
-        let answered = answered.chain(pairs.into_iter().flatten());
-        let train = self.train.as_mut().map(|train| &mut train.x);
+        let answered = answered.chain(pairs.into_iter().flatten()).chain(&mut answers.paths);
+        // Rows that get labels stand by their classes.
+        let answered = answered.chain(answers.features.as_mut().map(|probed| &mut probed.real));
+        let train = self.train.as_mut().map(|train| {
+            train.labels.reverse();
+            &mut train.x
+        });
         for x in [&mut self.real.x, &mut self.fake.x].into_iter().chain(train).chain(answered) {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
         }
@@ -169,7 +175,7 @@ impl World {
             x.data = (0..x.rows()).rev().flat_map(|i| x.row(i).to_vec()).collect();
         }
         self.real.labels.reverse();
-        if let Some(classes) = &mut answers.classes {
+        for classes in answers.classes.iter_mut().chain(answers.second_classes.iter_mut().flatten()) {
             classes.data = (0..classes.rows()).rev().flat_map(|i| classes.row(i).to_vec()).collect();
         }
     }
@@ -202,12 +208,22 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
             patches: NonZeroU32::MIN.saturating_add(199),
             ..Default::default()
         }),
+        MetricSpec::Bands,
         MetricSpec::MsSsim(MsSsimSpec::default()),
         MetricSpec::Parzen(ParzenSpec::default()),
         MetricSpec::Agreement,
+        MetricSpec::Transfer,
         MetricSpec::Clusters,
         MetricSpec::CodeClasses(CodeClassesSpec::default()),
         MetricSpec::CodeFactors(CodeFactorsSpec::default()),
+        MetricSpec::Interpolation(InterpolationSpec::default()),
+        // All the examples that there are get their labels, so that none is chosen.
+        MetricSpec::LinearProbe(LinearProbeSpec {
+            labels_per_class: NonZeroU32::MIN.saturating_add(9),
+            draws: NonZeroU32::MIN,
+            strengths: vec![Positive::of(1.0)],
+            ..Default::default()
+        }),
     ]
 }
 
@@ -223,6 +239,12 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
         let mut world = match metric {
             MetricSpec::Mean | MetricSpec::Std | MetricSpec::W1 | MetricSpec::Ks => {
                 World::new(info(vec![1], Truth::Unknown), line(&column(&x, 0)), line(&column(&y, 0)))
+            }
+            MetricSpec::Transfer => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
+                world.real.labels = (0..500).map(|i| i % 8).collect();
+                world.answers.second_classes = Some([x, y]);
+                world
             }
             MetricSpec::Classification => {
                 let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
@@ -250,6 +272,19 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 let mut world = World::new(info(vec![8], Truth::Unknown), Array::default(), x.clone());
                 world.answers.pairs = Some(Pairs { second: y, expected: x, centers: None });
                 world
+            }
+            MetricSpec::Interpolation(_) => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), Array::default(), Array::default());
+                world.answers.paths = Some(x.head(5 * 33));
+                world
+            }
+            MetricSpec::LinearProbe(_) => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x.clone(), Array::default());
+                world.info.classes = 10;
+                world.real.labels = (0..500).map(|i| i % 10).collect();
+                world.train = Some(Examples { x: y.head(100), labels: (0..100).map(|i| i / 10).collect() });
+                world.answers.features = Some(Probed { train: y.head(100), real: x });
+                return world;
             }
             MetricSpec::Support => World::new(info(vec![8], Truth::Gaussian { covariance: identity() }), x, y),
             MetricSpec::Clusters => {
@@ -280,6 +315,7 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
             }
             MetricSpec::Features(FeaturesSpec { extractor: ExtractorSpec::RandomConv, .. })
             | MetricSpec::LaplacianWasserstein(_)
+            | MetricSpec::Bands
             | MetricSpec::MsSsim(_) => {
                 let image = |x| picture(x, 1, 16, 16);
                 let mut world = World::new(info(vec![1, 16, 16], Truth::Unknown), image(&x), image(&y));

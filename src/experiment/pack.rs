@@ -35,6 +35,7 @@ pub const MASKED: &[&str] = &[
     "algorithm.classifier.label-smoothing",
     "algorithm.infogan.codes.*.*.weight",
     "algorithm.infogan.generator-weight",
+    "algorithm.cogan.adaptation.*",
     "algorithm.semi-supervised.unlabeled-weight",
     "algorithm.began.gamma",
     "algorithm.began.lambda-k",

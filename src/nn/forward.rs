@@ -91,6 +91,32 @@ impl NetworkPlan {
         self.together(&params, &x.alias(), labels, mode)
     }
 
+    /// What enters each layer with weights but the first, and what comes out of a network that is no discriminator: maps
+    /// `[B, C, H, W]` and rows `[B, F]`. Nothing where a layer looks at labels.
+    ///
+    /// # Shape
+    /// As those of [`Self::forward`], of one run.
+    pub fn layers(&self, params: &[Tensor], x: &Tensor, mode: &mut Mode<'_>) -> Option<Vec<Tensor>> {
+        if self.steps.iter().any(|step| matches!(step, Step::Label { .. } | Step::Causal(_) | Step::Gated(_))) {
+            return None;
+        }
+        let mut pass = Pass { plan: self, params, one_hot: None, runs: 1, batch: x.size()[1], mode };
+        let (mut x, mut said, mut weighed, mut layers) = (x.shallow_clone(), None, false, vec![]);
+        for step in &self.steps {
+            if let Step::Linear(_) | Step::Conv(_) | Step::Maxout { .. } | Step::Residual { .. } = step {
+                layers.extend(said.take().filter(|_| weighed));
+                weighed = true;
+            }
+            x = pass.step(step, &x);
+            // What only lies otherwise is seen as it lay before: maps as maps.
+            if !matches!(step, Step::Fold | Step::Unfold | Step::Reshape(_)) {
+                said = Some(if x.dim() == 4 { x.shallow_clone() } else { x.squeeze_dim(0) });
+            }
+        }
+        layers.extend(said.filter(|_| self.role != Role::Discriminator));
+        Some(layers)
+    }
+
     /// One run after the other: convolutions over many channels do not gain from a pack on the CPU, and their bits
     /// would depend on it.
     fn one_by_one(
@@ -128,7 +154,23 @@ impl NetworkPlan {
         }
     }
 
+    /// With the reference batch before the examples, where there is one: nothing else couples them then.
     fn together(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
+        let Some(reference) = self.reference else { return self.through_all(params, x, labels, mode) };
+        let all = Tensor::cat(&[&params[reference.batch], x], 1);
+        let labels = labels.zip(reference.labels);
+        let labels = labels.map(|(labels, place)| Tensor::cat(&[&params[place].to_kind(labels.kind()), labels], 1));
+        let said = self.through_all(params, &all, labels.as_ref(), &mut Mode { parts: 1, noise: mode.noise, ..*mode });
+        let of_examples = |all: Tensor| all.narrow(1, reference.examples as i64, x.size()[1]);
+        Output {
+            out: of_examples(said.out),
+            features: said.features.map(of_examples),
+            class_logits: said.class_logits.map(of_examples),
+            scale: said.scale,
+        }
+    }
+
+    fn through_all(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
         let (runs, batch) = (x.size()[0], x.size()[1]);
         let one_hot = labels.filter(|_| self.classes > 0).map(|labels| one_hot(labels, self.classes as i64));
         let mut pass = Pass { plan: self, params, one_hot: one_hot.as_ref(), runs, batch, mode };
@@ -251,6 +293,10 @@ impl Pass<'_, '_, '_> {
             Step::BatchNorm(batch_norm) => norm::batch_norm(batch_norm, x, params, self.mode.train),
             Step::GroupNorm { groups, gain, bias, folded } => {
                 norm::group_norm(x, *groups, optional(gain), optional(bias), *folded, self.runs)
+            }
+            Step::VirtualBatchNorm { gain, bias, folded } => {
+                let reference = self.plan.reference.expect("a plan with this norm has a reference").examples as i64;
+                norm::virtual_batch_norm(x, reference, &params[*gain], &params[*bias], *folded, self.runs)
             }
             Step::Dropout(rate) if self.mode.train && *rate > 0.0 => {
                 let drawn = self.mode.noise.uniform(&x.size()[1..]);
@@ -467,6 +513,7 @@ mod tests {
             r#"{ linear = 9 }, { batch-norm = {} }, "tanh", { linear = 1 }"#,
             r#"{ linear = 8 }, "layer-norm", "tanh", { linear = 1 }"#,
             r#"{ linear = 9 }, { group-norm = 3 }, "tanh", { linear = 1 }"#,
+            r#"{ linear = 9 }, { virtual-batch-norm = 5 }, "tanh", { dropout = 0.3 }, { linear = 1 }"#,
             r#"{ linear = 9 }, { dropout = 0.4 }, "tanh", { gaussian-noise = 0.3 }, { linear = 1 }"#,
             r#"{ maxout = { units = 5, pieces = 3 } }, { linear = 1 }"#,
             r#"{ linear = { out = 7, weight = "spectral" } }, "tanh", { linear = { out = 1, weight = "spectral" } }"#,
@@ -514,6 +561,11 @@ mod tests {
         let labeled =
             Wiring { classes: 3, labels_at_input: true, head: Head::Projection, ..discriminator(&[1, 28, 28]) };
         assert_packs(spectral, &labeled, 3);
+        let referring = r#"{ dcgan = { channels = 3, norm = { virtual-batch = 3 } } }"#;
+        assert_packs(referring, &generator(5, &[1, 8, 8]), 4);
+        let labeled =
+            Wiring { classes: 3, labels_at_input: true, head: Head::Classifier, ..discriminator(&[1, 16, 16]) };
+        assert_packs(referring, &labeled, 3);
         assert_packs("{ resnet = { channels = 2 } }", &generator(5, &[3, 8, 8]), 3);
         assert_packs("{ resnet = { channels = 2 } }", &discriminator(&[3, 16, 16]), 3);
         let noisy = r#"{ layers = [{ gaussian-noise = 0.2 }, { conv = { out = 3, kernel = 3 } }, "relu", { dropout = 0.3 }, "layer-norm", { linear = 1 }] }"#;
@@ -563,6 +615,25 @@ mod tests {
             let far = grouped.iter().zip(&alone).find(|(a, b)| (*a - *b).abs() > 1e-4 * largest);
             assert_eq!(far, None, "of {} numbers up to {largest}", alone.len());
         }
+    }
+
+    #[test]
+    fn what_virtual_batch_norm_says_of_an_example_does_not_depend_on_the_others() {
+        let toml =
+            "{ layers = [{ conv = { out = 3, kernel = 3 } }, { virtual-batch-norm = 4 }, 'relu', { linear = 1 }] }";
+        let plan = planned(toml, &discriminator(&[1, 6, 6])).expect("it fits");
+        let params = pack(&plan, &SEEDS).params;
+        let x = inputs(&SEEDS, 7, &plan.input);
+        let of = |x: &Tensor, train: bool| said(&plan, &params, x, None, &SEEDS, train, false);
+        let whole = of(&x, true);
+        let first = of(&x.narrow(1, 0, 2), true);
+        assert_eq!(whole.out.size(), [3, 7]);
+        let far = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+        assert!(far(&whole.out.narrow(1, 0, 2), &first.out) < 1e-6);
+        let features =
+            |output: &Output| output.features.as_ref().expect("a discriminator has features").shallow_clone();
+        assert!(far(&features(&whole).narrow(1, 0, 2), &features(&first)) < 1e-6);
+        assert_eq!(numbers(&of(&x, false).out), numbers(&whole.out));
     }
 
     #[test]

@@ -36,6 +36,18 @@
 //! def same(x, n1, m1, w1, b1, n2, m2, w2, b2):
 //!     a = F.conv2d(bn2(x, n1, m1).relu(), w1, b1, padding=1)
 //!     return x + F.conv2d(bn2(a, n2, m2).relu(), w2, b2, padding=1)
+//! def vbn(x, w, b, r):
+//!     d, c = [0, 2, 3][:x.dim() - 1], 1 / (len(r) + 1)
+//!     own = lambda x: x.mean((2, 3), True) if x.dim() == 4 else x
+//!     of = lambda x: own(x).mean(0, True)
+//!     side = lambda w: w.reshape(1, -1, 1, 1) if x.dim() == 4 else w
+//!     def norm(x, m, s): return (x - m) / torch.sqrt(s - m * m + 1e-5) * side(w) + side(b)
+//!     m, s = of(r), of(r * r)
+//!     return norm(r, m, s), norm(x, c * own(x) + (1 - c) * m, c * own(x * x) + (1 - c) * s)
+//! def deep(x, w1, b1, g, c, w2, b2, h, d, r):
+//!     r, x = vbn(F.linear(x, w1.t(), b1), g, c, F.linear(r.detach(), w1.t(), b1))
+//!     r, x = r.tanh(), x.tanh()
+//!     return vbn(F.linear(x, w2.t(), b2), h, d, F.linear(r, w2.t(), b2))[1]
 //! def bn2(x, w, b): return F.layer_norm(x, x.shape[1:]) * w[:, None, None] + b[:, None, None]
 //! def lbl(x):
 //!     y = F.one_hot(torch.tensor([1, 0]), 3).float(); return torch.cat([x, y], 1)
@@ -139,6 +151,12 @@ fn cases() -> Vec<Case> {
         (r#"{ group-norm = 2 }"#, &[6], &[6], [-0.0709957, 0.238894, 0.277006, -0.388024, 0.689459, 0.0203268, -0.0433371, 0.0230103, -0.140562, 1.08713, 4.78778]),
         // F.group_norm(x, 2, w, b)
         (r#"{ group-norm = 2 }"#, &[4, 2, 2], &[4, 2, 2], [0.0605972, 0.488553, 0.866316, 1.01622, -3.04081, -0.0566413, -0.038463, -0.00731758, 0.0221469, 1.1106, 15.5679]),
+        // vbn(x, w, b, r.detach())[1]
+        (r#"{ virtual-batch-norm = 3 }"#, &[3], &[3], [0.030199, 0.411962, 0.302128, 1.04889, -0.989761, 0.113793, -0.152288, -0.107108, -0.0991566, 0.629072, 3.16747]),
+        // vbn(x, w, b, r.detach())[1]
+        (r#"{ virtual-batch-norm = 4 }"#, &[2, 3, 3], &[2, 3, 3], [-0.0219252, 0.612933, 1.17333, 1.3957, -9.16353, 0.0751717, -0.0886727, -0.210901, -0.234027, 5.95955, 20.0527]),
+        // deep(x, ...)
+        (r#"{ linear = 4 }, { virtual-batch-norm = 5 }, "tanh", { linear = 2 }, { virtual-batch-norm = 5 }"#, &[3], &[2], [0.117666, 0.158865, 0.145166, -0.451197, 0.166943, 0.1798, -0.168491, 0.137712, 0.305974, 1.40199, 4.84362]),
         // up(x, ...)
         (r#"{ residual = { out = 3, resample = "up" } }"#, &[2, 2, 2], &[3, 4, 4], [0.160561, 0.446762, 0.0533927, -0.403633, 3.84829, 0.306586, -1.42525, 6.50297, 1.31251, 37.2242, 79.948]),
         // down(x, ...)

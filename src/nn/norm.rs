@@ -74,6 +74,45 @@ fn batch_norm_of_maps(norm: &BatchNorm, x: &Tensor, params: &[Tensor], train: bo
     out
 }
 
+/// Virtual batch norm of vectors `[R, B, F]` or folded maps, of which the first `reference` examples are the reference batch: it
+/// is normalized by its own statistics, and every other example by those and its own, with the weight 1/(reference + 1).
+pub(super) fn virtual_batch_norm(
+    x: &Tensor,
+    reference: i64,
+    gain: &Tensor,
+    bias: &Tensor,
+    folded: bool,
+    runs: i64,
+) -> Tensor {
+    let x = &x.to_kind(Kind::Float);
+    let batch_at = if folded { 0 } else { 1 };
+    // Statistics of one example, which is a number a feature where there is no map.
+    let of_each = |x: &Tensor| if folded { x.mean_dim([2i64, 3].as_slice(), true, None) } else { x.shallow_clone() };
+    let of_reference = |x: &Tensor| of_each(&x.narrow(batch_at, 0, reference)).mean_dim(batch_at, true, None);
+    // About the mean of the reference: a variance is the same wherever it is taken, and small numbers are not lost.
+    let centered = x - of_reference(x);
+    let square = &centered * &centered;
+    let count = x.size()[batch_at as usize];
+    let share = Tensor::cat(
+        &[
+            Tensor::zeros([reference], (Kind::Float, x.device())),
+            Tensor::full([count - reference], 1.0 / (reference + 1) as f64, (Kind::Float, x.device())),
+        ],
+        0,
+    );
+    let share = if folded { share.view([count, 1, 1, 1]) } else { share.view([1, count, 1]) };
+    let mean = of_each(&centered) * &share;
+    let kept: Tensor = 1.0 - &share;
+    let var: Tensor = of_reference(&square) * kept + of_each(&square) * share - &mean * &mean;
+    let (gain, bias) = if folded {
+        let wide = |x: &Tensor| channels(x).view([1, -1, 1, 1]);
+        (wide(gain), wide(bias))
+    } else {
+        (per_run(gain, runs), per_run(bias, runs))
+    };
+    (centered - mean) * ((var + EPS).rsqrt() * gain) + bias
+}
+
 /// Each example normalized within `groups` groups of its channels, then a gain and bias a channel.
 pub(super) fn group_norm(
     x: &Tensor,

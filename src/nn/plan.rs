@@ -138,7 +138,24 @@ pub struct NetworkPlan {
     pub(super) sums: bool,
     /// What the twin takes in the place of each of its own parameters; nothing where there is no twin.
     pub(super) twin: Vec<usize>,
+    /// What virtual batch norm refers to, where there is any.
+    pub(super) reference: Option<Reference>,
 }
+
+/// A batch that goes through the network before every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub examples: usize,
+    /// Where it is among the parameters.
+    pub batch: usize,
+    /// Where its labels are, where the network is asked with labels.
+    pub labels: Option<usize>,
+}
+
+/// The name of the reference batch among a network's parameters.
+pub const REFERENCE: &str = "reference";
+/// The name of the labels of the reference batch.
+pub const REFERENCE_LABELS: &str = "reference.labels";
 
 /// The layers with weights that a network and its twin have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +188,13 @@ impl NetworkPlan {
             scale: None,
             sums: false,
             twin: vec![],
+            reference: None,
         }
+    }
+
+    /// How many examples virtual batch norm refers to; 0 where there is none.
+    pub fn reference(&self) -> usize {
+        self.reference.map_or(0, |reference| reference.examples)
     }
 
     /// Whether it has statistics that training moves and evaluation uses.
@@ -198,7 +221,9 @@ impl NetworkPlan {
     /// # Errors
     /// The count of its layers with weights, where no fewer are to be shared.
     pub fn twin_of(&mut self, shared: SharedLayers) -> Result<(), usize> {
-        let weighs = |row: &Row| ["linear", "conv", "conv-transpose", "maxout", "residual"].contains(&row.kind);
+        // A layer that names classes beside the last one goes with it.
+        let layers = ["linear", "conv", "conv-transpose", "maxout", "residual"];
+        let weighs = |row: &Row| layers.contains(&row.kind) && row.name != "classes";
         let all = self.rows.iter().filter(|row| weighs(row)).count();
         let is_shared = |layer: usize| match shared {
             SharedLayers::First(count) => layer < count,
@@ -316,6 +341,11 @@ pub(super) enum Step {
         groups: usize,
         gain: Option<usize>,
         bias: Option<usize>,
+        folded: bool,
+    },
+    VirtualBatchNorm {
+        gain: usize,
+        bias: usize,
         folded: bool,
     },
     Dropout(f64),
@@ -537,7 +567,8 @@ impl NetworkSpec {
         let colors = if wiring.input.len() == 3 { wiring.input[0] } else { 1 };
         let symbols = if wiring.output.len() == 2 { wiring.output[1] } else { 0 };
         let (classes, params) = (wiring.classes, Vec::new());
-        let mut builder = Builder { classes, colors, symbols, init, params, batch_coupled: false, loops: false };
+        let mut builder =
+            Builder { classes, colors, symbols, init, params, batch_coupled: false, loops: false, reference: None };
         let mut flow = Flow::new(wiring.input.clone());
         let mut rows = Vec::new();
 
@@ -582,6 +613,7 @@ impl NetworkSpec {
             rows.push(Row { name: "scale".to_owned(), kind: "scale", shape: vec![1], params: 1 });
             builder.param("scale".to_owned(), vec![1], ParamInit::Constant(0.0))
         });
+        let reference = builder.reference_batch(wiring, tag)?;
         Ok(NetworkPlan {
             rows,
             params: builder.params,
@@ -599,6 +631,7 @@ impl NetworkSpec {
             scale,
             sums: wiring.head == Head::LogSum,
             twin: Vec::new(),
+            reference,
         })
     }
 }
@@ -670,6 +703,8 @@ struct Builder {
     params: Vec<ParamPlan>,
     batch_coupled: bool,
     loops: bool,
+    /// How many examples virtual batch norms refer to.
+    reference: Option<usize>,
 }
 
 impl Builder {
@@ -835,6 +870,19 @@ impl Builder {
                     return Err(problem(format!("{groups} groups do not divide {channels} channels"), None));
                 }
                 self.group_norm(flow, groups, true, name);
+            }
+            LayerSpec::VirtualBatchNorm(spec) => {
+                let examples = spec.examples as usize;
+                if let Some(other) = self.reference.replace(examples).filter(|&other| other != examples) {
+                    let message = format!("a reference of {examples} examples, and another norm has one of {other}");
+                    let help = "all virtual batch norms of a network refer to the same batch".to_owned();
+                    return Err(problem(message, Some(help)));
+                }
+                let channels = vec![flow.shape[0]];
+                let folded = self.fold_for_norm(flow);
+                let gain = self.param(format!("{name}.weight"), channels.clone(), ParamInit::norm_gain(self.init));
+                let bias = self.param(format!("{name}.bias"), channels, ParamInit::Constant(0.0));
+                flow.steps.push(Step::VirtualBatchNorm { gain, bias, folded });
             }
             LayerSpec::Dropout(spec) => {
                 flow.unfold();
@@ -1042,6 +1090,22 @@ impl Builder {
         let var = self.buffer(format!("{name}.running_var"), channels, ParamInit::Constant(1.0));
         let (eps, momentum) = (spec.eps.get(), spec.momentum.get());
         flow.steps.push(Step::BatchNorm(BatchNorm { gain, bias, mean, var, eps, momentum, folded }));
+    }
+
+    /// The place of the reference batch, which whoever makes the network fills.
+    fn reference_batch(&mut self, wiring: &Wiring, tag: &str) -> Result<Option<Reference>, Problem> {
+        let Some(examples) = self.reference else { return Ok(None) };
+        if self.batch_coupled {
+            let message = "virtual batch norm stands beside a layer that couples the examples of a batch";
+            return Err(Problem::at(tag, message).with_help(
+                "its reference would be coupled to them too: take out batch norm and minibatch discrimination",
+            ));
+        }
+        let shape = [&[examples], &wiring.input[..]].concat();
+        let batch = self.buffer(REFERENCE.to_owned(), shape, ParamInit::Normal { mean: 0.0, std: 1.0 });
+        let labels = (wiring.classes > 0)
+            .then(|| self.buffer(REFERENCE_LABELS.to_owned(), vec![examples], ParamInit::Constant(0.0)));
+        Ok(Some(Reference { examples, batch, labels }))
     }
 
     fn group_norm(&mut self, flow: &mut Flow, groups: usize, affine: bool, name: &str) {
@@ -1334,6 +1398,7 @@ fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
             LayerSpec::Upsample(spec) | LayerSpec::Downsample(spec) => &[(".factor", spec.factor)],
             LayerSpec::Maxout(spec) => &[(".units", spec.units), (".pieces", spec.pieces)],
             LayerSpec::GroupNorm(spec) => &[(".groups", spec.groups)],
+            LayerSpec::VirtualBatchNorm(spec) => &[(".examples", spec.examples)],
             LayerSpec::MinibatchDiscrimination(spec) => &[(".kernels", spec.kernels), (".dims", spec.dims)],
             LayerSpec::Residual(spec) => &[(".out", spec.out)],
             LayerSpec::MaskedConv(spec) => &[(".out", spec.out)],
@@ -1419,6 +1484,7 @@ impl LayerSpec {
             Self::LayerNorm => "layer-norm",
             Self::InstanceNorm => "instance-norm",
             Self::GroupNorm(_) => "group-norm",
+            Self::VirtualBatchNorm(_) => "virtual-batch-norm",
             Self::Dropout(_) => "dropout",
             Self::GaussianNoise(_) => "gaussian-noise",
             Self::MinibatchDiscrimination(_) => "minibatch-discrimination",
@@ -1452,6 +1518,26 @@ mod tests {
         let dcgan = "{ dcgan = {} }";
         assert_eq!(planned(dcgan, &generator(100, &[3, 64, 64])).expect("it fits").learned(), 3_576_704);
         assert_eq!(planned(dcgan, &discriminator(&[3, 64, 64])).expect("it fits").learned(), 2_765_568);
+    }
+
+    #[test]
+    fn virtual_batch_norm_refers_to_one_batch_and_stands_beside_nothing_that_couples_examples() {
+        let plan = planned("{ mlp = { hidden = [4, 5], norm = { virtual-batch = {} } } }", &generator(3, &[2]))
+            .expect("it fits");
+        assert_eq!((plan.reference(), plan.batch_coupled), (64, false));
+        let last = plan.params.last().expect("it has parameters");
+        assert_eq!((last.name.as_str(), &last.shape[..], last.learned), (REFERENCE, &[64, 3][..], false));
+        let two =
+            "{ layers = [{ virtual-batch-norm = 8 }, { linear = 4 }, { virtual-batch-norm = 9 }, { linear = 1 }] }";
+        let (path, message, _) = problem(two, &discriminator(&[3]));
+        assert_eq!(path, "layers.2");
+        assert_eq!(message, "a reference of 9 examples, and another norm has one of 8");
+        let beside = "{ layers = [{ virtual-batch-norm = 8 }, { linear = 4 }, { batch-norm = {} }, { linear = 1 }] }";
+        let (path, message, _) = problem(beside, &discriminator(&[3]));
+        assert_eq!(path, "layers");
+        assert_eq!(message, "virtual batch norm stands beside a layer that couples the examples of a batch");
+        let (path, ..) = problem("{ layers = [{ virtual-batch-norm = 0 }] }", &discriminator(&[1]));
+        assert_eq!(path, "layers.0.virtual-batch-norm.examples");
     }
 
     #[test]

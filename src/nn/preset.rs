@@ -68,6 +68,7 @@ impl NormSpec {
             Self::Layer => LayerSpec::LayerNorm,
             Self::Instance => LayerSpec::InstanceNorm,
             Self::Group(groups) => LayerSpec::GroupNorm(groups),
+            Self::VirtualBatch(reference) => LayerSpec::VirtualBatchNorm(reference),
         })
     }
 }

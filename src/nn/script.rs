@@ -40,16 +40,23 @@ impl Script {
         let mut writer =
             Writer { plan, numbers, weights: Vec::new(), body: Vec::new(), next: 0, map: false, sized: false };
         writer.map = plan.input.len() == 3;
-        let (before, after) = plan.steps.split_at(plan.features_at.unwrap_or(0));
+        let (before, mut after) = plan.steps.split_at(plan.features_at.unwrap_or(0));
         let mut methods = String::new();
         let labels = if plan.takes_labels() { (",\n    labels: Tensor", "labels, ") } else { ("", "") };
-        if !before.is_empty() {
+        if let (Some(_), false) = (plan.reference, before.is_empty()) {
+            // The reference goes through each method from the start.
+            let out = writer.through(before, "z");
+            methods.push_str(&writer.method("features", labels.0, &out));
+            writer.map = plan.input.len() == 3;
+            after = &plan.steps;
+        } else if !before.is_empty() {
             let out = writer.through(before, "z");
             methods.push_str(&writer.method("features", labels.0, &out));
             writer.is(format!("(self).features(z, {})", labels.1));
         }
         let start = format!("x{}", writer.next.saturating_sub(1));
-        let out = writer.through(after, if before.is_empty() { "z" } else { &start });
+        let from_start = before.is_empty() || plan.reference.is_some();
+        let out = writer.through(after, if from_start { "z" } else { &start });
         methods.push_str(&writer.method("forward", labels.0, &out));
         let weights = writer.weights;
         let quoted = |learned: bool| -> String {
@@ -99,13 +106,25 @@ impl Writer<'_> {
     /// The method of what was written since the last one, which gives `out`.
     fn method(&mut self, name: &str, labels: &str, out: &str) -> String {
         let mut code = format!("  def {name}(self: {},\n    z: Tensor{labels}) -> Tensor:\n", archive::QUALIFIED);
+        let reference = self.plan.reference.map(|reference| {
+            let batch = self.plain(reference.batch);
+            code.push_str(&format!("    z = torch.cat([{batch}, z], 0)\n"));
+            if let Some(place) = reference.labels {
+                let own = self.plain(place);
+                code.push_str(&format!("    labels = torch.cat([torch.type_as({own}, labels), labels], 0)\n"));
+            }
+            reference.examples
+        });
         if std::mem::take(&mut self.sized) {
             code.push_str("    n = torch.size(z, 0)\n");
         }
         for line in self.body.drain(..) {
             code.push_str(&format!("    {line}\n"));
         }
-        code.push_str(&format!("    return {out}\n"));
+        match reference {
+            Some(examples) => code.push_str(&format!("    return torch.slice({out}, 0, {examples})\n")),
+            None => code.push_str(&format!("    return {out}\n")),
+        }
         code
     }
 
@@ -134,7 +153,10 @@ impl Writer<'_> {
 
     fn named(&mut self, index: usize, shape: Vec<usize>, data: Vec<f32>) -> String {
         let param = &self.plan.params[index];
-        self.weights.push(Plain { name: param.name.clone(), shape, data, learned: param.learned });
+        // Two methods may use the same.
+        if self.weights.iter().all(|weight| weight.name != param.name) {
+            self.weights.push(Plain { name: param.name.clone(), shape, data, learned: param.learned });
+        }
         format!("self.{}", identifier(&param.name))
     }
 
@@ -306,6 +328,29 @@ impl Writer<'_> {
         self.is(format!("torch.add({x}, {said})"))
     }
 
+    fn virtual_batch_norm(&mut self, (gain, bias): (usize, usize), x: &str) -> String {
+        let examples = self.plan.reference.map_or(0, |reference| reference.examples);
+        let share = 1.0 / (examples + 1) as f64;
+        let (all, map) = if self.map { ("[0, 2, 3]", true) } else { ("[0]", false) };
+        let own = |x: String| if map { format!("torch.mean({x}, [2, 3], True)") } else { x };
+        let mean = self.is(format!("torch.mean(torch.slice({x}, 0, 0, {examples}), {all}, True)"));
+        let centered = self.is(format!("torch.sub({x}, {mean})"));
+        let first = self.is(format!("torch.slice({centered}, 0, 0, {examples})"));
+        let others = self.is(format!("torch.slice({centered}, 0, {examples})"));
+        let var = self.is(format!("torch.mean(torch.mul({first}, {first}), {all}, True)"));
+        let first = self.is(format!("torch.mul({first}, torch.rsqrt(torch.add({var}, 1e-05)))"));
+        let mean = self.is(format!("torch.mul({}, {share:?})", own(others.clone())));
+        let square = self.is(format!("torch.mul({}, {share:?})", own(format!("torch.mul({others}, {others})"))));
+        let kept = self.is(format!("torch.mul({var}, {:?})", 1.0 - share));
+        let var = self.is(format!("torch.sub(torch.add({kept}, {square}), torch.mul({mean}, {mean}))"));
+        let others = format!("torch.mul(torch.sub({others}, {mean}), torch.rsqrt(torch.add({var}, 1e-05)))");
+        let others = self.is(others);
+        let normal = self.is(format!("torch.cat([{first}, {others}], 0)"));
+        let sides = if map { "[1, -1, 1, 1]" } else { "[1, -1]" };
+        let [gain, bias] = [gain, bias].map(|index| format!("torch.reshape({}, {sides})", self.plain(index)));
+        self.is(format!("torch.add(torch.mul({normal}, {gain}), {bias})"))
+    }
+
     fn step(&mut self, step: &Step, x: &str) -> String {
         match step {
             // There is one run, and noise is for training.
@@ -352,6 +397,7 @@ impl Writer<'_> {
                 let (gain, bias) = (self.optional(*gain), self.optional(*bias));
                 self.is(format!("torch.group_norm({x}, {groups}, {gain}, {bias}, 1e-05, True)"))
             }
+            Step::VirtualBatchNorm { gain, bias, .. } => self.virtual_batch_norm((*gain, *bias), x),
             Step::Parameter(index) => {
                 let value = self.plain(*index);
                 let n = self.n();
@@ -458,6 +504,7 @@ mod tests {
             "{ mlp = { hidden = [8], norm = { group = 2 }, activation = 'selu' } }",
             "{ layers = [{ linear = { out = 7, weight = 'norm' } }, 'elu', { gaussian-noise = 0.1 }, { maxout = { units = 5, pieces = 3 } }, \
                { batch-norm = { affine = false } }, { minibatch-discrimination = { kernels = 4, dims = 3 } }, { linear = { out = 6, bias = false } }] }",
+            "{ mlp = { hidden = [8, 7], norm = { virtual-batch = 5 }, activation = 'tanh' } }",
             "{ layers = [{ minibatch-discrimination = { kernels = 2, dims = 3, mean = true } }, { linear = 5 }, { parameter = 0.5 }] }",
         ] {
             assert_says_the_same(toml, &vectors(0));
@@ -474,6 +521,7 @@ mod tests {
             ("{ dcgan = { channels = 3, kernel = 5 } }", [3, 32, 32]),
             ("{ dcgan = { channels = 2, norm = 'none', activation = 'elu' } }", [3, 64, 64]),
             ("{ dcgan = { channels = 4, norm = 'instance' } }", [1, 16, 16]),
+            ("{ dcgan = { channels = 4, norm = { virtual-batch = 3 } } }", [1, 16, 16]),
             ("{ resnet = { channels = 4 } }", [1, 28, 28]),
             ("{ resnet = { channels = 4, norm = { group = 2 }, output = 'sigmoid' } }", [3, 32, 32]),
             (
@@ -493,6 +541,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_script_that_refers_to_a_batch_says_what_evaluation_says_of_classes_too() {
+        let toml = "{ layers = [{ conv = { out = 3, kernel = 3 } }, { virtual-batch-norm = 4 }, 'relu', { linear = 5 }, \
+                      { virtual-batch-norm = 4 }, 'tanh', { linear = 3 }] }";
+        let wiring = Wiring { role: Role::Discriminator, input: vec![2, 6, 6], ..generator(1, &[3]) };
+        assert_says_the_same(toml, &wiring);
+        assert_says_the_same(toml, &Wiring { classes: 4, labels_at_input: true, ..wiring });
     }
 
     #[test]

@@ -9,6 +9,7 @@ bare_number!(StdSpec, std, "a standard deviation of 0 or more, or a table with `
 bare_number!(BoundSpec, bound, "a bound of 0 or more, or a table with `bound`");
 bare_number!(SlopeSpec, slope, "a slope of 0 or more, or a table with `slope`");
 bare_number!(GroupsSpec, groups, "the count of groups, or a table with `groups`");
+bare_number!(ReferenceSpec, examples, "the count of reference examples, or a table with `examples`");
 bare_number!(LinearSpec, out, "the count of outputs, or a table with `out`");
 bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
 bare_number!(ParameterSpec, value, "the number that it begins at, or a table with `value`");
@@ -306,6 +307,23 @@ pub enum NormSpec {
     Instance,
     /// Over groups of channels, with a gain and bias a channel (arXiv:1803.08494).
     Group(GroupsSpec),
+    /// By a reference batch and the example itself (arXiv:1606.03498, section 3.4).
+    VirtualBatch(ReferenceSpec),
+}
+/// The batch that virtual batch norm refers to, which is drawn before the first step and stays: of a discriminator training
+/// examples, of a generator latents. It goes through the network with every batch. All such norms of a network have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "ReferenceSpec", transform = or_integer)]
+pub struct ReferenceSpec {
+    /// How many examples it has; 64 where nothing is said.
+    #[serde(default = "ReferenceSpec::examples")]
+    pub examples: u32,
+}
+impl ReferenceSpec {
+    fn examples() -> u32 {
+        64
+    }
 }
 /// How many groups the channels form.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -362,6 +380,9 @@ pub enum LayerSpec {
     InstanceNorm,
     /// Group norm.
     GroupNorm(GroupsSpec),
+    /// Virtual batch norm: mean and mean square of a reference batch and, with the weight 1/(examples + 1), of the example itself,
+    /// over the map, a channel at a time, with a gain and bias a channel.
+    VirtualBatchNorm(ReferenceSpec),
     /// Silences a share of the numbers in training and scales the rest up.
     Dropout(DropoutSpec),
     /// Adds N(0, std²) in training.

@@ -147,7 +147,7 @@ impl Family for AutoencoderSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Reconstructions]
+        &[Product::Reconstructions, Product::Features]
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
@@ -243,6 +243,10 @@ impl Objective for Autoencoder {
 
     fn reconstructs(&self) -> Option<&dyn Reconstruct> {
         Some(self)
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(ENCODER)
     }
 
     /// Rows of examples, of what the encoder sees where that is noisy, and of what becomes of them.

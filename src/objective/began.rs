@@ -7,8 +7,8 @@
 use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, Panel, PanelRequest, RealDraw, Request, Turn, asked,
-    column, labeled, made, pick,
+    Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, Panel, PanelRequest, RealDraw,
+    Request, Turn, asked, column, decoded_by, labeled, made, pick,
 };
 use crate::base::{Array, Positive, Probability, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -130,7 +130,7 @@ impl Family for BeganSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples]
+        &[Product::Samples, Product::Latents]
     }
 
     fn is_game(&self) -> bool {
@@ -141,8 +141,8 @@ impl Family for BeganSpec {
         false
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("generator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["generator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
@@ -336,6 +336,10 @@ impl Objective for Began {
         Some(self)
     }
 
+    fn decodes(&self) -> Option<&dyn Decode> {
+        Some(self)
+    }
+
     /// L at each point.
     fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
         let shape = points.size().into_iter().map(|d| d as usize).collect();
@@ -387,6 +391,21 @@ impl Generate for Began {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         let z = self.latent.draw(&mut request.streams(request.purpose), request.n, self.device);
         labeled(made(&players[GENERATOR], request, &z, &[]), &[])
+    }
+}
+
+impl Decode for Began {
+    fn law(&self) -> LatentSpec {
+        self.latent.clone()
+    }
+
+    fn latents(&self, request: &Request<'_>) -> Latents {
+        let z = self.latent.draw(&mut request.streams(request.purpose), request.n, self.device);
+        Latents { z, labels: vec![] }
+    }
+
+    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], averaged: bool) -> Tensor {
+        decoded_by(&players[GENERATOR], z, labels, averaged)
     }
 }
 

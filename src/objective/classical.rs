@@ -899,7 +899,17 @@ mod tests {
         let (class_names, range, levels, binarized) = (vec![], None, None, None);
         let truth = Truth::Unknown;
         Rowed {
-            info: DataInfo { shape: vec![d], classes, class_names, len, range, levels, binarized, symbols: vec![], truth },
+            info: DataInfo {
+                shape: vec![d],
+                classes,
+                class_names,
+                len,
+                range,
+                levels,
+                binarized,
+                symbols: vec![],
+                truth,
+            },
             x,
             labels,
         }

@@ -60,8 +60,8 @@ impl Family for ClassifierSpec {
         &[Product::Classes]
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("classifier").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["classifier"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {

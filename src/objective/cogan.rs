@@ -9,17 +9,18 @@ use super::family::{Family, Product, Surroundings, about_critic, check_average};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Couple, Cx, Gan, Generate, Objective, Pairs, Panel, PanelRequest, RealDraw, Request, Turn, made_by,
+    Batch, Cadence, Classify, Couple, Cx, Decode, Gan, Generate, Objective, Pairs, Panel, PanelRequest, RealDraw,
+    Request, Turn, asked, column, log_probabilities, made_by, pick,
 };
-use crate::base::{Array, Positive, Problem, host};
+use crate::base::{Array, NonNegative, Positive, Problem, host};
 use crate::data::{DataInfo, Examples, Truth};
-use crate::loss::LossSpec;
-use crate::nn::plan::{NetworkPlan, SharedLayers, Wiring};
+use crate::loss::{self, LossSpec};
+use crate::nn::plan::{Head, NetworkPlan, SharedLayers, Wiring};
 use crate::player::{EmaSpec, Player};
 use crate::rng::Purpose;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A generator and a discriminator for each of two domains, which share layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,9 +32,33 @@ pub struct CoganSpec {
     pub second: DomainSpec,
     /// Which layers the networks of both domains have in common.
     pub share: ShareSpec,
+    /// Learns the classes of the first domain beside the game, to name those of the second without a label of it (section 4 of
+    /// the paper).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptation: Option<AdaptationSpec>,
     /// Averaged weights of the generators, used for samples and evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaSpec>,
+}
+
+/// Classes of the first domain, named by a layer on what enters the discriminators' last one, which both domains share with it.
+/// The weights are those of the authors' code for PyTorch; their code for Caffe has 0.5 for the classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct AdaptationSpec {
+    /// The factor on the cross-entropy of labels in the discriminators' loss.
+    pub class_weight: NonNegative,
+    /// The factor on the mean squared distance between what enters the last layer for both samples of a latent, in the
+    /// discriminators' loss.
+    pub tie_weight: NonNegative,
+    /// The factor on the game; at 0 only the labels teach, which is what adaptation is held against.
+    pub game_weight: NonNegative,
+}
+impl Default for AdaptationSpec {
+    fn default() -> Self {
+        let of = NonNegative::of;
+        Self { class_weight: of(10.0), tie_weight: of(0.01), game_weight: of(1.0) }
+    }
 }
 
 /// How many layers are shared, of those with weights (linear, convolutions, maxout, residual blocks; a norm goes with the one
@@ -131,7 +156,16 @@ impl Family for CoganSpec {
             let message = format!("`{tag}` is for {wants}, and these examples are of shape {:?}", info.shape);
             return Err(Problem::at("algorithm.cogan.second", message));
         }
-        self.plain().wirings(info)
+        let mut wirings = self.plain().wirings(info)?;
+        if self.adaptation.is_some() {
+            if info.classes < 2 {
+                let message = "the data has no classes that could be named in another domain";
+                return Err(Problem::at("algorithm.cogan.adaptation", message)
+                    .with_help("take data with labels of two or more classes, or remove `adaptation`"));
+            }
+            (wirings[DISCRIMINATOR].classes, wirings[DISCRIMINATOR].head) = (info.classes, Head::Classifier);
+        }
+        Ok(wirings)
     }
 
     fn complete(&self, player: &str, plan: &mut NetworkPlan) -> Result<(), Problem> {
@@ -151,15 +185,19 @@ impl Family for CoganSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples, Product::Pairs]
+        use Product::{Classes, Features, Latents, Pairs, Samples, SecondClasses};
+        match self.adaptation {
+            None => &[Samples, Latents, Features, Pairs],
+            Some(_) => &[Samples, Latents, Features, Pairs, Classes, SecondClasses],
+        }
     }
 
     fn is_game(&self) -> bool {
         true
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("generator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["generator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
@@ -190,6 +228,7 @@ impl Family for CoganSpec {
 /// The objective for the runs of a pack, which may differ in the weights of its terms.
 pub struct Cogan {
     gan: Gan,
+    adaptation: Option<Adaptation>,
     latent: LatentSpec,
     second: DomainSpec,
     range: Option<(f32, f32)>,
@@ -199,12 +238,25 @@ pub struct Cogan {
     device: Device,
 }
 
+/// The factors of [`AdaptationSpec`] a run, `[R]`.
+struct Adaptation {
+    class: Tensor,
+    tie: Tensor,
+    game: Tensor,
+}
+
+/// The mean over examples of ‖a − b‖² of features `[R, B, F]`: `[R]`.
+fn tied(a: &Tensor, b: &Tensor) -> Tensor {
+    (a - b).square().sum_dim_intlist(-1i64, false, Kind::Float).mean_dim(1i64, false, Kind::Float)
+}
+
 /// Pairs that a picture shows beside each other.
 const SHOWN: usize = 16;
 
 impl Cogan {
-    /// The objective of a pack; `losses` has one entry a run, all of one shape.
-    pub fn new(spec: &CoganSpec, losses: &[&LossSpec], info: &DataInfo, device: Device) -> Self {
+    /// The objective of a pack; `specs` and `losses` have one entry a run, all of one shape.
+    pub fn new(specs: &[&CoganSpec], losses: &[&LossSpec], info: &DataInfo, device: Device) -> Self {
+        let spec = specs[0];
         let centers = match &info.truth {
             Truth::Modes { centers, .. } => {
                 let all: Vec<f32> = centers.iter().flatten().map(|&v| v as f32).collect();
@@ -215,6 +267,16 @@ impl Cogan {
         };
         Self {
             gan: Gan::new(&spec.plain(), losses, info, device),
+            adaptation: spec.adaptation.as_ref().map(|_| {
+                let weight = |of: fn(&AdaptationSpec) -> NonNegative| {
+                    column(specs.iter().filter_map(|spec| Some(of(spec.adaptation.as_ref()?).get())), device)
+                };
+                Adaptation {
+                    class: weight(|spec| spec.class_weight),
+                    tie: weight(|spec| spec.tie_weight),
+                    game: weight(|spec| spec.game_weight),
+                }
+            }),
             latent: spec.latent.clone(),
             second: spec.second.clone(),
             range: info.range,
@@ -224,11 +286,22 @@ impl Cogan {
         }
     }
 
-    /// What examples of the first domain, `[n, …]`, are in the second.
-    fn across(&self, first: &Array) -> Array {
-        let shape: Vec<i64> = [1].into_iter().chain(first.shape.iter().map(|&n| n as i64)).collect();
-        let there = self.second.of(&host::tensor(&first.data, &shape, Device::Cpu), self.range);
-        Array::new(first.shape.clone(), host::numbers(&there))
+    /// The log-probability of every class, as the discriminator of one of the domains says it.
+    fn named(&self, players: &[Player], x: &Array, twin: bool) -> Vec<Array> {
+        let mut answers = asked(players[DISCRIMINATOR].runs(), x, self.device, |x, mode| {
+            mode.twin = twin;
+            let said = players[DISCRIMINATOR].forward(false, x, None, mode);
+            said.class_logits.expect("`wirings` asks for classes")
+        });
+        log_probabilities(&mut answers);
+        answers
+    }
+
+    /// Examples of the first domain in the second, on the host.
+    fn there(&self, x: &Array) -> Array {
+        let shape: Vec<i64> = [1].into_iter().chain(x.shape.iter().map(|&n| n as i64)).collect();
+        let there = self.second.of(&host::tensor(&x.data, &shape, Device::Cpu), self.range);
+        Array::new(x.shape.clone(), host::numbers(&there))
     }
 
     /// What the second generator makes of the latents that the samples of this request are made from.
@@ -248,46 +321,85 @@ impl Objective for Cogan {
     }
 
     fn loss(&mut self, turn: usize, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
-        let half = batch.x.size()[1] / 2;
+        let (half, labels) = (batch.x.size()[1] / 2, batch.labels.as_ref());
         let first = batch.x.narrow(1, 0, half);
         let second = self.second.of(&batch.x.narrow(1, half, half), self.range);
         let mut noise = cx.noise();
         let z = self.latent.draw(&mut cx.streams(Purpose::Latent), half as usize, cx.device);
         let recording = cx.recording;
-        let mut total: Option<Tensor> = None;
+        let (mut total, mut features) = (None::<Tensor>, Vec::new());
+        let add = |total: &mut Option<Tensor>, term: Tensor| {
+            *total = Some(total.take().map_or_else(|| term.shallow_clone(), |sum| sum + &term));
+        };
         for (twin, x) in [(false, first), (true, second)] {
             // What is reported of real and fake examples is of the first domain.
             (cx.twin, cx.recording) = (twin, recording && !twin);
             let fake = cx.forward(GENERATOR, &z, None, &mut noise).out;
             let batch = Batch { x, labels: None };
             let loss = if turn == 0 {
-                self.gan.discriminator_game(&batch, &fake, None, cx, &mut noise).0
+                let (game, [on_real, on_fake]) = self.gan.discriminator_game(&batch, &fake, None, cx, &mut noise);
+                if let (false, Some(weights), Some(logits), Some(labels)) =
+                    (twin, &self.adaptation, &on_real.class_logits, labels)
+                {
+                    let class = loss::cross_entropy(logits, &labels.narrow(1, 0, half));
+                    cx.record("d/class", || class.shallow_clone());
+                    add(&mut total, class * &weights.class);
+                }
+                features.extend(on_fake.features);
+                game
             } else {
                 let judged = self.gan.judge(&fake, None, cx, &mut noise);
                 self.gan.generator_game(&batch, &judged, cx, &mut noise)
             };
-            total = Some(total.map_or_else(|| loss.shallow_clone(), |sum| sum + &loss));
+            add(
+                &mut total,
+                self.adaptation.as_ref().map_or_else(|| loss.shallow_clone(), |weights| &loss * &weights.game),
+            );
         }
         (cx.twin, cx.recording) = (false, recording);
+        if let (Some(weights), [first, second]) = (&self.adaptation, features.as_slice()) {
+            let apart = tied(first, second);
+            cx.record("d/tie", || apart.shallow_clone());
+            add(&mut total, apart * &weights.tie);
+        }
         let total = total.expect("there are two domains");
         cx.record(if turn == 0 { "d/loss" } else { "g/loss" }, || total.shallow_clone());
         total
     }
 
     fn scalars(&self) -> Vec<&'static str> {
-        self.gan.scalars()
+        let mut names = self.gan.scalars();
+        if self.adaptation.is_some() {
+            names.extend(["d/class", "d/tie"]);
+        }
+        names
     }
 
     fn keep(&mut self, runs: &[usize]) {
         self.gan.keep(runs);
+        if let Some(weights) = &mut self.adaptation {
+            [&mut weights.class, &mut weights.tie, &mut weights.game].into_iter().for_each(|weight| pick(weight, runs));
+        }
     }
 
     fn generates(&self) -> Option<&dyn Generate> {
         Some(self)
     }
 
+    fn decodes(&self) -> Option<&dyn Decode> {
+        self.gan.decodes()
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
+    }
+
     fn couples(&self) -> Option<&dyn Couple> {
         Some(self)
+    }
+
+    fn classifies(&self) -> Option<&dyn Classify> {
+        self.adaptation.as_ref().map(|_| self as &dyn Classify)
     }
 
     fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
@@ -308,7 +420,7 @@ impl Objective for Cogan {
         };
         let second = self.second_samples(players, &request);
         if !self.is_image {
-            let over = real.iter().map(|real| self.across(&real.x)).collect();
+            let over = real.iter().map(|real| self.there(&real.x)).collect();
             return vec![Panel { name: "second", runs: second, over: Some(over), ..Panel::default() }];
         }
         let first = self.gan.generate(players, &request);
@@ -334,11 +446,25 @@ impl Generate for Cogan {
 impl Couple for Cogan {
     fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs> {
         let second = self.second_samples(players, request);
-        let of_run = |(first, second): (&&Array, Array)| {
-            let expected = self.across(first);
-            Pairs { second, expected, centers: self.centers.clone() }
+        let of_run = |(first, second): (&&Array, Array)| Pairs {
+            second,
+            expected: self.there(first),
+            centers: self.centers.clone(),
         };
         first.iter().zip(second).map(of_run).collect()
+    }
+
+    fn classify_second(&self, players: &[Player], x: &Array) -> Option<Vec<[Array; 2]>> {
+        self.adaptation.as_ref()?;
+        let there = self.there(x);
+        let [own, first] = [true, false].map(|twin| self.named(players, &there, twin));
+        Some(own.into_iter().zip(first).map(|(own, first)| [own, first]).collect())
+    }
+}
+
+impl Classify for Cogan {
+    fn classify(&self, players: &[Player], x: &Array, _: bool) -> Vec<Array> {
+        self.named(players, x, false)
     }
 }
 
@@ -352,6 +478,15 @@ mod tests {
             second: DomainSpec,
         }
         toml::from_str::<File>(&format!("second = {toml}")).expect("a domain").second
+    }
+
+    /* torch 2.11, float64: a = tensor([[1,2,-1],[.5,0,3.]]); b = tensor([[0,2,1],[.25,1,2.]]);
+    (a - b).square().sum(1).mean() = 3.53125 */
+    #[test]
+    fn features_of_pairs_are_as_far_apart_as_pytorch_says_for_each_run() {
+        let of = |v: [f32; 6]| Tensor::from_slice(&v).view([1, 2, 3]).repeat([2, 1, 1]);
+        let (a, b) = (of([1.0, 2.0, -1.0, 0.5, 0.0, 3.0]), of([0.0, 2.0, 1.0, 0.25, 1.0, 2.0]));
+        assert_eq!(numbers(&tied(&a, &b)), [3.53125; 2]);
     }
 
     fn numbers(x: &Tensor) -> Vec<f32> {

@@ -8,6 +8,8 @@ use super::classifier::ClassifierSpec;
 use super::cogan::CoganSpec;
 use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
+use super::lapgan::LapganSpec;
+use super::latent::LatentSpec;
 use super::pixelcnn::PixelcnnSpec;
 use super::semi_supervised::SemiSupervisedSpec;
 use super::sequence::SequenceSpec;
@@ -32,6 +34,8 @@ pub enum AlgorithmSpec {
     SemiSupervised(SemiSupervisedSpec),
     /// A generator and a discriminator for each of two domains, which share layers (arXiv:1606.07536).
     Cogan(CoganSpec),
+    /// A pyramid of images: a generator against a discriminator at every level (arXiv:1506.05751).
+    Lapgan(LapganSpec),
     /// A generator against an autoencoder, held in balance.
     Began(BeganSpec),
     /// A network that names the class of an example.
@@ -60,6 +64,7 @@ impl AlgorithmSpec {
             Self::Infogan(spec) => spec,
             Self::SemiSupervised(spec) => spec,
             Self::Cogan(spec) => spec,
+            Self::Lapgan(spec) => spec,
             Self::Began(spec) => spec,
             Self::Classifier(spec) => spec,
             Self::Autoencoder(spec) => spec,
@@ -78,8 +83,14 @@ impl AlgorithmSpec {
 pub enum Product {
     /// New examples.
     Samples,
+    /// Samples as functions of latents, which can be moved along.
+    Latents,
+    /// What layers say of a given example, without its label.
+    Features,
     /// The probability of every class for a given example.
     Classes,
+    /// The probability of every class for a given example in a second domain.
+    SecondClasses,
     /// Samples of two domains from one latent.
     Pairs,
     /// Categorical codes, of samples and of a given example.
@@ -99,7 +110,10 @@ impl Product {
     pub fn name(self) -> &'static str {
         match self {
             Self::Samples => "samples",
+            Self::Latents => "samples from latents",
+            Self::Features => "features of unlabeled examples",
             Self::Classes => "class probabilities",
+            Self::SecondClasses => "class probabilities in a second domain",
             Self::Pairs => "samples in two domains",
             Self::CategoricalCodes => "categorical codes",
             Self::ContinuousCodes => "continuous codes",
@@ -121,15 +135,39 @@ pub struct Surroundings<'a> {
     pub batch: u64,
 }
 
+/// What a reference batch is made of (virtual batch norm).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReferenceKind<'a> {
+    /// Training examples.
+    Data,
+    /// Draws from this law, with labels that go round.
+    Latent(&'a LatentSpec),
+}
+
+/// One of the cast of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its own name, in checkpoints and messages.
+    pub player: &'static str,
+    /// The name that `[architecture]` and `[optimizer]` have for it.
+    pub of: &'static str,
+}
+
 /// What a family says of itself. Keys in problems are those of the whole file.
 pub trait Family {
     /// As in `[algorithm.gan]`.
     fn tag(&self) -> &'static str;
 
-    /// Who plays, by the names in `[architecture]` and `[optimizer]`, in the order of the objective's players.
+    /// Who plays, by the names in `[architecture]` and `[optimizer]`.
     fn players(&self) -> &'static [&'static str];
 
-    /// What surrounds each player's network, in the same order.
+    /// The players of the objective, in its order, where some of them are made alike: several may be of one name of
+    /// [`Self::players`], whose network and optimizer are then those of each.
+    fn cast(&self) -> Vec<Part> {
+        self.players().iter().map(|&player| Part { player, of: player }).collect()
+    }
+
+    /// What surrounds the network of each of the cast, in the same order.
     ///
     /// # Errors
     /// If the family cannot learn from such data.
@@ -157,6 +195,11 @@ pub trait Family {
         Ok(())
     }
 
+    /// What a player's reference batch is made of, where it may have one.
+    fn reference(&self, _player: &str) -> Option<ReferenceKind<'_>> {
+        None
+    }
+
     /// Whether its players are fit by the family itself: they have memory alone, no networks and no optimizers.
     fn is_fit(&self) -> bool {
         false
@@ -175,8 +218,8 @@ pub trait Family {
         self.is_game()
     }
 
-    /// The player whose weights are averaged, and how.
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
+    /// The players whose weights are averaged, by the names in `[architecture]`, and how.
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
         None
     }
 

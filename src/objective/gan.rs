@@ -3,10 +3,11 @@
 //! Papers: arXiv:1406.2661 (GAN), 1411.1784 (conditional), 1610.09585 (auxiliary classifier), 1802.05637 (projection),
 //! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching), 2006.10738 (augmentation).
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Cx, Generate, HostNoise, Manner, Objective, RealDraw, Request, Turn, column, labeled, made, pick,
+    Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, RealDraw, Request, Turn, column,
+    decoded_by, labeled, made, pick, round,
 };
 use crate::base::{Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -92,16 +93,26 @@ impl Family for GanSpec {
         Ok(vec![generator, discriminator])
     }
 
+    fn reference(&self, player: &str) -> Option<ReferenceKind<'_>> {
+        Some(match player {
+            "generator" => ReferenceKind::Latent(&self.latent),
+            _ => ReferenceKind::Data,
+        })
+    }
+
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples]
+        match self.condition {
+            ConditionKind::Concatenate => &[Product::Samples, Product::Latents],
+            _ => &[Product::Samples, Product::Latents, Product::Features],
+        }
     }
 
     fn is_game(&self) -> bool {
         true
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("generator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["generator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
@@ -182,6 +193,8 @@ const ASKED_TOGETHER: i64 = 128;
 
 /// The adversarial objective for the runs of a pack, which may differ in the weights of its terms.
 pub struct Gan {
+    /// The place of who judges among the players.
+    judge: usize,
     latent: LatentSpec,
     report_slope: bool,
     adversarial: AdversarialSpec,
@@ -223,6 +236,7 @@ impl Gan {
             generator: column(&|l| l.auxiliary.generator.get()),
         });
         Self {
+            judge: DISCRIMINATOR,
             latent: spec.latent.clone(),
             report_slope: spec.report_slope,
             adversarial: first.adversarial.clone(),
@@ -242,6 +256,11 @@ impl Gan {
         }
     }
 
+    /// The same game with another judge.
+    pub(super) fn judged_by(self, judge: usize) -> Self {
+        Self { judge, ..self }
+    }
+
     /// Labels drawn evenly, `[R, B]`, where labels play a part.
     fn draw_labels(&self, streams: &mut [Stream], n: usize) -> Option<Tensor> {
         let classes = u32::try_from(self.classes).ok().filter(|&c| c > 0)?;
@@ -250,13 +269,25 @@ impl Gan {
         Some(Tensor::from_slice(&labels).view([streams.len() as i64, n as i64]).to_device(self.device))
     }
 
-    fn discriminator_loss(&self, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
+    pub(super) fn discriminator_loss(&self, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
         let n = batch.x.size()[1];
         let labels = if self.classes > 0 { batch.labels.as_ref() } else { None };
         let mut noise = cx.noise();
         let z = self.latent.draw(&mut cx.streams(Purpose::Latent), n as usize, cx.device);
         let fake = cx.forward(GENERATOR, &z, labels, &mut noise).out;
-        let (mut total, [real, fake]) = self.discriminator_game(batch, &fake, labels, cx, &mut noise);
+        self.discriminator_loss_on(batch, &fake, labels, cx, &mut noise)
+    }
+
+    /// The whole loss of the discriminator where these are the fakes.
+    pub(super) fn discriminator_loss_on(
+        &self,
+        batch: &Batch,
+        fake: &Tensor,
+        labels: Option<&Tensor>,
+        cx: &mut Cx<'_>,
+        noise: &mut HostNoise,
+    ) -> Tensor {
+        let (mut total, [real, fake]) = self.discriminator_game(batch, fake, labels, cx, noise);
         if let (Some(weights), Some(on_real), Some(on_fake), Some(labels)) =
             (&self.auxiliary, real.class_logits, fake.class_logits, labels)
         {
@@ -286,7 +317,7 @@ impl Gan {
         noise: &mut HostNoise,
     ) -> Output {
         let seen = loss::augmented(&self.augment, x, |shape| noise.uniform(shape));
-        cx.forward_in(manner, DISCRIMINATOR, &seen, labels, noise)
+        cx.forward_in(manner, self.judge, &seen, labels, noise)
     }
 
     /// The discriminator's loss by the game and its penalties, and what it says of real and of fake examples.
@@ -360,16 +391,28 @@ impl Gan {
         (total, said)
     }
 
-    fn generator_loss(&self, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
+    pub(super) fn generator_loss(&self, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
         let n = batch.x.size()[1] as usize;
         let mut noise = cx.noise();
         let mut streams = cx.streams(Purpose::Latent);
         let z = self.latent.draw(&mut streams, n, cx.device);
         let labels = self.draw_labels(&mut streams, n);
         let fake = cx.forward(GENERATOR, &z, labels.as_ref(), &mut noise).out;
-        let judged = self.judge(&fake, labels.as_ref(), cx, &mut noise);
-        let mut total = self.generator_game(batch, &judged, cx, &mut noise);
-        if let (Some(weights), Some(logits), Some(labels)) = (&self.auxiliary, &judged.class_logits, &labels) {
+        self.generator_loss_on(batch, &fake, labels.as_ref(), cx, &mut noise)
+    }
+
+    /// The whole loss of the generator that made these fakes.
+    pub(super) fn generator_loss_on(
+        &self,
+        batch: &Batch,
+        fake: &Tensor,
+        labels: Option<&Tensor>,
+        cx: &mut Cx<'_>,
+        noise: &mut HostNoise,
+    ) -> Tensor {
+        let judged = self.judge(fake, labels, cx, noise);
+        let mut total = self.generator_game(batch, &judged, cx, noise);
+        if let (Some(weights), Some(logits), Some(labels)) = (&self.auxiliary, &judged.class_logits, labels) {
             let class = loss::cross_entropy(logits, labels) * &weights.generator;
             cx.record("g/class", || class.shallow_clone());
             total = total + class;
@@ -484,6 +527,14 @@ impl Objective for Gan {
         Some(self)
     }
 
+    fn decodes(&self) -> Option<&dyn Decode> {
+        Some(self)
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
+    }
+
     fn keep(&mut self, runs: &[usize]) {
         let pick = |t: &mut Tensor| pick(t, runs);
         self.penalties.iter_mut().for_each(|p| pick(&mut p.weight));
@@ -528,12 +579,22 @@ impl Objective for Gan {
 impl Generate for Gan {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         let _guard = tch::no_grad_guard();
-        let n = request.n;
-        let z = self.latent.draw(&mut request.streams(request.purpose), n, self.device);
-        let labels: Vec<i64> = match self.classes {
-            0 => vec![],
-            classes => (0..n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect(),
-        };
+        let Latents { z, labels } = self.latents(request);
         labeled(made(&players[GENERATOR], request, &z, &labels), &labels)
+    }
+}
+
+impl Decode for Gan {
+    fn law(&self) -> LatentSpec {
+        self.latent.clone()
+    }
+
+    fn latents(&self, request: &Request<'_>) -> Latents {
+        let z = self.latent.draw(&mut request.streams(request.purpose), request.n, self.device);
+        Latents { z, labels: round(self.classes, request) }
+    }
+
+    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], averaged: bool) -> Tensor {
+        decoded_by(&players[GENERATOR], z, labels, averaged)
     }
 }

@@ -8,8 +8,8 @@ use super::family::{Family, Product, Surroundings, about_critic, check_average, 
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Codes, Cx, Encode, Gan, Generate, HostNoise, Objective, Panel, PanelRequest, RealDraw, Request,
-    Turn, asked, column, labeled, made, pick,
+    Batch, Cadence, Codes, Cx, Decode, Encode, Gan, Generate, HostNoise, Latents, Objective, Panel, PanelRequest,
+    RealDraw, Request, Turn, asked, column, decoded_by, labeled, made, pick,
 };
 use crate::base::{Array, NonNegative, Problem, bare_number, host, or_integer};
 use crate::data::{DataInfo, Examples};
@@ -204,15 +204,15 @@ impl Family for InfoGanSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        use Product::{CategoricalCodes, ContinuousCodes, Samples};
+        use Product::{CategoricalCodes, ContinuousCodes, Features, Latents, Samples};
         let has = |kind: fn(&CodeSpec) -> bool| self.codes.iter().any(kind);
         let categorical = has(|code| matches!(code, CodeSpec::Categorical(_)));
         let continuous = has(|code| matches!(code, CodeSpec::Continuous(_)));
         match (categorical, continuous) {
-            (true, true) => &[Samples, CategoricalCodes, ContinuousCodes],
-            (true, false) => &[Samples, CategoricalCodes],
-            (false, true) => &[Samples, ContinuousCodes],
-            (false, false) => &[Samples],
+            (true, true) => &[Samples, Latents, Features, CategoricalCodes, ContinuousCodes],
+            (true, false) => &[Samples, Latents, Features, CategoricalCodes],
+            (false, true) => &[Samples, Latents, Features, ContinuousCodes],
+            (false, false) => &[Samples, Latents, Features],
         }
     }
 
@@ -220,8 +220,8 @@ impl Family for InfoGanSpec {
         true
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("generator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["generator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
@@ -461,6 +461,14 @@ impl Objective for InfoGan {
         Some(self)
     }
 
+    fn decodes(&self) -> Option<&dyn Decode> {
+        Some(self)
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
+    }
+
     fn encodes(&self) -> Option<&dyn Encode> {
         Some(self)
     }
@@ -523,6 +531,21 @@ impl Generate for InfoGan {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         let fed = self.feed(&mut request.streams(request.purpose), request.n, true);
         labeled(made(&players[GENERATOR], request, &fed.z, &[]), &[])
+    }
+}
+
+impl Decode for InfoGan {
+    fn law(&self) -> LatentSpec {
+        self.latent.clone()
+    }
+
+    fn latents(&self, request: &Request<'_>) -> Latents {
+        let fed = self.feed(&mut request.streams(request.purpose), request.n, true);
+        Latents { z: fed.z, labels: vec![] }
+    }
+
+    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], averaged: bool) -> Tensor {
+        decoded_by(&players[GENERATOR], z, labels, averaged)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod cogan;
 pub mod family;
 pub mod gan;
 pub mod infogan;
+pub mod lapgan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
 pub mod pixelcnn;
@@ -26,6 +27,7 @@ pub use cogan::Cogan;
 pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
+pub use lapgan::Lapgan;
 pub use pixelcnn::Pixelcnn;
 pub use semi_supervised::SemiSupervised;
 pub use sequence::Sequence;
@@ -36,6 +38,7 @@ use crate::data::Examples;
 use crate::nn::{Mode, Noise};
 use crate::player::Player;
 use crate::rng::{Purpose, Stream};
+use latent::LatentSpec;
 use tch::{Device, Tensor};
 
 /// A batch for every run of the pack.
@@ -100,6 +103,16 @@ pub trait Objective {
         None
     }
 
+    /// Its samples as functions of latents, where the family's products say that they are.
+    fn decodes(&self) -> Option<&dyn Decode> {
+        None
+    }
+
+    /// The place of the player whose layers say something of examples, where the family's products say that one does.
+    fn examines(&self) -> Option<usize> {
+        None
+    }
+
     /// Its opinion of examples, where the family's products say that it has one.
     fn classifies(&self) -> Option<&dyn Classify> {
         None
@@ -154,6 +167,49 @@ pub trait Generate {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples>;
 }
 
+/// A family whose samples are functions of latents.
+pub trait Decode {
+    /// The law of the first numbers of a latent; what stands behind them are codes.
+    fn law(&self) -> LatentSpec;
+
+    /// What the samples of this request are made from, in every run.
+    fn latents(&self, request: &Request<'_>) -> Latents;
+
+    /// What becomes of latents `[R, n, width]`, with derivatives by them: `[R, n, …]`. The labels are those of the n, where
+    /// it takes some.
+    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], averaged: bool) -> Tensor;
+}
+
+/// What samples are made from.
+#[derive(Debug)]
+pub struct Latents {
+    /// `[R, n, width]`: the numbers of the law, then those of codes.
+    pub z: Tensor,
+    /// A label for each of the n, where the model takes labels.
+    pub labels: Vec<i64>,
+}
+
+/// What a model makes of latents: `[n, …]` for each run.
+pub fn decoded(model: &dyn Decode, players: &[Player], latents: &Latents, averaged: bool) -> Vec<Array> {
+    let _guard = tch::no_grad_guard();
+    let (runs, n) = (latents.z.size()[0] as usize, latents.z.size()[1] as usize);
+    let (mut out, mut shape, mut start) = (vec![Vec::new(); runs], vec![], 0);
+    while start < n {
+        // The first few tell how large an example is.
+        let row: usize = if start == 0 { PIECE / 1024 } else { shape.iter().product() };
+        let len = piece(row).min(n - start);
+        let labels = latents.labels.get(start..start + len).unwrap_or_default();
+        let x = model.decode(players, &latents.z.narrow(1, start as i64, len as i64), labels, averaged);
+        shape = x.size()[2..].iter().map(|&d| d as usize).collect();
+        for (out, x) in out.iter_mut().zip(host::numbers(&x).chunks_exact(len * shape.iter().product::<usize>())) {
+            out.extend_from_slice(x);
+        }
+        start += len;
+    }
+    let shape = [&[n], &shape[..]].concat();
+    out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
+}
+
 /// A family that names classes.
 pub trait Classify {
     /// The log-probability of every class for each of these examples, `[n, classes]` for every run.
@@ -182,6 +238,12 @@ pub struct Codes {
 pub trait Couple {
     /// The second domain's samples from the latents of this request, in every run; `first` are those of the first domain.
     fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs>;
+
+    /// The log-probability of every class for each of these examples once they are in the second domain, `[n, classes]` by that
+    /// domain's network and by the first domain's, for every run.
+    fn classify_second(&self, _players: &[Player], _x: &Array) -> Option<Vec<[Array; 2]>> {
+        None
+    }
 }
 
 /// Samples of the second of two domains.
@@ -468,6 +530,39 @@ fn ask(player: &Player, averaged: bool, x: &Array, device: Device) -> Vec<Array>
     asked(player.runs(), x, device, |x, mode| player.forward_averaged(averaged, x, None, mode).out)
 }
 
+/// The side to which maps are pooled where they become features (arXiv:1511.06434, section 5.1).
+const POOLED: i64 = 4;
+
+/// What layers say of examples, a row each, for every run: of all hidden layers and an encoder's code, or of the last of them
+/// alone. Maps are pooled to 4×4 by their largest numbers. Nothing where a layer looks at labels.
+pub fn features(player: &Player, x: &Array, every: bool, device: Device) -> Option<Vec<Array>> {
+    let _guard = tch::no_grad_guard();
+    let (n, row) = (x.rows(), x.row_len());
+    let mut noise = HostNoise { streams: vec![], device };
+    let mut of_run = |run: usize| {
+        let mut out: Vec<f32> = Vec::new();
+        for start in (0..n).step_by(piece(row)) {
+            let len = piece(row).min(n - start);
+            let shape: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
+            let some = host::tensor(&x.data[start * row..(start + len) * row], &shape, device);
+            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let mut layers = player.layers(run, &some, mode)?;
+            if !every {
+                layers.drain(..layers.len().saturating_sub(1));
+            }
+            let flat = layers.into_iter().map(|layer| match layer.size()[..] {
+                [_, _, height, width] if height > POOLED && width > POOLED => {
+                    layer.adaptive_max_pool2d([POOLED, POOLED]).0.flatten(1, -1)
+                }
+                _ => layer.flatten(1, -1),
+            });
+            out.extend(host::numbers(&Tensor::cat(&flat.collect::<Vec<_>>(), 1)));
+        }
+        Some(Array::new(vec![n, out.len() / n.max(1)], out))
+    };
+    (0..player.runs()).map(|run| of_run(run).filter(|features| features.row_len() > 0)).collect()
+}
+
 /// The class with the largest number, and that number.
 fn likeliest(row: &[f32]) -> (usize, f32) {
     let larger = |best: (usize, f32), (i, &v): (usize, &f32)| if v > best.1 { (i, v) } else { best };
@@ -531,6 +626,21 @@ fn made_by(twin: bool, generator: &Player, request: &Request<'_>, z: &Tensor, la
     }
     let shape: Vec<usize> = std::iter::once(n).chain(generator.plan().output.iter().copied()).collect();
     out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
+}
+
+/// What a generator makes of latents `[R, n, …]` in evaluation, with derivatives by them.
+fn decoded_by(generator: &Player, z: &Tensor, labels: &[i64], averaged: bool) -> Tensor {
+    let (runs, n, device) = (z.size()[0], z.size()[1], z.device());
+    let labels = (!labels.is_empty()).then(|| Tensor::from_slice(labels).to_device(device).expand([runs, n], false));
+    let mut noise = HostNoise { streams: vec![], device };
+    let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+    generator.forward_averaged(averaged, z, labels.as_ref(), mode).out
+}
+
+/// Labels of n samples: the one that is asked for, or all classes in turn; none where there are no classes.
+fn round(classes: usize, request: &Request<'_>) -> Vec<i64> {
+    let round = |classes: usize| (0..request.n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect();
+    if classes > 0 { round(classes) } else { vec![] }
 }
 
 /// Each run's examples with the labels of all.

@@ -5,12 +5,12 @@
 //! Turns and terms are those of the official code (openai/improved-gan): the generator matches mean features over a batch of
 //! its own and plays no game, unless it is told to.
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Classify, Cx, Gan, Generate, Objective, Panel, PanelRequest, RealDraw, Request, Turn, asked,
-    column, log_probabilities, mistakes, pick,
+    Batch, Cadence, Classify, Cx, Decode, Gan, Generate, Objective, Panel, PanelRequest, RealDraw, Request, Turn,
+    asked, column, log_probabilities, mistakes, pick,
 };
 use crate::base::{Array, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples, Source, Split, example_at};
@@ -88,16 +88,23 @@ impl Family for SemiSupervisedSpec {
         ])
     }
 
+    fn reference(&self, player: &str) -> Option<ReferenceKind<'_>> {
+        Some(match player {
+            "generator" => ReferenceKind::Latent(&self.latent),
+            _ => ReferenceKind::Data,
+        })
+    }
+
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples, Product::Classes]
+        &[Product::Samples, Product::Latents, Product::Features, Product::Classes]
     }
 
     fn is_game(&self) -> bool {
         true
     }
 
-    fn average(&self) -> Option<(&'static str, &EmaSpec)> {
-        Some("discriminator").zip(self.ema.as_ref())
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(&["discriminator"][..]).zip(self.ema.as_ref())
     }
 
     fn about(&self, player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
@@ -287,6 +294,14 @@ impl Objective for SemiSupervised {
 
     fn generates(&self) -> Option<&dyn Generate> {
         Some(self)
+    }
+
+    fn decodes(&self) -> Option<&dyn Decode> {
+        self.gan.decodes()
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(DISCRIMINATOR)
     }
 
     fn classifies(&self) -> Option<&dyn Classify> {

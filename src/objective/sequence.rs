@@ -265,7 +265,7 @@ mod tests {
         let drawn = model.generate(&players, &ask).remove(0).x;
         // The chance of the first symbol is that of all sequences which begin with it.
         let first = Examples { x: Array::new(vec![1, 6], vec![0.0; 6]), labels: vec![] };
-        let nats = model.likelihoods(&players, &first, &[], &[3]);
+        let nats = Likelihoods::likelihoods(&model, &players, &first, &[], &[3]);
         let expected = f64::from(nats[0][0].of[0]).exp();
         let zeros = (0..drawn.rows()).filter(|&i| drawn.row(i).iter().all(|&v| v == 0.0)).count();
         let share = zeros as f64 / drawn.rows() as f64;

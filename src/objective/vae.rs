@@ -7,10 +7,11 @@
 
 use super::autoencoder::{DECODER, ENCODER, check_latent, columns, shown, stacked, wirings};
 use super::family::{Family, Product, Surroundings, floats};
+use super::latent::{LatentSpec, NormalLatent};
 use super::likelihood::{Law, LikelihoodSpec};
 use super::{
-    Batch, Cadence, Cx, Evidence, Generate, HostNoise, Likelihoods, Nats, Objective, Panel, PanelRequest, RealDraw,
-    Reconstruct, Request, Turn, column, of_each, pick, piece, pieces,
+    Batch, Cadence, Cx, Decode, Evidence, Generate, HostNoise, Latents, Likelihoods, Nats, Objective, Panel,
+    PanelRequest, RealDraw, Reconstruct, Request, Turn, column, of_each, pick, piece, pieces, round,
 };
 use crate::base::{Array, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -116,7 +117,11 @@ impl Family for VaeSpec {
     }
 
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples, Product::Reconstructions, Product::Likelihoods, Product::Evidence]
+        use Product::{Evidence, Features, Latents, Likelihoods, Reconstructions, Samples};
+        match self.labeled() {
+            true => &[Samples, Latents, Reconstructions, Likelihoods, Evidence],
+            false => &[Samples, Latents, Features, Reconstructions, Likelihoods, Evidence],
+        }
     }
 
     fn exported(&self) -> &'static str {
@@ -420,6 +425,14 @@ impl Objective for Vae {
         Some(self)
     }
 
+    fn decodes(&self) -> Option<&dyn Decode> {
+        Some(self)
+    }
+
+    fn examines(&self) -> Option<usize> {
+        Some(ENCODER)
+    }
+
     fn reconstructs(&self) -> Option<&dyn Reconstruct> {
         Some(self)
     }
@@ -458,19 +471,11 @@ impl Objective for Vae {
 impl Generate for Vae {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         let _guard = tch::no_grad_guard();
-        let (runs, n, latent) = (request.seeds.len(), request.n, self.latent() as usize);
-        let streams = |purpose| -> Vec<Stream> {
-            request.seeds.iter().map(|&seed| Stream::new(seed, purpose, request.index, 0)).collect()
-        };
-        let mut codes = HostNoise { streams: streams(request.purpose), device: self.device };
-        let z = codes.normal(&[n as i64, latent as i64]);
-        let labels: Vec<i64> = match self.info.classes {
-            classes if self.spec.labeled() => (0..n).map(|i| request.label.unwrap_or((i % classes) as i64)).collect(),
-            _ => vec![],
-        };
+        let (runs, n) = (request.seeds.len(), request.n);
+        let Latents { z, labels } = self.latents(request);
         let row: usize = self.info.shape.iter().product();
         let mut out: Vec<Vec<f32>> = vec![Vec::with_capacity(n * row); runs];
-        let mut noise = HostNoise { streams: streams(Purpose::Noise), device: self.device };
+        let mut noise = HostNoise { streams: request.streams(Purpose::Noise), device: self.device };
         for start in (0..n).step_by(piece(row)) {
             let len = piece(row).min(n - start);
             let some = z.narrow(1, start as i64, len as i64);
@@ -485,6 +490,23 @@ impl Generate for Vae {
         }
         let shape = [&[n], &self.info.shape[..]].concat();
         out.into_iter().map(|data| Examples { x: Array::new(shape.clone(), data), labels: labels.clone() }).collect()
+    }
+}
+
+impl Decode for Vae {
+    fn law(&self) -> LatentSpec {
+        LatentSpec::Normal(NormalLatent { dim: self.spec.latent, mean: 0.0, std: 1.0 })
+    }
+
+    fn latents(&self, request: &Request<'_>) -> Latents {
+        let mut codes = HostNoise { streams: request.streams(request.purpose), device: self.device };
+        let z = codes.normal(&[request.n as i64, self.latent()]);
+        Latents { z, labels: round(if self.spec.labeled() { self.info.classes } else { 0 }, request) }
+    }
+
+    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], _: bool) -> Tensor {
+        let labels = self.labels_of(labels, 0, z.size()[1] as usize, z.size()[0] as usize);
+        self.law.mean(&self.say(players, z, labels.as_ref()))
     }
 }
 
@@ -646,7 +668,8 @@ mod tests {
         let covariance = vec![vec![1.25, 0.0, 1.0], vec![0.0, 4.25, 0.0], vec![1.0, 0.0, 1.25]];
         let truth = Truth::Gaussian { covariance };
         let (class_names, len, range, levels, binarized) = (vec![], None, None, None, None);
-        let info = DataInfo { shape: vec![3], classes: 0, class_names, len, range, levels, binarized, symbols: vec![], truth };
+        let info =
+            DataInfo { shape: vec![3], classes: 0, class_names, len, range, levels, binarized, symbols: vec![], truth };
         let spec: VaeSpec =
             toml::from_str("latent = 2\nlikelihood = { gaussian = { std = { fixed = 0.5 } } }").expect("a spec");
         let numbers = [

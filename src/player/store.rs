@@ -133,6 +133,13 @@ impl Player {
         }
     }
 
+    /// What enters each layer with weights of one run's network but the first, and an encoder's code; nothing where a layer
+    /// looks at labels.
+    pub fn layers(&self, run: usize, x: &Tensor, mode: &mut Mode<'_>) -> Option<Vec<Tensor>> {
+        let params: Vec<Tensor> = self.frozen.iter().map(|param| param.narrow(0, run as i64, 1)).collect();
+        self.spec.plan.layers(&params, x, mode)
+    }
+
     /// The network's parameters, each `[R, …]`, for those who do not ask it for whole outputs.
     pub fn parameters(&self) -> &[Tensor] {
         &self.frozen
@@ -150,6 +157,20 @@ impl Player {
     pub fn memory(&self, name: &str) -> Tensor {
         let place = self.spec.plan.params.iter().position(|param| !param.learned && param.name == name);
         self.frozen[place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name))].shallow_clone()
+    }
+
+    /// Fills numbers that no optimizer moves, of one run, in the averaged weights too.
+    ///
+    /// # Panics
+    /// If there are none of that name, or another count of them.
+    pub fn remember(&mut self, run: usize, name: &str, numbers: &[f32]) {
+        let place = self.spec.plan.params.iter().position(|param| !param.learned && param.name == name);
+        let slot = &self.slots[place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name))];
+        assert_eq!(slot.len, numbers.len(), "`{name}` of {}", self.spec.name);
+        let numbers = host::tensor(numbers, &[slot.len as i64], self.flat.device());
+        for all in std::iter::once(&self.flat).chain(&self.average) {
+            all.get(run as i64).narrow(0, slot.offset as i64, slot.len as i64).copy_(&numbers);
+        }
     }
 
     /// One update by these gradients, in step `step` (from 0) of `steps`, at learning rates times `rates`.

@@ -60,6 +60,8 @@ pub enum WorkerRequest {
     Train(Job),
     /// Draw samples from a trained generator.
     Sample(SampleRequest),
+    /// Move along a trained model's latents, or search among them.
+    Latent(LatentRequest),
     /// Evaluate again.
     Eval(EvalRequest),
     /// Write the generator for others.
@@ -104,6 +106,91 @@ pub struct SampleRequest {
     pub device: String,
     /// Threads that it may use.
     pub threads: usize,
+}
+
+/// What is made of one run's latents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatentRequest {
+    /// As for samples; `n` is how many there are of what is asked for.
+    pub of: SampleRequest,
+    /// What is asked for.
+    pub what: LatentWork,
+}
+
+/// What can be done with latents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatentWork {
+    /// Paths between samples, a row each.
+    Interpolate {
+        /// Images a row, ends included.
+        places: usize,
+    },
+    /// Means of the latents of samples, the first less the second plus the third, and what lies around that.
+    Arithmetic {
+        /// Places of samples.
+        from: Vec<usize>,
+        /// Places of samples.
+        minus: Vec<usize>,
+        /// Places of samples.
+        plus: Vec<usize>,
+        /// How far each number moves at most for what lies around.
+        around: f64,
+    },
+    /// Held-out examples that lost a part.
+    Inpaint {
+        /// Which.
+        mask: MaskKind,
+        /// How their latents are looked for.
+        search: SearchSettings,
+        /// Training examples that others are looked for among.
+        among: usize,
+    },
+    /// Held-out examples with noise.
+    Denoise {
+        /// Its deviation, in units of the data.
+        std: f64,
+        /// How their latents are looked for.
+        search: SearchSettings,
+        /// Training examples that others are looked for among.
+        among: usize,
+    },
+    /// The training examples that are nearest to samples.
+    Nearest {
+        /// How many of each.
+        neighbors: usize,
+        /// Training examples that they are looked for among.
+        among: usize,
+    },
+}
+
+/// A part of an image that is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskKind {
+    /// The left half.
+    Left,
+    /// The right half.
+    Right,
+    /// The upper half.
+    Top,
+    /// The lower half.
+    Bottom,
+    /// The middle half of each side.
+    Center,
+}
+
+/// How a latent is looked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchSettings {
+    /// Steps of Adam.
+    pub steps: usize,
+    /// Latents that each search begins from.
+    pub restarts: usize,
+    /// The rate of the first step.
+    pub rate: f64,
+    /// The weight of −log p of the latent, a dimension.
+    pub prior: f64,
 }
 
 /// Metrics of one run.

@@ -1,10 +1,11 @@
 //! The numbers of `eval.csv`: samples drawn from a pack, held against real examples on the host.
 
 use super::pack::Pack;
-use crate::base::Array;
+use crate::base::{Array, host};
 use crate::data::{Examples, Source, Split, Truth, shapes};
-use crate::eval::{self, Answers, Denoised, EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
-use crate::objective::{Request, of_each};
+use crate::eval::spec::LayersKind;
+use crate::eval::{self, Answers, Denoised, EvalSpec, MetricSpec, Probed, ReferenceKind, WeightsKind};
+use crate::objective::{Latents, Request, decoded, features, of_each};
 use crate::rng::Purpose;
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ pub struct Measured {
 pub fn measure(pack: &Pack, spec: &EvalSpec, has_average: bool) -> Vec<Measured> {
     let judges: Vec<Judge> = pack.sources.iter().map(|source| Judge::new(source, spec)).collect();
     let references: Vec<&Examples> = judges.iter().map(|judge| &*judge.reference).collect();
-    let answers = answers(pack, &references, spec, has_average);
+    let training: Vec<&Examples> = judges.iter().map(|judge| &*judge.train).collect();
+    let answers = answers(pack, &references, &training, spec, has_average);
     let of_run = |(judge, answers): (&Judge, &Answers)| Measured {
         rows: judge.rows(answers),
         examples: each_example(&judge.reference, answers),
@@ -57,8 +59,14 @@ fn each_example(real: &Examples, answers: &Answers) -> Option<String> {
     Some(text)
 }
 
-/// What the numbers of every run are taken from, given the examples that each is held against.
-pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bool) -> Vec<Answers> {
+/// What the numbers of every run are taken from, given the examples that each is held against, and some of training.
+pub fn answers(
+    pack: &Pack,
+    real: &[&Examples],
+    training: &[&Examples],
+    spec: &EvalSpec,
+    has_average: bool,
+) -> Vec<Answers> {
     let averaged = averaged(spec, has_average);
     let norms = pack.players.iter().any(|player| player.plan().has_running_statistics());
     let weights = [if averaged { "ema" } else { "raw" }, if norms { " norm=running" } else { "" }].concat();
@@ -85,8 +93,58 @@ pub fn answers(pack: &Pack, real: &[&Examples], spec: &EvalSpec, has_average: bo
     }
     for metric in &spec.metrics {
         of_codes(pack, real, metric, spec, has_average, &mut all);
+        of_latents(pack, metric, averaged, &mut all);
+        of_layers(pack, (real, training), metric, &mut all);
     }
     all
+}
+
+/// The use of evaluation's random numbers for the ends of paths.
+const PATHS: u32 = 3;
+
+/// What is made of places on paths between latents.
+fn of_latents(pack: &Pack, metric: &MetricSpec, averaged: bool, all: &mut [Answers]) {
+    let (MetricSpec::Interpolation(spec), Some(model)) = (metric, pack.objective.decodes()) else { return };
+    let (rows, places, law) = (spec.paths.get() as usize, spec.places(), model.law());
+    let seeds = &pack.seeds;
+    let request = Request { seeds, purpose: Purpose::Eval, index: PATHS, n: 2 * rows, label: None, averaged };
+    let ends = model.latents(&request);
+    let (width, numbers) = (ends.z.size()[2] as usize, host::numbers(&ends.z));
+    let mut along = Vec::with_capacity(seeds.len() * rows * places * width);
+    for run in numbers.chunks_exact((2 * rows * width).max(1)) {
+        let (first, second) = run.split_at(rows * width);
+        for (a, b) in first.chunks_exact(width).zip(second.chunks_exact(width)) {
+            along.extend((0..places).flat_map(|place| law.between(a, b, place as f64 / (places - 1) as f64)));
+        }
+    }
+    let shape = [seeds.len() as i64, (rows * places) as i64, width as i64];
+    let labels = ends.labels.iter().take(rows).flat_map(|&label| vec![label; places]).collect();
+    let latents = Latents { z: host::tensor(&along, &shape, pack.device), labels };
+    let made = decoded(model, &pack.players, &latents, averaged);
+    all.iter_mut().zip(made).for_each(|(answers, made)| {
+        (answers.paths, answers.way) = (Some(made), law.way().to_owned());
+    });
+}
+
+/// What layers say of the examples that get labels, and of those of the reference.
+fn of_layers(pack: &Pack, (real, training): (&[&Examples], &[&Examples]), metric: &MetricSpec, all: &mut [Answers]) {
+    let (MetricSpec::LinearProbe(spec), Some(place)) = (metric, pack.objective.examines()) else { return };
+    let every = spec.layers == LayersKind::All;
+    let asked = |x: &Array| {
+        let said = features(&pack.players[place], x, every, pack.device);
+        said.map_or_else(|| vec![None; all.len()], |said| said.into_iter().map(Some).collect())
+    };
+    let of_real = of_each(real, |real| asked(&spec.asked(&real.x)));
+    let of_train = of_each(training, |train| {
+        let classes = pack.sources[0].info().classes;
+        let Ok(draws) = spec.labeled(&train.labels, classes) else { return vec![None; all.len()] };
+        let rows: Vec<usize> = draws.concat();
+        let shape = std::iter::once(rows.len()).chain(train.x.shape[1..].iter().copied()).collect();
+        asked(&Array::new(shape, rows.iter().flat_map(|&i| train.x.row(i)).copied().collect()))
+    });
+    for (answers, (real, train)) in all.iter_mut().zip(of_real.into_iter().zip(of_train)) {
+        answers.features = real.zip(train).map(|(real, train)| Probed { train, real });
+    }
 }
 
 /// What a metric over pairs, reconstructions and likelihoods looks at, which is costly and not asked for without need.
@@ -133,6 +191,14 @@ fn of_codes(
             all.iter_mut().zip(found).for_each(|(answers, found)| {
                 (answers.likelihoods, answers.kind, answers.law) = (Some(found), model.kind(), model.law());
             });
+        }
+        (MetricSpec::Transfer, ..) => {
+            let Some(model) = pack.objective.couples() else { return };
+            let named = of_each(real, |real| {
+                let named = model.classify_second(players, &real.x);
+                named.map_or_else(|| vec![None; seeds.len()], |named| named.into_iter().map(Some).collect())
+            });
+            all.iter_mut().zip(named).for_each(|(answers, named)| answers.second_classes = named);
         }
         (MetricSpec::Agreement, ..) => {
             let Some(model) = pack.objective.couples() else { return };

@@ -86,11 +86,11 @@ fn open(
         seat.state.threads = Some(settings.threads);
         seat.state.step = pack.step;
         let (dir, state, place) = (RunDir::at(&seat.dir.path), seat.state.clone(), seat.place);
-        let reference = judge.reference.clone();
+        let (reference, training) = (judge.reference.clone(), judge.train.clone());
         match Desk::open(seat, &columns, judge, preview.clone(), &settings.output) {
             Ok(desk) => {
                 desks.push(desk);
-                runs.push(Run { place, preview, reference });
+                runs.push(Run { place, preview, reference, training });
                 stay.push(run);
             }
             Err(error) if error.is_of_the_disk() => return Err(error),
@@ -110,6 +110,8 @@ struct Run {
     preview: Preview,
     /// What is held against it.
     reference: Arc<Examples>,
+    /// Examples of training.
+    training: Arc<Examples>,
 }
 
 struct Sitting<'a> {
@@ -164,8 +166,10 @@ impl Sitting<'_> {
         let mut entry = Entry { diverged, scalars, ..self.entry() };
         if !self.runs.is_empty() {
             if !settings.eval.metrics.is_empty() && due(step, settings.eval.every, steps) {
+                let (real, training) =
+                    (self.references(), self.runs.iter().map(|run| &*run.training).collect::<Vec<_>>());
                 entry.answers =
-                    Some(measure::answers(&self.pack, &self.references(), &settings.eval, settings.has_average));
+                    Some(measure::answers(&self.pack, &real, &training, &settings.eval, settings.has_average));
             }
             let output = &settings.output;
             if due(step, output.samples_every, steps)
