@@ -296,12 +296,12 @@ pub(crate) fn convert(bytes: &[u8], range: Interval, out: &mut [f32]) {
     }
 }
 
-/// Images as they would be stored: each number of `range` at the nearest of 256 levels, what lies beyond at its end. What is
-/// no finite number stays what it is.
-pub fn at_levels(images: &Array, range: (f32, f32)) -> Array {
-    let (low, span) = (range.0, range.1 - range.0);
+/// Images as they would be stored: each number of `range` at the nearest of so many levels, what lies beyond at its end. What
+/// is no finite number stays what it is.
+pub fn at_levels(images: &Array, range: (f32, f32), levels: u32) -> Array {
+    let (low, span, last) = (range.0, range.1 - range.0, (levels - 1) as f32);
     let level = |&v: &f32| {
-        let stored = ((v - low) / span * 255.0).round().clamp(0.0, 255.0) / 255.0 * span + low;
+        let stored = ((v - low) / span * last).round().clamp(0.0, last) / last * span + low;
         if v.is_finite() { stored } else { v }
     };
     Array::new(images.shape.clone(), images.data.iter().map(level).collect())

@@ -1,6 +1,6 @@
 //! How far samples of one latent are the same thing in two domains.
 
-use super::{AGAINST_NOTHING, Context, Outcome};
+use super::{AGAINST_NOTHING, BYTE, Context, Outcome};
 use crate::base::Array;
 use crate::data::Truth;
 use crate::data::images::at_levels;
@@ -11,7 +11,7 @@ pub(super) fn agreement(cx: &Context) -> Result<Outcome, String> {
     let pairs = cx.answers.pairs.as_ref().ok_or("the model has no second domain")?;
     // Images as they would be stored, as everywhere.
     let stored = |x: &Array| match cx.info.range.filter(|_| cx.info.is_image()) {
-        Some(range) => at_levels(x, range),
+        Some(range) => at_levels(x, range, cx.info.levels.unwrap_or(BYTE)),
         None => x.clone(),
     };
     let (second, expected) = (&stored(&pairs.second), &stored(&pairs.expected));

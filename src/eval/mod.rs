@@ -680,13 +680,18 @@ fn images_of_side(what: &str, side: usize, info: &DataInfo) -> Result<(), String
     Err(format!("`{what}` needs images of at least {side}×{side}; this is {:?}", info.shape))
 }
 
-/// All that the experiment asks for, in its order. The data's images are stored in 8 bits, and samples are held against them
-/// as they would be stored: between two levels a metric would see what no picture shows.
+/// The levels that a number of an image has where nothing else is known.
+const BYTE: u32 = 256;
+
+/// All that the experiment asks for, in its order. The data's images are stored in 8 bits, or are black and white, and samples
+/// are held against them as they would be stored: between two levels a metric would see what no picture shows.
 pub fn measure_all(cx: &Context) -> Vec<Value> {
     let Some(range) = cx.info.range.filter(|_| cx.info.is_image() && cx.fake.x.rows() > 0) else {
         return cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect();
     };
-    let fake = Examples { x: at_levels(&cx.fake.x, range), labels: cx.fake.labels.clone() };
+    let levels = cx.info.levels.unwrap_or(BYTE);
+    let quantized = if levels == BYTE { "8-bit".to_owned() } else { format!("{levels}-levels") };
+    let fake = Examples { x: at_levels(&cx.fake.x, range, levels), labels: cx.fake.labels.clone() };
     let cx = Context { fake: &fake, ..*cx };
     let mut all = Vec::new();
     for metric in &cx.spec.metrics {
@@ -697,7 +702,7 @@ pub fn measure_all(cx: &Context) -> Vec<Value> {
         for value in values.iter_mut().filter(|value| is_of_samples && !value.protocol.is_undefined()) {
             let parameters = &mut value.protocol.parameters;
             let gap = if parameters.is_empty() { "" } else { " " };
-            *parameters += &format!("{gap}range={}..{} quantized=8-bit", range.0, range.1);
+            *parameters += &format!("{gap}range={}..{} quantized={quantized}", range.0, range.1);
         }
         all.extend(values);
     }
@@ -834,6 +839,11 @@ mod tests {
         assert!((values[0].value - 2.0 / 255.0 / 4.0).abs() < 1e-7, "{values:?}");
         let said = &values.last().expect("values").protocol.parameters;
         assert_eq!(said, "directions=128 p=1 range=-1..1 quantized=8-bit");
+        world.info.levels = Some(2);
+        let values = measure_all(&world.context(&spec));
+        // Black or white alone: the second and the third are nearer to white, and the first too, by a little.
+        assert_eq!(values[0].value, 0.5);
+        assert!(values[0].protocol.parameters.ends_with("quantized=2-levels"), "{values:?}");
         world.fake.x.data[1] = f32::INFINITY;
         let values = measure_all(&world.context(&spec));
         assert_eq!(values[0].protocol.parameters, "undefined: 1 of 4 samples are not finite");
