@@ -482,7 +482,7 @@ pub(super) enum DataCommand {
     Preview {
         /// The set, a kind of data with its defaults, or the file of an experiment
         name: String,
-        /// How many examples [default: 64 images, or 2,000 points]
+        /// How many examples [default: 64 images or texts, or 2,000 points]
         #[arg(long, value_name = "N", value_parser = at_least_one())]
         n: Option<u64>,
         /// Write them: .png (images in a grid, else a density or a scatter) or .csv (a row an example)

@@ -120,7 +120,8 @@ fn preview(name: &str, roots: DataRoots, n: Option<u64>, out: Option<&Path>) -> 
         known_ending(out, &["png", "csv"])?;
     }
     let (spec, roots) = source_of(name, roots)?;
-    let usual = if spec.info(&roots)?.is_image() { 64 } else { picture::POINTS };
+    let info = spec.info(&roots)?;
+    let usual = if info.is_image() || info.is_text() { 64 } else { picture::POINTS };
     let n = n.map_or(usual, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let (info, examples) = catalog::preview(&spec, &roots, n)?;
     let mut facts = vec![
@@ -134,6 +135,10 @@ fn preview(name: &str, roots: DataRoots, n: Option<u64>, out: Option<&Path>) -> 
         let names =
             if info.class_names.is_empty() { String::new() } else { format!(": {}", info.class_names.join(", ")) };
         facts.push(("classes", format!("{}{names}", info.classes)));
+    }
+    if info.is_text() {
+        let symbols: String = info.symbols.iter().flat_map(|symbol| symbol.escape_debug()).collect();
+        facts.push(("symbols", format!("{}: {symbols}", info.symbols.len())));
     }
     let values = &examples.x.data;
     let count = values.len().max(1) as f64;
