@@ -44,11 +44,12 @@ impl MarkovSpec {
     /// The chain.
     ///
     /// # Errors
-    /// If there are more symbols than letters, or more histories than anybody can mean.
+    /// If there are more symbols than characters for them, or more histories than anybody can mean.
     pub fn open(&self) -> Result<Markov, DataError> {
         let (symbols, order, context) = (self.symbols.get() as usize, self.order.get(), self.context.get() as usize);
-        if !(2..=26).contains(&symbols) {
-            return Err(DataError::Spec(format!("markov: expected 2 to 26 symbols, got {symbols}")));
+        let most = alphabet().count();
+        if !(2..=most).contains(&symbols) {
+            return Err(DataError::Spec(format!("markov: expected 2 to {most} symbols, got {symbols}")));
         }
         let histories = symbols.checked_pow(order).filter(|n| *n <= 1 << 16);
         let Some(histories) = histories else {
@@ -76,11 +77,16 @@ impl MarkovSpec {
             range: Some((0.0, (symbols - 1) as f32)),
             levels: Some(symbols as u32),
             binarized: None,
-            symbols: ('a'..='z').take(symbols).collect(),
+            symbols: alphabet().take(symbols).collect(),
             truth: Truth::Chain(Box::new(chain.clone())),
         };
         Ok(Markov { info, chain })
     }
+}
+
+/// What symbols look like, in their order.
+fn alphabet() -> impl Iterator<Item = char> {
+    ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("!?.,;:+-*/".chars())
 }
 
 /// The law of a chain.
@@ -222,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_chain_that_nobody_can_mean_is_one_sentence() {
-        assert!(open("symbols = 27").expect_err("wrong").to_string().contains("2 to 26 symbols"));
+        assert!(open("symbols = 73").expect_err("wrong").to_string().contains("2 to 72 symbols"));
         assert!(open("symbols = 20\norder = 5").expect_err("wrong").to_string().contains("65,536 histories"));
         assert!(open("context = 1").expect_err("wrong").to_string().contains("shorter than"));
     }
