@@ -1,6 +1,6 @@
 # The table of contents of this repository: `just` lists what there is.
 
-gantlet := "target/release/gantlet"
+gantlet := env("CARGO_TARGET_DIR", "target") / "release" / "gantlet"
 
 [private]
 default:

@@ -239,7 +239,7 @@ pub fn decibels(x: &Array, truth: &Array, known: &[f32], range: (f32, f32)) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataInfo, Truth};
+    use crate::data::DataInfo;
     use crate::loss::LossSpec;
     use crate::nn::{InitSpec, NetworkSpec};
     use crate::objective::gan::GanSpec;
@@ -248,17 +248,7 @@ mod tests {
 
     /// A generator of images 1×8×8 that nobody trained, with its objective.
     fn generator(latent: &str) -> (Gan, Vec<Player>) {
-        let info = DataInfo {
-            shape: vec![1, 8, 8],
-            classes: 0,
-            class_names: vec![],
-            len: None,
-            range: Some((-1.0, 1.0)),
-            levels: None,
-            binarized: None,
-            symbols: vec![],
-            truth: Truth::Unknown,
-        };
+        let info = DataInfo { range: Some((-1.0, 1.0)), ..DataInfo::new(vec![1, 8, 8]) };
         let spec: GanSpec = toml::from_str(&format!("latent = {latent}")).expect("a spec");
         let network: NetworkSpec =
             toml::from_str("layers = [{ linear = 24 }, 'tanh', { linear = 64 }, 'tanh', { reshape = [1, 8, 8] }]")

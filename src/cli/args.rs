@@ -231,21 +231,16 @@ pub(super) struct VerifyArgs {
     pub md: bool,
 }
 
+/// A trained model, and how it is asked.
 #[derive(Debug, Args)]
-pub(super) struct SampleArgs {
+pub(super) struct ModelArgs {
     /// The run's directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// How many samples
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
-    pub n: u64,
-    /// Where they go: .png, .npy (float32, in data units), .csv, or .txt of texts
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
     /// The step of the checkpoint [default: the newest]
     #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
-    /// The seed of the draw
+    /// The seed of what is drawn
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
     /// The label that all samples have
@@ -257,6 +252,18 @@ pub(super) struct SampleArgs {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// How many samples
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one())]
+    pub n: u64,
+    /// Where they go: .png, .npy (float32, in data units), .csv, or .txt of texts
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 #[derive(Debug, Args)]
@@ -342,27 +349,11 @@ pub(super) enum LatentCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct Asking {
-    /// The run's directory
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
     /// Where the picture goes (of paths and sums also .npy or .csv)
     #[arg(long, value_name = "F.png")]
     pub out: PathBuf,
-    /// The step of the checkpoint [default: the newest]
-    #[arg(long, value_name = "STEP")]
-    pub checkpoint: Option<u64>,
-    /// The seed of what is drawn
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// The label that all samples have
-    #[arg(long, value_name = "L")]
-    pub label: Option<i64>,
-    /// Averaged weights where there are any, or the raw ones
-    #[arg(long, value_name = "WHICH", default_value = "auto", value_parser = ["auto", "raw"])]
-    pub weights: String,
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: DeviceChoice,
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 #[derive(Debug, Args)]

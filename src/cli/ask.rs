@@ -1,6 +1,6 @@
 //! `sample`, `eval` and `export`: what is asked of a worker about one run.
 
-use super::args::{EvalArgs, ExportArgs, SampleArgs};
+use super::args::{EvalArgs, ExportArgs, ModelArgs, SampleArgs};
 use super::run::find_run;
 use super::{Exit, Failure, cores, data_roots, found_devices, print, say};
 use crate::experiment;
@@ -41,6 +41,22 @@ pub(super) fn device(choice: DeviceChoice) -> Result<String, Failure> {
     Ok(devices.first().map_or_else(|| "cpu".to_owned(), ToString::to_string))
 }
 
+/// What a worker is asked for where it draws `n` samples of a model.
+pub(super) fn samples(model: &ModelArgs, out: &Path, n: u64) -> Result<SampleRequest, Failure> {
+    Ok(SampleRequest {
+        run: find_run(&model.run, Path::new("runs"))?.path,
+        n: usize::try_from(n).unwrap_or(usize::MAX),
+        out: out.to_owned(),
+        checkpoint: model.checkpoint,
+        seed: model.seed,
+        label: model.label,
+        weights: model.weights.clone(),
+        data_roots: data_roots().folders,
+        device: device(model.device)?,
+        threads: cores(),
+    })
+}
+
 /// Fails early where the ending of a file says nothing to the worker.
 pub(super) fn known_ending(path: &Path, endings: &[&str]) -> Result<(), Failure> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -61,19 +77,7 @@ pub(super) fn wrote(event: Event) -> Option<String> {
 /// `gantlet sample`.
 pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Failure> {
     known_ending(&args.out, &["png", "npy", "csv", "txt"])?;
-    let run = find_run(&args.run, Path::new("runs"))?;
-    let request = SampleRequest {
-        run: run.path,
-        n: usize::try_from(args.n).unwrap_or(usize::MAX),
-        out: args.out.clone(),
-        checkpoint: args.checkpoint,
-        seed: args.seed,
-        label: args.label,
-        weights: args.weights.clone(),
-        data_roots: data_roots().folders,
-        device: device(args.device)?,
-        threads: cores(),
-    };
+    let request = samples(&args.model, &args.out, args.n)?;
     let mut text = String::new();
     asked(cores(), &WorkerRequest::Sample(request), |event| text.extend(wrote(event)))?;
     print(&text)?;

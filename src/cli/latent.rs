@@ -1,12 +1,10 @@
 //! `latent`: what a trained model's latents are good for, as pictures and numbers.
 
-use super::args::{Asking, LatentArgs, LatentCommand, MaskArg, Searching};
-use super::ask::{asked, device, known_ending, wrote};
-use super::run::find_run;
-use super::{Exit, Failure, cores, data_roots, print};
-use crate::record::event::{Event, LatentRequest, LatentWork, MaskKind, SampleRequest, SearchSettings, WorkerRequest};
+use super::args::{LatentArgs, LatentCommand, MaskArg, Searching};
+use super::ask::{asked, known_ending, samples, wrote};
+use super::{Exit, Failure, cores, print};
+use crate::record::event::{Event, LatentRequest, LatentWork, MaskKind, SearchSettings, WorkerRequest};
 use crate::ui::{table, words};
-use std::path::Path;
 
 /// `gantlet latent`.
 pub(super) fn latent(args: &LatentArgs) -> Result<Exit, Failure> {
@@ -43,7 +41,7 @@ pub(super) fn latent(args: &LatentArgs) -> Result<Exit, Failure> {
         _ => &["png"],
     };
     known_ending(&asking.out, endings)?;
-    let request = LatentRequest { of: samples(asking, n)?, what };
+    let request = LatentRequest { of: samples(&asking.model, &asking.out, n)?, what };
     let (mut rows, mut told) = (Vec::new(), String::new());
     asked(cores(), &WorkerRequest::Latent(request), |event| match event {
         Event::Number { metric, value, .. } => {
@@ -58,21 +56,6 @@ pub(super) fn latent(args: &LatentArgs) -> Result<Exit, Failure> {
 
 fn whole(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-fn samples(asking: &Asking, n: u64) -> Result<SampleRequest, Failure> {
-    Ok(SampleRequest {
-        run: find_run(&asking.run, Path::new("runs"))?.path,
-        n: whole(n),
-        out: asking.out.clone(),
-        checkpoint: asking.checkpoint,
-        seed: asking.seed,
-        label: asking.label,
-        weights: asking.weights.clone(),
-        data_roots: data_roots().folders,
-        device: device(asking.device)?,
-        threads: cores(),
-    })
 }
 
 fn settings(searching: &Searching) -> (SearchSettings, usize) {

@@ -418,17 +418,7 @@ enum Kind {
 
 impl Law {
     fn new(kind: Kind, dim: usize, classes: usize, truth: Truth) -> Self {
-        let info = DataInfo {
-            shape: vec![dim],
-            classes,
-            class_names: Vec::new(),
-            len: None,
-            range: None,
-            levels: None,
-            binarized: None,
-            symbols: vec![],
-            truth,
-        };
+        let info = DataInfo { classes, truth, ..DataInfo::new(vec![dim]) };
         Self { info, kind }
     }
 

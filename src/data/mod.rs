@@ -48,6 +48,21 @@ pub struct DataInfo {
 }
 
 impl DataInfo {
+    /// Examples of this shape of which nothing else is known.
+    pub fn new(shape: Vec<usize>) -> Self {
+        Self {
+            shape,
+            classes: 0,
+            class_names: vec![],
+            len: None,
+            range: None,
+            levels: None,
+            binarized: None,
+            symbols: vec![],
+            truth: Truth::Unknown,
+        }
+    }
+
     /// Whether examples are pictures.
     pub fn is_image(&self) -> bool {
         self.shape.len() == 3

@@ -1,6 +1,6 @@
 //! Tables: rows of a CSV file as points, their columns brought to mean 0 and deviation 1 where wished.
 
-use super::{DataError, DataInfo, DataRoots, Examples, Source, Split, Truth, example_at, reference_order};
+use super::{DataError, DataInfo, DataRoots, Examples, Source, Split, example_at, reference_order};
 use crate::base::{Array, Probability};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -137,15 +137,10 @@ impl CsvSpec {
             .map(|place| place as i64)
             .collect();
         let info = DataInfo {
-            shape: vec![columns.len()],
             classes: class_names.len(),
             class_names,
             len: Some(train.len() as u64),
-            range: None,
-            levels: None,
-            binarized: None,
-            symbols: vec![],
-            truth: Truth::Unknown,
+            ..DataInfo::new(vec![columns.len()])
         };
         Ok(Table { info, values: values.iter().map(|&v| v as f32).collect(), labels, train, test: test.to_vec() })
     }

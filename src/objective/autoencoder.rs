@@ -318,20 +318,9 @@ pub(super) fn stacked(info: &DataInfo, n: usize, clean: &Array, seen: Option<&Ar
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Truth;
 
     fn info() -> DataInfo {
-        DataInfo {
-            shape: vec![1, 2, 2],
-            classes: 0,
-            class_names: vec![],
-            len: None,
-            range: Some((-1.0, 1.0)),
-            levels: Some(256),
-            binarized: None,
-            symbols: vec![],
-            truth: Truth::Unknown,
-        }
+        DataInfo { range: Some((-1.0, 1.0)), levels: Some(256), ..DataInfo::new(vec![1, 2, 2]) }
     }
 
     #[test]

@@ -459,17 +459,7 @@ mod tests {
     }
 
     fn info() -> DataInfo {
-        DataInfo {
-            shape: vec![2],
-            classes: 0,
-            class_names: vec![],
-            len: None,
-            range: None,
-            levels: None,
-            binarized: None,
-            symbols: vec![],
-            truth: crate::data::Truth::Unknown,
-        }
+        DataInfo::new(vec![2])
     }
 
     fn trial_generator(latent: usize) -> Wiring {

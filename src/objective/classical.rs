@@ -869,7 +869,7 @@ impl Likelihoods for Classical {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Split, Truth};
+    use crate::data::Split;
     use crate::player::{OptimizerSpec, PlayerSpec};
 
     /// A table, all of whose rows are drawn in their order.
@@ -896,23 +896,7 @@ mod tests {
     fn rowed(x: Vec<f32>, labels: Vec<i64>) -> Rowed {
         let (d, classes) = (x.len() / labels.len(), 1 + labels.iter().max().map_or(0, |most| *most as usize));
         let len = Some(labels.len() as u64);
-        let (class_names, range, levels, binarized) = (vec![], None, None, None);
-        let truth = Truth::Unknown;
-        Rowed {
-            info: DataInfo {
-                shape: vec![d],
-                classes,
-                class_names,
-                len,
-                range,
-                levels,
-                binarized,
-                symbols: vec![],
-                truth,
-            },
-            x,
-            labels,
-        }
+        Rowed { info: DataInfo { classes, len, ..DataInfo::new(vec![d]) }, x, labels }
     }
 
     /// A table of the fixture, which `classical.py` wrote, and what scikit-learn says of it by name.

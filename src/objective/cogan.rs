@@ -410,14 +410,7 @@ impl Objective for Cogan {
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         let n = if self.is_image { SHOWN.min(request.n) } else { request.n };
         let real = request.real;
-        let request = Request {
-            seeds: request.seeds,
-            purpose: Purpose::Preview,
-            index: 0,
-            n,
-            label: None,
-            averaged: request.averaged,
-        };
+        let request = request.samples(n);
         let second = self.second_samples(players, &request);
         if !self.is_image {
             let over = real.iter().map(|real| self.there(&real.x)).collect();

@@ -631,17 +631,7 @@ mod tests {
         let text = "latent = { normal = { dim = 3 } }\ncodes = [{ categorical = 4 }, { continuous = { dim = 2, low = 0.5, high = 1.5 } }]";
         let spec: InfoGanSpec = toml::from_str(text).expect("a spec");
         let loss: LossSpec = toml::from_str("adversarial = \"non-saturating\"").expect("a loss");
-        let info = DataInfo {
-            shape: vec![2],
-            classes: 0,
-            class_names: vec![],
-            len: None,
-            range: None,
-            levels: None,
-            binarized: None,
-            symbols: vec![],
-            truth: crate::data::Truth::Unknown,
-        };
+        let info = DataInfo::new(vec![2]);
         let objective = InfoGan::new(&[&spec, &spec], &[&loss, &loss], &info, Device::Cpu);
         let request = Request { seeds: &[1, 2], purpose: Purpose::Eval, index: 0, n: 9, label: None, averaged: false };
         let fed = objective.feed(&mut request.streams(request.purpose), 9, true);

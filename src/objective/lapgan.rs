@@ -386,14 +386,7 @@ impl Objective for Lapgan {
     /// Samples at every level, the coarsest above, all enlarged to one size.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         let n = SHOWN.min(request.n);
-        let request = Request {
-            seeds: request.seeds,
-            purpose: Purpose::Preview,
-            index: 0,
-            n,
-            label: None,
-            averaged: request.averaged,
-        };
+        let request = request.samples(n);
         let levels = self.climb(players, &request, &self.labels(&request), |_| true);
         let last = levels.len() - 1;
         let shape = [&[levels.len() * n], &levels[last][0].shape[1..]].concat();
@@ -434,17 +427,7 @@ mod tests {
     }
 
     fn info(shape: &[usize]) -> DataInfo {
-        DataInfo {
-            shape: shape.to_vec(),
-            classes: 0,
-            class_names: vec![],
-            len: None,
-            range: None,
-            levels: None,
-            binarized: None,
-            symbols: vec![],
-            truth: crate::data::Truth::Unknown,
-        }
+        DataInfo::new(shape.to_vec())
     }
 
     /// sin(phase + 0.7·i) / 2 for each of so many numbers.

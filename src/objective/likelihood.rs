@@ -298,21 +298,10 @@ pub(super) fn probability(logits: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Truth;
     use tch::Device;
 
     fn info(range: Option<(f32, f32)>, levels: Option<u32>) -> DataInfo {
-        DataInfo {
-            shape: vec![3],
-            classes: 0,
-            class_names: vec![],
-            len: None,
-            range,
-            levels,
-            binarized: None,
-            symbols: vec![],
-            truth: Truth::Unknown,
-        }
+        DataInfo { range, levels, ..DataInfo::new(vec![3]) }
     }
 
     fn said(numbers: &[f32], row: i64) -> Output {

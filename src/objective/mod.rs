@@ -317,6 +317,14 @@ pub struct PanelRequest<'a> {
     pub averaged: bool,
 }
 
+impl<'a> PanelRequest<'a> {
+    /// The samples that previews are made of, so many.
+    fn samples(&self, n: usize) -> Request<'a> {
+        let (seeds, averaged) = (self.seeds, self.averaged);
+        Request { seeds, purpose: Purpose::Preview, index: 0, n, label: None, averaged }
+    }
+}
+
 /// A picture of every run: examples side by side.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {

@@ -393,24 +393,13 @@ impl Likelihoods for Pixelcnn {
 mod tests {
     use super::super::ask;
     use super::*;
-    use crate::data::Truth;
     use crate::nn::{InitSpec, NetworkSpec};
     use crate::player::PlayerSpec;
     use std::io::Write as _;
     use std::time::{Duration, Instant};
 
     fn info(shape: [usize; 3], levels: u32) -> DataInfo {
-        DataInfo {
-            shape: shape.to_vec(),
-            classes: 2,
-            class_names: vec![],
-            len: None,
-            range: Some((-1.0, 1.0)),
-            levels: Some(levels),
-            binarized: None,
-            symbols: vec![],
-            truth: Truth::Unknown,
-        }
+        DataInfo { classes: 2, range: Some((-1.0, 1.0)), levels: Some(levels), ..DataInfo::new(shape.to_vec()) }
     }
 
     fn model(spec: &str, info: &DataInfo, network: &str) -> (Pixelcnn, Vec<Player>) {
