@@ -1,6 +1,7 @@
 """Times gantlet against PyTorch on this machine, in turns, and prints medians.
 
     just bench                      # makes .bench-venv with PyTorch for the other side
+    just bench --families           # an update of each family of experiments/
     just bench --rounds 3 --only 1-D --python /path/to/a/python/with/torch
 
 The rounds interleave (eager, fused, compiled, gantlet, …), so that whatever else the machine does hits all alike. Steps a
@@ -25,6 +26,39 @@ PACK = 256
 SILENT = ["output.metrics-every=1000000000", "output.checkpoint-every=0", "eval.every=0", "eval.metrics=[]", "output.samples=1"]
 SMALL = [f"architecture.{player}={{mlp={{hidden=[128,128,128]}}}}" for player in ("generator", "discriminator")]
 TINY, TINY_STEPS = 64, 500
+# The families: who of families.py does the work of which file, in which cell, and how many steps of it are timed.
+DIGITS = "data={shapes={size=28}}"
+BINARY = "data={shapes={size=28,binarize='threshold',normalize=[0,1]}}"
+GATED = "grid.'architecture.predictor.pixelcnn.gated'"
+SEQUENCE = ("sequence/shakespeare", "data={markov={symbols=65}}")
+FAMILIES = {
+    "infogan": ("infogan/shapes", 300, "grid.'algorithm.infogan.generator-weight'=[1.0]"),
+    "semi-supervised": (
+        "semi-supervised/mnist", 300, "data={shapes={size=28,normalize=[0,1]}}", "grid.learns-from=[{label='all'}]",
+    ),
+    "cogan": ("cogan/negatives", 600, "grid.'algorithm.cogan.share.generator'=[3]"),
+    "lapgan": ("lapgan/shapes", 200, "grid.refiner=[{label='learned'}]"),
+    "began": ("began/shapes", 200, "grid.'algorithm.began.gamma'=[0.5]"),
+    "sn-gan": ("mnist/sn-gan", 120, DIGITS),
+    "wgan-gp": ("mnist/wgan-gp", 40, DIGITS),
+    "classifier": ("mnist/classifier", 600, DIGITS),
+    "autoencoder": ("autoencoder/shapes", 600),
+    "vae": ("vae/shapes", 1500, "grid.'algorithm.vae.beta'=[1.0]"),
+    "iwae": ("vae/iwae", 800, "grid.model=[{label='iwae-5',set={'algorithm.vae.bound'='iwae','algorithm.vae.samples'=5}}]"),
+    "pixelcnn": ("pixelcnn/bars", 300, f"{GATED}=[false]"),
+    "gated-pixelcnn": ("pixelcnn/bars", 300, f"{GATED}=[true]"),
+    "digits-pixelcnn": ("pixelcnn/mnist", 80, BINARY, f"{GATED}=[false]"),
+    "digits-gated-pixelcnn": ("pixelcnn/mnist", 80, BINARY, f"{GATED}=[true]"),
+    "gru": (SEQUENCE[0], 200, SEQUENCE[1], "grid.network=[{label='gru'}]"),
+    "lstm": (
+        SEQUENCE[0], 200, SEQUENCE[1], "grid.network=[{label='lstm'}]",
+        "architecture.predictor={layers=[{embedding=64},{lstm=128},{linear=65}]}",
+    ),
+    "transformer": (
+        SEQUENCE[0], 100, SEQUENCE[1], "grid.network=[{label='transformer'}]",
+        "architecture.predictor={layers=[{embedding={width=128,positions=true}},{transformer-block=4},{transformer-block=4},'layer-norm',{linear=65}]}",
+    ),
+}  # fmt: skip
 
 
 def venv():
@@ -40,8 +74,8 @@ def venv():
     return python
 
 
-def pytorch(python, task, threads, seconds, *variant):
-    command = [python, HERE / "eager.py", task, "--threads", str(threads), "--seconds", str(seconds), *variant]
+def pytorch(python, task, threads, seconds, *variant, script="eager.py"):
+    command = [python, HERE / script, task, "--threads", str(threads), "--seconds", str(seconds), *variant]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
     return json.loads(done.stdout)["steps_per_second"]
 
@@ -50,10 +84,10 @@ def environment():
     return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
 
 
-def gantlet(program, task, threads, *sets, options=(), together=sum):
+def gantlet(program, file, threads, *sets, options=(), together=sum):
     """Steps a second of all runs together."""
     with tempfile.TemporaryDirectory() as out:
-        command = [program, "run", HERE / f"{task}.toml", "--out", out, "--device", "cpu", "--jobs", "1", *options]
+        command = [program, "run", file, "--out", out, "--device", "cpu", "--jobs", "1", *options]
         command += ["--threads", str(threads or os.cpu_count())]
         for one in sets:
             command += ["--set", one]
@@ -103,10 +137,22 @@ def machine():
     return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
 
 
+def print_families(rates):
+    """A row a family; the ratio is the median of the rounds' ratios, for what hits a round hits both."""
+    print("| family | cell of | eager PyTorch, steps/s | gantlet, steps/s | gantlet against eager (lowest to highest) |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, who in rates.items():
+        ratios = [ours / theirs for ours, theirs in zip(who["gantlet"], who["eager"])]
+        eager, ours = statistics.median(who["eager"]), statistics.median(who["gantlet"])
+        span = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"| {name} | {FAMILIES[name][0]} | {eager:,.1f} | {ours:,.1f} | {span} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measurement of PyTorch takes")
+    parser.add_argument("--families", action="store_true", help="an update of each family instead, on one thread")
     parser.add_argument("--only", default="", help="works whose name begins so")
     parser.add_argument("--python", help="a Python with torch 2.11 and numpy, instead of making .bench-venv")
     parser.add_argument("--gantlet", default=str(ROOT / "target" / "release" / "gantlet"))
@@ -119,7 +165,15 @@ def main():
         return {v: (lambda v=v: pytorch(python, task, threads, options.seconds, *names[v])) for v in variants}
 
     def of_gantlet(task, threads, *sets, **how):
-        return lambda: gantlet(program, task, threads, *sets, **how)
+        return lambda: gantlet(program, HERE / f"{task}.toml", threads, *sets, **how)
+
+    def of_family(name):
+        file, steps, *sets = FAMILIES[name]
+        file, sets = ROOT / "experiments" / f"{file}.toml", [*sets, "seeds={count=1}", f"schedule.steps={steps}"]
+        return {
+            "eager": lambda: pytorch(python, name, 1, options.seconds, script="families.py"),
+            "gantlet": lambda: gantlet(program, file, 1, *sets, *SILENT, "claims=[]"),
+        }
 
     toy, grid, dcgan = "gaussian-1d", "grid-25", "dcgan-28"
     pack = (f"seeds={{count={PACK}}}", "schedule.steps=5000")
@@ -151,6 +205,8 @@ def main():
             f"gantlet, {TINY} runs": lambda: tiny_grid(program),
         },
     }
+    if options.families:
+        works = {name: of_family(name) for name in FAMILIES}
     works = {work: who for work, who in works.items() if work.startswith(options.only)}
     rates = {work: {name: [] for name in who} for work, who in works.items()}
     for number in range(options.rounds):
@@ -158,7 +214,7 @@ def main():
             for name, measure in who.items():
                 print(f"bench: round {number + 1} of {options.rounds}: {work}: {name}", file=sys.stderr, flush=True)
                 rates[work][name].append(measure())
-    starts = {
+    starts = {} if options.families else {
         "gantlet --help": seconds([program, "--help"]),
         "gantlet plan, 1,000 cells": seconds([program, "plan", HERE / "plan-1000.toml"]),
     }
@@ -167,6 +223,9 @@ def main():
         return
 
     print(f"{machine()}; medians of {options.rounds} interleaved rounds\n")
+    if options.families:
+        print_families(rates)
+        return
     for work, of_work in rates.items():
         medians = {name: statistics.median(values) for name, values in of_work.items()}
         base = next(iter(medians))

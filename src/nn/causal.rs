@@ -10,14 +10,20 @@ use super::{dense, image};
 use tch::{Device, Kind, Tensor};
 
 /// Folded maps `[B, R·C, H, W]` through a causal convolution.
+///
+/// The kernel is filled up with zeros to one that is as high above its middle as below, so that what comes out is as large as
+/// what went in: the zeros cost less than cutting off what is too much, and on the way back putting zeros in its place.
 pub(super) fn convolve(conv: &Causal, x: &Tensor, params: &[Tensor], one_hot: Option<&Tensor>, runs: i64) -> Tensor {
-    let (_, _, height, width) = x.size4().expect("folded maps are [batch, channels, height, width]");
     let w = masked(conv, &params[conv.weight]).flatten(0, 1);
-    let w = if runs == 1 && w.device() == Device::Cpu { image::channels_last(&w) } else { w };
+    let (below, beyond) = (2 * conv.up + 1 - conv.height, 2 * conv.left + 1 - conv.width);
+    let w = if below + beyond > 0 { w.constant_pad_nd([0, beyond as i64, 0, below as i64]) } else { w };
+    let lies_so = runs == 1 && w.device() == Device::Cpu;
+    let w = if lies_so { image::channels_last(&w) } else { w };
     let bias = image::channels(&params[conv.bias]);
     let (stride, padding) = ([1, 1], [conv.up as i64, conv.left as i64]);
-    // The padding is on all sides; what the kernel sees beyond the lower right border is left out.
-    let y = x.conv2d(&w, Some(bias), stride, padding, [1, 1], runs).narrow(2, 0, height).narrow(3, 0, width);
+    let y = x.conv2d(&w, Some(bias), stride, padding, [1, 1], runs);
+    // Of one channel nobody can tell how it lies, so that libtorch has to be told how the next ones should.
+    let y = if lies_so && x.size()[1] == 1 { image::channels_last(&y) } else { y };
     match label(conv, params, one_hot) {
         Some(own) => y + own.transpose(0, 1).flatten(1, 2).unsqueeze(-1).unsqueeze(-1),
         None => y,
