@@ -473,7 +473,7 @@ metrics = [{ likelihood = { rows = 30 } }, "sliced-wasserstein"]
 label = "plain"
 [[grid.network]]
 label = "gated"
-set.architecture.predictor.pixelcnn.gated = true
+set.architecture.predictor = { pixelcnn = { channels = 6, layers = 2, first = 5, head = 9, gated = true } }
 [[grid.network]]
 label = "rows"
 set.architecture.predictor = { row-lstm = { hidden = 6, layers = 2, first = 5, head = 9 } }
