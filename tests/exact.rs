@@ -442,7 +442,7 @@ samples = 100
 metrics = ["sliced-wasserstein"]
 "#;
 
-/// Colors of four levels, with labels, plain and gated; samples and completions are made pixel by pixel.
+/// Colors of four levels, with labels, by convolutions and by LSTMs; samples and completions are made pixel by pixel.
 const PIXELS: &str = r#"
 name = "pixels"
 seeds = 2
@@ -453,6 +453,7 @@ count = 200
 [algorithm.pixelcnn]
 levels = 4
 condition = "bias"
+ema = { decay = 0.9 }
 [architecture]
 predictor = { pixelcnn = { channels = 6, layers = 2, first = 5, head = 9 } }
 [optimizer]
@@ -468,8 +469,17 @@ checkpoint-every = 4
 [eval]
 samples = 30
 metrics = [{ likelihood = { rows = 30 } }, "sliced-wasserstein"]
-[grid]
-"architecture.predictor.pixelcnn.gated" = [false, true]
+[[grid.network]]
+label = "plain"
+[[grid.network]]
+label = "gated"
+set.architecture.predictor = { pixelcnn = { channels = 6, layers = 2, first = 5, head = 9, gated = true } }
+[[grid.network]]
+label = "rows"
+set.architecture.predictor = { row-lstm = { hidden = 6, layers = 2, first = 5, head = 9 } }
+[[grid.network]]
+label = "diagonals"
+set.architecture.predictor = { diagonal-bilstm = { hidden = 6, first = 5, head = 9 } }
 "#;
 
 /// Sequences of symbols under recurrent layers and attention, with dropout; samples are written symbol by symbol.
@@ -479,6 +489,7 @@ seeds = 2
 data = { markov = { symbols = 5, context = 12 } }
 [algorithm.sequence]
 top-k = 4
+ema = { decay = 0.9 }
 [architecture]
 predictor = { layers = [{ embedding = 6 }, { gru = 5 }, { lstm = 6 }, { linear = 5 }] }
 [optimizer]

@@ -22,6 +22,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Why a request cannot be done, with the exit code that says of which kind it is.
 #[derive(Debug)]
@@ -342,6 +343,9 @@ fn log_panics(logs: Vec<PathBuf>) {
     }));
 }
 
+/// The time between two words on samples that take long.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(100);
+
 /// One run at a checkpoint, ready to be asked.
 pub(super) struct Asked {
     dir: RunDir,
@@ -351,13 +355,20 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Its samples.
+    /// Its samples, of which events tell while they take long.
     pub(super) fn samples(&self, request: &Request<'_>) -> Result<Examples, Refusal> {
         let Some(model) = self.pack.objective.generates() else {
             let tag = self.cell.algorithm.family().tag();
             return Err(Refusal::new(WorkerExit::Request, format!("`{tag}` makes no samples")));
         };
-        Ok(model.generate(&self.pack.players, request).remove(0))
+        let mut told = Instant::now();
+        let mut tell = |done, all| {
+            if told.elapsed() >= BETWEEN_EVENTS {
+                told = Instant::now();
+                emit(&Event::Drawn { done, all });
+            }
+        };
+        Ok(model.generate_slowly(&self.pack.players, request, &mut tell).remove(0))
     }
 
     /// Which weights of which step say something, from which seed.

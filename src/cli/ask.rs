@@ -7,6 +7,7 @@ use crate::experiment;
 use crate::record::event::{EvalRequest, Event, ExportRequest, SampleRequest, WorkerExit, WorkerRequest};
 use crate::schedule::DeviceChoice;
 use crate::schedule::process::{ask, worker_beside_this_program};
+use crate::ui::progress::Drawing;
 use crate::ui::{table, words};
 use std::path::{Path, PathBuf};
 
@@ -14,11 +15,17 @@ use std::path::{Path, PathBuf};
 pub(super) fn asked(threads: usize, request: &WorkerRequest, mut hear: impl FnMut(Event)) -> Result<(), Failure> {
     let program = worker_beside_this_program()?;
     let mut refused = None;
+    let mut drawing = Drawing::default();
     let (exit, ending) = ask(&program, threads, request, |event| match event {
         Event::Warning { text, .. } => say(&format!("warning: {text}")),
+        Event::Drawn { done, all } => drawing.went_on(done, all),
         Event::Refused { message, help } => refused = Some((message, help)),
-        other => hear(other),
+        other => {
+            drawing.end();
+            hear(other);
+        }
     })?;
+    drawing.end();
     match (exit, refused) {
         (Some(WorkerExit::Done), None) => Ok(()),
         (exit, Some((message, help))) => {

@@ -1,10 +1,11 @@
 //! Convolutions over what came before, in reading order: all pixels at once, or one pixel after the other from what the
 //! pixels before have left.
 //!
-//! Papers: arXiv:1601.06759 (masks), arXiv:1606.05328 (two stacks of gated layers).
+//! Papers: arXiv:1601.06759 (masks, LSTMs over maps), arXiv:1606.05328 (two stacks of gated layers).
 
 use super::activation::activate;
-use super::plan::{Causal, GatedLayer, NetworkPlan, Role, Step};
+use super::pixelrnn::{self, KeptStates};
+use super::plan::{Causal, GatedLayer, MapLstm, NetworkPlan, Role, Step};
 use super::spec::ActivationSpec;
 use super::{dense, image};
 use tch::{Device, Kind, Tensor};
@@ -87,6 +88,13 @@ pub(super) fn gated(
     h
 }
 
+/// Folded maps and what an LSTM over them adds.
+pub(super) fn recurrent(layer: &MapLstm, x: &Tensor, params: &[Tensor], one_hot: Option<&Tensor>, runs: i64) -> Tensor {
+    let through = |conv: &Causal, x: &Tensor| convolve(conv, x, params, one_hot, runs);
+    let gates: Vec<Tensor> = layer.passes.iter().map(|pass| through(&pass.from_input, x)).collect();
+    x + through(&layer.out, &pixelrnn::states(layer, &gates, params, runs))
+}
+
 /// A network whose order is right ([`NetworkPlan::check_order`]), asked for one pixel after the other: what earlier pixels
 /// left is kept, so that a pixel costs one pixel's work and not a whole image's.
 ///
@@ -105,6 +113,7 @@ enum Node {
     Activation(ActivationSpec),
     Masked(Vec<Node>),
     Gated(Vec<KeptLayer>),
+    Lstm(KeptLstm),
 }
 
 /// A convolution with the map that entered so far.
@@ -132,6 +141,12 @@ struct KeptLayer {
     said: Tensor,
 }
 
+struct KeptLstm {
+    from_input: Vec<Kept>,
+    states: KeptStates,
+    out: Kept,
+}
+
 impl Raster {
     /// For `batch` images of a run, whose parameters are `[1, …]`, each with a label where the network takes some.
     pub fn new(plan: &NetworkPlan, params: &[Tensor], batch: i64, labels: Option<&Tensor>) -> Self {
@@ -148,8 +163,10 @@ impl Raster {
     pub fn begin_row(&mut self, row: usize) {
         self.at = (row as i64, 0);
         for node in &mut self.nodes {
-            if let Node::Gated(layers) = node {
-                begin_row(layers, row as i64);
+            match node {
+                Node::Gated(layers) => begin_row(layers, row as i64),
+                Node::Lstm(layer) => layer.states.begin_row(row as i64),
+                _ => {}
             }
         }
     }
@@ -192,6 +209,11 @@ impl Maker<'_> {
             Step::Activation(activation) => Some(Node::Activation(*activation)),
             Step::Masked { main } => Some(Node::Masked(self.nodes(main))),
             Step::Gated(layers) => Some(Node::Gated(layers.iter().map(|layer| self.layer(layer)).collect())),
+            Step::MapLstm(layer) => Some(Node::Lstm(KeptLstm {
+                from_input: layer.passes.iter().map(|pass| self.conv(&pass.from_input)).collect(),
+                states: KeptStates::new(layer, self.params, self.batch, self.sides[1]),
+                out: self.conv(&layer.out),
+            })),
             // Fold and unfold, and dropout, which is for training.
             _ => None,
         };
@@ -288,6 +310,11 @@ fn through(nodes: &mut [Node], x: Tensor, at: (i64, i64)) -> Tensor {
             let out = layer.out.at(at, &gate(&sum, 1));
             if layer.residual { out + h } else { out }
         }),
+        Node::Lstm(layer) => {
+            let gates: Vec<Tensor> = layer.from_input.iter_mut().map(|conv| conv.at(at, &x)).collect();
+            let state = layer.states.at(at.1, &gates);
+            x + layer.out.at(at, &state)
+        }
     })
 }
 
@@ -304,9 +331,11 @@ mod tests {
         Wiring { role: Role::Predictor, input: shape.to_vec(), classes, ..generator(1, &output) }
     }
 
-    fn network(gated: bool) -> String {
-        format!("{{ pixelcnn = {{ channels = 12, layers = 5, head = 12, gated = {gated} }} }}")
-    }
+    const PLAIN: &str = "{ pixelcnn = { channels = 12, layers = 5, head = 12 } }";
+    const GATED: &str = "{ pixelcnn = { channels = 12, layers = 5, head = 12, gated = true } }";
+    const ROWS: &str = "{ row-lstm = { hidden = 12, layers = 2, head = 12 } }";
+    const DIAGONALS: &str = "{ diagonal-bilstm = { hidden = 12, layers = 2, head = 12 } }";
+    const NETWORKS: [&str; 4] = [PLAIN, GATED, ROWS, DIAGONALS];
 
     /// How often an output at a pixel and color depends on each input: what its slope by the image is not zero at, for
     /// several random networks together, since a relu may hide what it sees.
@@ -329,9 +358,9 @@ mod tests {
 
     #[test]
     fn no_number_sees_itself_or_a_later_one() {
-        for gated in [false, true] {
+        for network in NETWORKS {
             for colors in [1, 3] {
-                let plan = planned(&network(gated), &predictor([colors, 5, 6], 0)).expect("it fits");
+                let plan = planned(network, &predictor([colors, 5, 6], 0)).expect("it fits");
                 plan.check_order().expect("its order is right");
                 for (color, row, column) in
                     [(0, 0, 0), (colors - 1, 0, 3), (0, 2, 0), (colors - 1, 3, 2), (1 % colors, 4, 5)]
@@ -341,32 +370,34 @@ mod tests {
                         let (c, place) = (at / 30, at % 30);
                         seen[at] && (place, c) >= (row * 6 + column, color)
                     });
-                    assert_eq!(later.count(), 0, "gated {gated}, {colors} colors: {color} at {row}, {column}");
+                    assert_eq!(later.count(), 0, "{network}, {colors} colors: {color} at {row}, {column}");
                     // The colors before, of the pixel itself.
                     let here = (0..color).filter(|c| seen[c * 30 + row * 6 + column]).count();
-                    assert_eq!(here, color, "gated {gated}, {colors} colors: {color} at {row}, {column}");
+                    assert_eq!(here, color, "{network}, {colors} colors: {color} at {row}, {column}");
                 }
             }
         }
     }
 
     /// By gradients in another implementation, on 8×8 images with a first kernel of 7×7: of 42 pixels before (5, 2) the plain
-    /// network, with five blocks, sees 39.
+    /// network, with five blocks, sees 39, as one layer of Row LSTM does; one of Diagonal BiLSTM misses the last of the row
+    /// before, which is masked at its own place and from which on there are only columns beyond the first kernel.
     #[test]
     fn the_plain_network_has_a_blind_spot_and_the_gated_one_has_none() {
-        let count = |gated| {
-            let plan = planned(&network(gated), &predictor([1, 8, 8], 0)).expect("it fits");
+        let count = |network: &str| {
+            let plan = planned(network, &predictor([1, 8, 8], 0)).expect("it fits");
             seen(&plan, (0, 5, 2)).iter().filter(|seen| **seen).count()
         };
-        assert_eq!((count(false), count(true)), (39, 42));
+        let one = |network: &str| count(&network.replace("layers = 2, ", ""));
+        assert_eq!((count(PLAIN), count(GATED), one(ROWS), one(DIAGONALS)), (39, 42, 39, 41));
     }
 
     #[test]
     fn pixel_by_pixel_a_network_says_what_it_says_of_whole_images() {
         tch::set_num_threads(1);
         let _guard = tch::no_grad_guard();
-        for (gated, colors, classes) in [(false, 1, 0), (true, 1, 0), (false, 3, 4), (true, 3, 4)] {
-            let plan = planned(&network(gated), &predictor([colors, 6, 5], classes)).expect("it fits");
+        for (network, (colors, classes)) in NETWORKS.into_iter().flat_map(|one| [(one, (1, 0)), (one, (3, 4))]) {
+            let plan = planned(network, &predictor([colors, 6, 5], classes)).expect("it fits");
             let Pack { params, .. } = pack(&plan, &[3]);
             let x = inputs(&[3], 4, &plan.input);
             let labels = (classes > 0).then(|| Tensor::from_slice(&[0i64, 3, 1, 1]));
@@ -387,7 +418,7 @@ mod tests {
                             let expected =
                                 whole.select(0, 0).select(1, channel).select(1, row as i64).select(1, column as i64);
                             let far = (found.select(1, channel) - expected).abs().max().double_value(&[]);
-                            assert!(far < 1e-5, "gated {gated}, color {color} at {row}, {column}: {far}");
+                            assert!(far < 1e-5, "{network}, color {color} at {row}, {column}: {far}");
                         }
                     }
                     raster.settle(column, &pixel);
@@ -405,9 +436,11 @@ mod tests {
         let last = "{ masked-conv = { out = 2, kernel = 1, mask = \"b\" } }";
         assert_eq!(order(&format!("{a}, \"relu\", {{ masked-residual = 3 }}, {{ dropout = 0.1 }}, {last}")), Ok(()));
         assert_eq!(order(&format!("{{ gated-stack = {{ channels = 3, layers = 2 }} }}, {last}")), Ok(()));
+        assert_eq!(order(&format!("{a}, {{ row-lstm = 2 }}, {{ diagonal-bilstm = 3 }}, {last}")), Ok(()));
         for wrong in [
             last.to_owned(),
             format!("\"relu\", {a}, {last}"),
+            format!("{{ row-lstm = 2 }}, {last}"),
             format!("{a}, {{ conv = {{ out = 2, kernel = 3, padding = 1 }} }}"),
             format!("{a}, \"layer-norm\", {last}"),
         ] {

@@ -97,7 +97,11 @@ impl NetworkPlan {
     /// # Shape
     /// As those of [`Self::forward`], of one run.
     pub fn layers(&self, params: &[Tensor], x: &Tensor, mode: &mut Mode<'_>) -> Option<Vec<Tensor>> {
-        if self.steps.iter().any(|step| matches!(step, Step::Label { .. } | Step::Causal(_) | Step::Gated(_))) {
+        if self
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Label { .. } | Step::Causal(_) | Step::Gated(_) | Step::MapLstm(_)))
+        {
             return None;
         }
         let mut pass = Pass { plan: self, params, one_hot: None, runs: 1, batch: x.size()[1], mode };
@@ -318,6 +322,7 @@ impl Pass<'_, '_, '_> {
             Step::Causal(conv) => causal::convolve(conv, x, params, self.one_hot, self.runs),
             Step::Masked { main } => x + self.through(main, x),
             Step::Gated(layers) => causal::gated(layers, x, params, self.one_hot, self.runs),
+            Step::MapLstm(layer) => causal::recurrent(layer, x, params, self.one_hot, self.runs),
             Step::Embedding(embedding) => sequence::embed(embedding, x, params),
             Step::Place(linear) => self.place(linear, x),
             Step::PlaceNorm(norm) => sequence::norm(*norm, x, params),
@@ -570,6 +575,10 @@ mod tests {
         assert_packs("{ resnet = { channels = 2 } }", &discriminator(&[3, 16, 16]), 3);
         let noisy = r#"{ layers = [{ gaussian-noise = 0.2 }, { conv = { out = 3, kernel = 3 } }, "relu", { dropout = 0.3 }, "layer-norm", { linear = 1 }] }"#;
         assert_packs(noisy, &discriminator(&[2, 5, 5]), 3);
+        for layer in ["row-lstm", "diagonal-bilstm"] {
+            let recurrent = format!("{{ layers = [{{ {layer} = 4 }}, {{ linear = 1 }}] }}");
+            assert_packs(&recurrent, &discriminator(&[2, 5, 4]), 3);
+        }
     }
 
     /// The way that packs of maps go on a GPU, taken here on the CPU: right up to rounding, whatever the bits.
@@ -579,7 +588,7 @@ mod tests {
         let layers = r#"{ layers = [
             { conv = { out = 4, kernel = 3, padding = 1 } }, { batch-norm = {} }, { leaky-relu = 0.2 },
             { conv-transpose = { out = 6, kernel = 4, stride = 2, padding = 1, bias = false } }, { group-norm = 3 },
-            { gaussian-noise = 0.1 }, "instance-norm", { downsample = 2 },
+            { gaussian-noise = 0.1 }, "instance-norm", { downsample = 2 }, { row-lstm = 4 }, { diagonal-bilstm = 2 },
             { residual = { out = 4, resample = "up", norm = "layer", weight = "spectral" } }, { dropout = 0.2 },
             { conv = { out = 4, kernel = 3, stride = 2, weight = "norm" } }, { label = {} }, "relu",
             { global-pool = "sum" }, { linear = 1 }] }"#

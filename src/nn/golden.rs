@@ -75,6 +75,30 @@
 //!         out = msk(gate(hor + F.conv2d(vert, wa, ba)), wo, bo, "B")
 //!         v, h = gate(vert), out + h if n else out
 //!     return h
+//! def lstm(z, c):
+//!     o, f, i, g = z.chunk(4, 1); c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+//!     return o.sigmoid() * c.tanh(), c
+//! def pixels(z, see):
+//!     n, h, w = len(z), z.shape[2], z.shape[3]
+//!     s = {}; at = lambda y, x: s.get((y, x), (torch.zeros(n, z.shape[1] // 4),) * 2)
+//!     for y in range(h):
+//!         for x in range(w): see(s, at, y, x, z[:, :, y, x])
+//!     return torch.stack([torch.stack([s[y, x][0] for x in range(w)], 2) for y in range(h)], 2)
+//! def row(x, w, b, k, wo, bo):
+//!     full = torch.zeros(*w.shape[:2], 2, 3); full[:, :, 1, :2] = w[:, :, 0]
+//!     def see(s, at, y, x, z):
+//!         for d in range(3): z = z + at(y - 1, x + d - 1)[0] @ k[:, :, 0, d].t()
+//!         s[y, x] = lstm(z, at(y - 1, x)[1])
+//!     return x + msk(pixels(msk(x, full, b, "B"), see), wo, bo, "B")
+//! def bi(x, wl, bl, kl, wr, br, kr, wo, bo):
+//!     def way(k):
+//!         def see(s, at, y, x, z):
+//!             z = z + at(y - 1, x)[0] @ k[:, :, 0, 0].t() + at(y, x - 1)[0] @ k[:, :, 1, 0].t()
+//!             s[y, x] = lstm(z, at(y, x - 1)[1])
+//!         return see
+//!     l = pixels(msk(x, wl, bl, "B"), way(kl))
+//!     r = pixels(msk(x, wr, br, "B").flip(3), way(kr)).flip(3)
+//!     return x + msk(l + F.pad(r[:, :, :-1], (0, 0, 1, 0)), wo, bo, "B")
 //! ```
 
 use super::trial::{assert_near, discriminator, generator, numbers, planned, said, tensor};
@@ -171,6 +195,10 @@ fn cases() -> Vec<Case> {
         (r#"{ masked-residual = 3 }"#, &[4, 3, 3], &[4, 3, 3], [-0.646073, 0.0285235, 0.623999, 0.860291, -17.9206, 0.206059, -0.204927, -0.460876, -0.497276, 23.1416, 2.29695]),
         // stack(x, ...)
         (r#"{ gated-stack = { channels = 2, layers = 2, first = 5 } }"#, &[2, 4, 4], &[2, 4, 4], [0.442205, 0.416221, 0.372145, 0.319799, 0.407846, 0.0445288, 0.00486102, -0.0696042, -0.0221393, 3.28976, 35.5884]),
+        // row(x, ...)
+        (r#"{ row-lstm = 2 }"#, &[2, 4, 3], &[2, 4, 3], [-0.989201, -0.350599, 0.300157, 0.547648, -11.7227, 0.185994, -0.160601, -0.423834, -0.499534, 14.9937, 4.89142]),
+        // bi(x, ...)
+        (r#"{ diagonal-bilstm = 2 }"#, &[2, 4, 3], &[2, 4, 3], [-0.0148479, 0.657913, 1.25236, 1.50916, -11.5907, 0.222387, -0.124197, -0.411195, -0.512708, 14.9767, 5.1634]),
         // lbl(x)
         (r#"{ label = {} }"#, &[2], &[5], [-0.506366, 0.168231, 0.0, 1.0, 0.132238, 0.206059, -0.13588, -0.0331609, 0.296037, 0.671137, 0.0]),
         // lblmap(x, w, b)

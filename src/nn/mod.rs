@@ -14,6 +14,7 @@ mod dense;
 mod image;
 mod medium;
 mod norm;
+mod pixelrnn;
 mod preset;
 mod sequence; // (torch)
 mod small;

@@ -3,8 +3,8 @@
 
 use super::init::{Fans, ParamInit};
 use super::spec::{
-    ActivationSpec, BatchNormSpec, ConvSpec, GatedStackSpec, InitSpec, LabelSpec, LayerSpec, MaskKind, MinibatchSpec,
-    NetworkSpec, PoolKind, ResampleKind, ResidualSpec, WeightNormSpec,
+    ActivationSpec, BatchNormSpec, ConvSpec, GatedStackSpec, InitSpec, LabelSpec, LayerSpec, MapLstmSpec, MaskKind,
+    MinibatchSpec, NetworkSpec, PoolKind, ResampleKind, ResidualSpec, WeightNormSpec,
 };
 use crate::base::Problem;
 use crate::rng::Stream;
@@ -281,7 +281,7 @@ impl NetworkPlan {
                     };
                     return Err(format!("its first layer is no {first}, so that a {it} sees itself"));
                 }
-                Step::Causal(_) | Step::Masked { .. } | Step::Activation(_) | Step::Dropout(_) => {}
+                Step::Causal(_) | Step::Masked { .. } | Step::MapLstm(_) | Step::Activation(_) | Step::Dropout(_) => {}
                 _ => {
                     return Err(
                         "it has layers over the map that are not masked, so that a pixel sees later ones".into()
@@ -306,6 +306,11 @@ impl NetworkPlan {
                 Step::Causal(one) => conv(one),
                 Step::Masked { main } => of(plan, main),
                 Step::Gated(layers) => layers.iter().map(|layer| conv(&layer.vertical) + conv(&layer.horizontal)).sum(),
+                // Of a row: states, and what they and the map say to gates.
+                Step::MapLstm(layer) => {
+                    let row = layer.hidden.saturating_mul(12 * plan.input[2]);
+                    layer.passes.iter().map(|pass| row.saturating_add(conv(&pass.from_input))).sum()
+                }
                 _ => 0,
             };
             steps.iter().map(step).sum()
@@ -369,6 +374,8 @@ pub(super) enum Step {
     },
     /// Layers in two stacks.
     Gated(Vec<GatedLayer>),
+    /// x + an LSTM of x, over pixels that see what came before.
+    MapLstm(MapLstm),
     /// Places of symbols `[R, B, T]` to vectors `[R, B, T, D]` of those before.
     Embedding(Embedding),
     /// A linear layer at each place of a sequence.
@@ -458,6 +465,35 @@ pub(super) struct GatedLayer {
     pub residual: bool,
 }
 
+/// An LSTM over a map: line after line, the places of a line at once.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MapLstm {
+    pub lines: Lines,
+    /// Of rows one, of diagonals that from the left and that from the right.
+    pub passes: Vec<LstmPass>,
+    /// From states to the channels that enter.
+    pub out: Causal,
+    pub hidden: usize,
+}
+
+/// What states go along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// A state goes on from the three above it.
+    Rows,
+    /// A state goes on from the one above and the one beside it.
+    Diagonals,
+}
+
+/// To the gates, one after the other: output, forget, input and candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LstmPass {
+    pub from_input: Causal,
+    /// A kernel over the states of the line before, `[4·h, h, 1, 3]` of rows and `[4·h, h, 2, 1]` of diagonals, where the
+    /// state above comes first.
+    pub from_state: usize,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Embedding {
     /// A vector a symbol and, last, that of the beginning: `[symbols + 1, width]`.
@@ -519,12 +555,14 @@ pub(super) fn count(shape: &[usize]) -> usize {
 
 impl NetworkSpec {
     /// The key under which the network is written.
-    fn tag(&self) -> &'static str {
+    pub(super) fn tag(&self) -> &'static str {
         match self {
             Self::Mlp(_) => "mlp",
             Self::Dcgan(_) => "dcgan",
             Self::Resnet(_) => "resnet",
             Self::Pixelcnn(_) => "pixelcnn",
+            Self::RowLstm(_) => "row-lstm",
+            Self::DiagonalBilstm(_) => "diagonal-bilstm",
             Self::Layers(_) => "layers",
         }
     }
@@ -549,6 +587,11 @@ impl NetworkSpec {
         if let Self::Pixelcnn(spec) = self {
             for (key, n) in [("channels", spec.channels), ("layers", spec.layers), ("head", spec.head)] {
                 problems.extend((n == 0).then(|| at_least_one(format!("pixelcnn.{key}"))));
+            }
+        }
+        if let Self::RowLstm(spec) | Self::DiagonalBilstm(spec) = self {
+            for (key, n) in [("hidden", spec.hidden), ("layers", spec.layers), ("head", spec.head)] {
+                problems.extend((n == 0).then(|| at_least_one(format!("{}.{key}", self.tag()))));
             }
         }
         if let Self::Layers(layers) = self {
@@ -922,6 +965,8 @@ impl Builder {
                 flow.steps.push(Step::Gated(layers));
                 flow.shape = vec![spec.channels as usize, height, width];
             }
+            LayerSpec::RowLstm(spec) => self.map_lstm(flow, layer, (*spec, Lines::Rows), name, path)?,
+            LayerSpec::DiagonalBilstm(spec) => self.map_lstm(flow, layer, (*spec, Lines::Diagonals), name, path)?,
             LayerSpec::Label(spec) => self.label(flow, spec, name, path)?,
         }
         Ok(())
@@ -1261,6 +1306,48 @@ impl Builder {
         Ok(layers)
     }
 
+    fn map_lstm(
+        &mut self,
+        flow: &mut Flow,
+        layer: &LayerSpec,
+        (spec, lines): (MapLstmSpec, Lines),
+        name: &str,
+        path: &str,
+    ) -> Result<(), Problem> {
+        let [channels, _, _] = self.over_map(flow, layer, path)?;
+        let (hidden, init) = (spec.hidden as usize, self.init);
+        if !hidden.is_multiple_of(self.colors) {
+            let message = format!("the {} colors of the data do not divide {hidden} units", self.colors);
+            let help = "each color has units of its own in every gate";
+            // A preset has the name of its layers.
+            let own = if path == layer.kind() { path.to_owned() } else { format!("{path}.{}", layer.kind()) };
+            return Err(Problem::at(format!("{own}.hidden"), message).with_help(help));
+        }
+        let (parts, [high, wide], left): (&[&str], _, _) = match lines {
+            Lines::Rows => (&["row"], [1, 3], 1),
+            Lines::Diagonals => (&["left", "right"], [2, 1], 0),
+        };
+        let gates = hidden.saturating_mul(4);
+        let mask = Some(MaskKind::B);
+        let mut pass = |part: &&str| {
+            // A row's kernel of three sees the pixel and the one before it; a diagonal's sees the pixel.
+            let kernel = Kernel { height: 1, width: left + 1, up: 0, left, mask, taps: left + 1 };
+            let from_input = self.causal(&format!("{name}.{part}"), (channels, gates), kernel, init);
+            let fans = Fans { inputs: hidden.saturating_mul(high * wide), outputs: gates.saturating_mul(high * wide) };
+            let from_state = self.param(
+                format!("{name}.{part}.state"),
+                vec![gates, hidden, high, wide],
+                ParamInit::weight(init, fans, gates),
+            );
+            LstmPass { from_input, from_state }
+        };
+        let passes = parts.iter().map(&mut pass).collect();
+        let point = Kernel { height: 1, width: 1, up: 0, left: 0, mask, taps: 1 };
+        let out = self.causal(&format!("{name}.out"), (hidden, channels), point, init);
+        flow.steps.push(Step::MapLstm(MapLstm { lines, passes, out, hidden }));
+        Ok(())
+    }
+
     fn label(&mut self, flow: &mut Flow, spec: &LabelSpec, name: &str, path: &str) -> Result<(), Problem> {
         let problem =
             |message: String, help: &str| Problem { path: path.to_owned(), message, help: Some(help.to_owned()) };
@@ -1403,6 +1490,7 @@ fn zeros(layers: &[LayerSpec], path: &str, problems: &mut Vec<Problem>) {
             LayerSpec::Residual(spec) => &[(".out", spec.out)],
             LayerSpec::MaskedConv(spec) => &[(".out", spec.out)],
             LayerSpec::GatedStack(spec) => &[(".channels", spec.channels), (".layers", spec.layers)],
+            LayerSpec::RowLstm(spec) | LayerSpec::DiagonalBilstm(spec) => &[(".hidden", spec.hidden)],
             LayerSpec::Embedding(spec) => &[(".width", spec.width)],
             LayerSpec::Gru(spec) | LayerSpec::Lstm(spec) => &[(".width", spec.width)],
             LayerSpec::TransformerBlock(spec) => &[(".heads", spec.heads)],
@@ -1454,6 +1542,8 @@ fn wants_map(layer: &LayerSpec) -> Option<bool> {
         | LayerSpec::MaskedConv(_)
         | LayerSpec::MaskedResidual(_)
         | LayerSpec::GatedStack(_)
+        | LayerSpec::RowLstm(_)
+        | LayerSpec::DiagonalBilstm(_)
         | LayerSpec::Residual(_) => Some(true),
         _ => None,
     }
@@ -1492,6 +1582,8 @@ impl LayerSpec {
             Self::MaskedConv(_) => "masked-conv",
             Self::MaskedResidual(_) => "masked-residual",
             Self::GatedStack(_) => "gated-stack",
+            Self::RowLstm(_) => "row-lstm",
+            Self::DiagonalBilstm(_) => "diagonal-bilstm",
             Self::Embedding(_) => "embedding",
             Self::Gru(_) => "gru",
             Self::Lstm(_) => "lstm",

@@ -3,8 +3,8 @@
 use super::plan::{Role, Wiring};
 use super::spec::{
     ActivationSpec, BatchNormSpec, ConvSpec, DcganSpec, DropoutSpec, GatedStackSpec, GlobalPoolSpec, LayerSpec,
-    LinearSpec, MaskKind, MaskedConvSpec, MaskedResidualSpec, MlpSpec, NetworkSpec, NormSpec, PixelcnnNetworkSpec,
-    ResampleKind, ResidualSpec, ResnetSpec, WeightNormSpec,
+    LinearSpec, MapLstmSpec, MaskKind, MaskedConvSpec, MaskedResidualSpec, MlpSpec, NetworkSpec, NormSpec,
+    PixelcnnNetworkSpec, PixelrnnSpec, ResampleKind, ResidualSpec, ResnetSpec, WeightNormSpec,
 };
 use crate::base::Problem;
 
@@ -26,13 +26,13 @@ impl NetworkSpec {
                 Role::Discriminator | Role::Encoder => resnet_discriminator(spec, wiring),
                 Role::Autoencoder | Role::Predictor => Err(no_autoencoder("resnet")),
             },
-            Self::Pixelcnn(spec) => match wiring.role {
-                Role::Predictor => pixelcnn(spec, wiring),
-                _ => {
-                    Err(Problem::at("pixelcnn", "pixelcnn says what comes next of an image, and this is no predictor")
-                        .with_help("take another preset, or write `layers`"))
-                }
-            },
+            Self::Pixelcnn(_) | Self::RowLstm(_) | Self::DiagonalBilstm(_) if wiring.role != Role::Predictor => {
+                let message = format!("{} says what comes next of an image, and this is no predictor", self.tag());
+                Err(Problem::at(self.tag(), message).with_help("take another preset, or write `layers`"))
+            }
+            Self::Pixelcnn(spec) => pixelcnn(spec, wiring),
+            Self::RowLstm(spec) => pixelrnn(spec, wiring, self.tag(), LayerSpec::RowLstm),
+            Self::DiagonalBilstm(spec) => pixelrnn(spec, wiring, self.tag(), LayerSpec::DiagonalBilstm),
             Self::Layers(layers) => Ok(layers.clone()),
         }
     }
@@ -100,7 +100,6 @@ fn mlp(spec: &MlpSpec, wiring: &Wiring) -> Vec<LayerSpec> {
 
 fn pixelcnn(spec: &PixelcnnNetworkSpec, wiring: &Wiring) -> Result<Vec<LayerSpec>, Problem> {
     let too_many = || Problem::at("pixelcnn.channels", format!("{} channels are too many", spec.channels));
-    let masked = |out, kernel, mask| LayerSpec::MaskedConv(MaskedConvSpec { out, kernel, mask, init: None });
     let mut layers = if spec.gated {
         let PixelcnnNetworkSpec { channels, layers, kernel, first, .. } = *spec;
         vec![LayerSpec::GatedStack(GatedStackSpec { channels, layers, kernel, first })]
@@ -111,9 +110,31 @@ fn pixelcnn(spec: &PixelcnnNetworkSpec, wiring: &Wiring) -> Result<Vec<LayerSpec
         let block = || LayerSpec::MaskedResidual(MaskedResidualSpec { kernel: spec.kernel });
         layers.extend((0..spec.layers).map(|_| block()));
     }
-    let out = u32::try_from(wiring.output[0]).map_err(|_| too_many())?;
-    layers.extend([LayerSpec::Relu, masked(spec.head, 1, MaskKind::B), LayerSpec::Relu, masked(out, 1, MaskKind::B)]);
+    layers.extend(levels(spec.head, wiring).ok_or_else(too_many)?);
     Ok(layers)
+}
+
+fn pixelrnn(
+    spec: &PixelrnnSpec,
+    wiring: &Wiring,
+    tag: &str,
+    layer: fn(MapLstmSpec) -> LayerSpec,
+) -> Result<Vec<LayerSpec>, Problem> {
+    let too_many = || Problem::at(format!("{tag}.hidden"), format!("{} units are too many", spec.hidden));
+    let mut layers = vec![masked(spec.hidden.checked_mul(2).ok_or_else(too_many)?, spec.first, MaskKind::A)];
+    layers.extend((0..spec.layers).map(|_| layer(MapLstmSpec { hidden: spec.hidden })));
+    layers.extend(levels(spec.head, wiring).ok_or_else(too_many)?);
+    Ok(layers)
+}
+
+fn masked(out: u32, kernel: u32, mask: MaskKind) -> LayerSpec {
+    LayerSpec::MaskedConv(MaskedConvSpec { out, kernel, mask, init: None })
+}
+
+/// The last layers, which say the logits of levels; none where these are too many.
+fn levels(head: u32, wiring: &Wiring) -> Option<[LayerSpec; 4]> {
+    let out = u32::try_from(wiring.output[0]).ok()?;
+    Some([LayerSpec::Relu, masked(head, 1, MaskKind::B), LayerSpec::Relu, masked(out, 1, MaskKind::B)])
 }
 
 /// Channels, the side that the pyramid starts from, and how often it doubles to reach the image's side.

@@ -6,8 +6,8 @@
 
 use super::archive;
 use super::plan::{
-    BatchNorm, Block, Causal, Cell, Conv, Embedding, Form, GatedLayer, Linear, NetworkPlan, PlaceNorm, Recurrent, Step,
-    Weight, count,
+    BatchNorm, Block, Causal, Cell, Conv, Embedding, Form, GatedLayer, Linear, Lines, LstmPass, MapLstm, NetworkPlan,
+    PlaceNorm, Recurrent, Step, Weight, count,
 };
 use super::spec::{ActivationSpec, PoolKind};
 
@@ -266,6 +266,76 @@ impl Writer<'_> {
         h
     }
 
+    fn map_lstm(&mut self, layer: &MapLstm, x: &str) -> String {
+        let states: Vec<String> = (layer.passes.iter().enumerate())
+            .map(|(i, pass)| {
+                let gates = self.causal(&pass.from_input, x);
+                match layer.lines {
+                    Lines::Rows => self.states(pass, &gates, (2, &format!("torch.size({x}, 2)")), "[0, 1]"),
+                    Lines::Diagonals => self.diagonals(pass, &gates, i == 1),
+                }
+            })
+            .collect();
+        let all = match &states[..] {
+            [left, right] => self.is(format!("torch.add({left}, {right})")),
+            _ => states[0].clone(),
+        };
+        let out = self.causal(&layer.out, &all);
+        self.is(format!("torch.add({out}, {x})"))
+    }
+
+    /// The states of diagonals, as columns of a map whose rows begin ever later.
+    fn diagonals(&mut self, pass: &LstmPass, gates: &str, from_right: bool) -> String {
+        let size = |x: &str, side: usize| format!("torch.size({x}, {side})");
+        let (high, wide) = (self.is(size(gates, 2)), self.is(size(gates, 3)));
+        let n = self.n();
+        let turned = |x: String| if from_right { format!("torch.flip({x}, [3])") } else { x };
+        // Beyond the map gates are shut, so that states are zeros.
+        let padded = self.is(format!("torch.constant_pad_nd({}, [0, {high}], -10000.)", turned(gates.to_owned())));
+        let count = self.is(format!("torch.sub(torch.add({high}, {wide}), 1)"));
+        let flat = self.is(format!("torch.flatten({padded}, 2, 3)"));
+        let flat = self.is(format!("torch.slice({flat}, 2, 0, torch.mul({high}, {count}), 1)"));
+        let skewed = self.is(format!("torch.reshape({flat}, [{n}, -1, {high}, {count}])"));
+        let states = self.states(pass, &skewed, (3, &count), "[1, 0]");
+        let flat = self.is(format!("torch.constant_pad_nd(torch.flatten({states}, 2, 3), [0, {high}], 0)"));
+        let straight = self.is(format!("torch.reshape({flat}, [{n}, -1, {high}, torch.add({high}, {wide})])"));
+        let states = self.is(turned(format!("torch.narrow({straight}, 3, 0, {wide})")));
+        if !from_right {
+            return states;
+        }
+        let above = self.is(format!("torch.narrow({states}, 2, 0, torch.sub({high}, 1))"));
+        self.is(format!("torch.constant_pad_nd({above}, [0, 0, 1, 0], 0)"))
+    }
+
+    /// The states of lines that lie along a dimension, one after the other.
+    fn states(&mut self, pass: &LstmPass, gates: &str, (along, count): (usize, &str), padding: &str) -> String {
+        let w = self.plain(pass.from_state);
+        let hidden = self.plan.params[pass.from_state].shape[1];
+        let line = |at: &str| format!("torch.narrow({gates}, {along}, {at}, 1)");
+        let part = |x: &str, at: usize, n: usize| format!("torch.narrow({x}, 1, {}, {n})", at * hidden);
+        let begin = self.is(format!("torch.zeros_like({})", part(&line("0"), 0, hidden)));
+        let own = format!("x{}", self.next);
+        self.next += 1;
+        let (state, cell, all, sum, open) =
+            (format!("{own}_s"), format!("{own}_c"), format!("{own}_all"), format!("{own}_z"), format!("{own}_o"));
+        let from_state = format!("torch.conv2d({state}, {w}, None, [1, 1], {padding}, [1, 1], 1)");
+        let from_state = format!("torch.narrow({from_state}, 2, 0, torch.size({state}, 2))");
+        let forgotten = format!("torch.mul({}, {cell})", part(&open, 1, hidden));
+        let new = format!("torch.mul({}, torch.tanh({}))", part(&open, 2, hidden), part(&sum, 3, hidden));
+        self.body.extend([
+            format!("{state} = {begin}"),
+            format!("{cell} = {begin}"),
+            format!("{all} = annotate(List[Tensor], [])"),
+            format!("for {own}_i in range({count}):"),
+            format!("  {sum} = torch.add({}, {from_state})", line(&format!("{own}_i"))),
+            format!("  {open} = torch.sigmoid({})", part(&sum, 0, 3 * hidden)),
+            format!("  {cell} = torch.add({forgotten}, {new})"),
+            format!("  {state} = torch.mul({}, torch.tanh({cell}))", part(&open, 0, hidden)),
+            format!("  {own}_n = torch.append({all}, {state})"),
+        ]);
+        self.is(format!("torch.cat({all}, {along})"))
+    }
+
     fn batch_norm(&mut self, norm: &BatchNorm, x: &str) -> String {
         let (gain, bias) = (self.optional(norm.gain), self.optional(norm.bias));
         let (mean, var) = (self.plain(norm.mean), self.plain(norm.var));
@@ -420,6 +490,7 @@ impl Writer<'_> {
                 self.is(format!("torch.add({main}, {x})"))
             }
             Step::Gated(layers) => self.gated(layers, x),
+            Step::MapLstm(layer) => self.map_lstm(layer, x),
             Step::Embedding(embedding) => self.embedding(embedding, x),
             Step::Place(linear) => self.linear(linear, x),
             Step::PlaceNorm(norm) => self.place_norm(*norm, x),
@@ -558,6 +629,11 @@ mod tests {
             for gated in [false, true] {
                 let toml =
                     format!("{{ pixelcnn = {{ channels = 4, layers = 2, first = 5, head = 6, gated = {gated} }} }}");
+                let wiring = Wiring { role: Role::Predictor, classes, ..generator(1, &[6, 5, 4]) };
+                assert_says_the_same(&toml, &Wiring { input: vec![2, 5, 4], ..wiring });
+            }
+            for tag in ["row-lstm", "diagonal-bilstm"] {
+                let toml = format!("{{ {tag} = {{ hidden = 4, layers = 2, first = 5, head = 6 }} }}");
                 let wiring = Wiring { role: Role::Predictor, classes, ..generator(1, &[6, 5, 4]) };
                 assert_says_the_same(&toml, &Wiring { input: vec![2, 5, 4], ..wiring });
             }

@@ -18,6 +18,7 @@ bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `ke
 bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
 bare_number!(EmbeddingSpec, width, "the length of a symbol's vector, or a table with `width`");
 bare_number!(RecurrentSpec, width, "the length of the state, or a table with `width`");
+bare_number!(MapLstmSpec, hidden, "the count of units, or a table with `hidden`");
 bare_number!(BlockSpec, heads, "the count of heads, or a table with `heads`");
 
 a_player_each! {
@@ -97,6 +98,10 @@ pub enum NetworkSpec {
     Resnet(ResnetSpec),
     /// Masked convolutions, for a predictor (arXiv:1601.06759, 1606.05328).
     Pixelcnn(PixelcnnNetworkSpec),
+    /// LSTMs from row to row, for a predictor (arXiv:1601.06759, section 3.1).
+    RowLstm(PixelrnnSpec),
+    /// LSTMs from diagonal to diagonal in both directions, for a predictor (arXiv:1601.06759, section 3.2).
+    DiagonalBilstm(PixelrnnSpec),
     /// The layers, one after the other.
     Layers(Vec<LayerSpec>),
 }
@@ -235,6 +240,30 @@ impl PixelcnnNetworkSpec {
     }
     fn head() -> u32 {
         32
+    }
+}
+
+/// A `masked-conv` of kind `a`, layers of LSTM (`row-lstm` or `diagonal-bilstm`) and two masked convolutions of 1×1 with relu
+/// before each (arXiv:1601.06759, table 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PixelrnnSpec {
+    /// h: the units of each LSTM, half of the channels between layers. The colors of the data divide it.
+    #[serde(default = "PixelcnnNetworkSpec::channels")]
+    pub hidden: u32,
+    /// Layers of LSTM.
+    #[serde(default = "PixelrnnSpec::layers")]
+    pub layers: u32,
+    /// The side of the first kernel.
+    #[serde(default = "GatedStackSpec::first")]
+    pub first: u32,
+    /// Channels between the two last convolutions.
+    #[serde(default = "PixelcnnNetworkSpec::head")]
+    pub head: u32,
+}
+impl PixelrnnSpec {
+    fn layers() -> u32 {
+        1
     }
 }
 
@@ -400,6 +429,12 @@ pub enum LayerSpec {
     /// Gated layers in two stacks, one for the rows above and one for the row so far (arXiv:1606.05328, figure 2): what
     /// leaves is what the second says.
     GatedStack(GatedStackSpec),
+    /// x + an LSTM of x, from row to row: a state goes on from the three above it, so that it knows a triangle of the rows
+    /// above (arXiv:1601.06759, section 3.1). States above the first row and beside the map are zeros.
+    RowLstm(MapLstmSpec),
+    /// x + two LSTMs of x, from diagonal to diagonal: a state goes on from those above and beside it, from the left and,
+    /// a row higher, from the right (arXiv:1601.06759, section 3.2). States beyond the border are zeros.
+    DiagonalBilstm(MapLstmSpec),
     /// Symbols as vectors of a learned table. At a place stands the vector of the symbol before it, and a learned one at the
     /// first: what follows never sees the symbol that it is asked for.
     Embedding(EmbeddingSpec),
@@ -713,6 +748,15 @@ impl GatedStackSpec {
     fn first() -> u32 {
         7
     }
+}
+
+/// An LSTM over a map.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
+#[schemars(rename = "MapLstmSpec", transform = or_integer)]
+pub struct MapLstmSpec {
+    /// Its units, of each direction; the colors of the data divide them.
+    pub hidden: u32,
 }
 
 /// Where and how the label enters.

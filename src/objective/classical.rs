@@ -851,7 +851,7 @@ impl Classify for Classical {
 }
 
 impl Likelihoods for Classical {
-    fn likelihoods(&self, players: &[Player], real: &Examples, _: &[u32], _: &[u64]) -> Vec<Vec<Nats>> {
+    fn likelihoods(&self, players: &[Player], real: &Examples, _: &[u32], _: &[u64], _: bool) -> Vec<Vec<Nats>> {
         let of_run =
             |joint: Vec<Vec<f64>>| vec![Nats { draws: 0, of: joint.iter().map(|row| log_sum(row) as f32).collect() }];
         self.joint(players, &real.x).into_iter().map(of_run).collect()
@@ -991,7 +991,7 @@ mod tests {
             for (found, expected) in classes.row(real.labels.len() / 2).iter().zip(&expected[2..]) {
                 near(f64::from(*found), *expected, 1e-3 * (1.0 + expected.abs()));
             }
-            let nats = Likelihoods::likelihoods(&model, &players, &real, &[], &[1]).remove(0).remove(0);
+            let nats = Likelihoods::likelihoods(&model, &players, &real, &[], &[1], false).remove(0).remove(0);
             let all: f64 = nats.of.iter().map(|v| f64::from(*v)).sum();
             assert_eq!(nats.draws, 0);
             near(all / nats.of.len() as f64, expected[0], 1e-4);
@@ -1011,7 +1011,7 @@ mod tests {
                 };
                 let (model, players) = begun(&spec, spec.kind(), source);
                 let (others, bic) = model.iterate(&players[0], 0, true).expect("it is fit");
-                let nats = Likelihoods::likelihoods(&model, &players, &real, &[], &[1]).remove(0).remove(0);
+                let nats = Likelihoods::likelihoods(&model, &players, &real, &[], &[1], false).remove(0).remove(0);
                 let all: f64 = nats.of.iter().map(|v| f64::from(*v)).sum();
                 near(all / nats.of.len() as f64, expected[0], 1e-4);
                 near(others, expected[1], 1e-4);

@@ -165,6 +165,17 @@ pub trait Generate {
     /// `n` samples of every run, each a function of the run's seed, `purpose` and `index` alone. Labels are those asked
     /// for, or go round through the classes.
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples>;
+
+    /// The same samples, where making them takes long: `tell` hears now and then how much of how much is done. Families whose
+    /// samples are made at once say nothing.
+    fn generate_slowly(
+        &self,
+        players: &[Player],
+        request: &Request<'_>,
+        _tell: &mut dyn FnMut(u64, u64),
+    ) -> Vec<Examples> {
+        self.generate(players, request)
+    }
 }
 
 /// A family whose samples are functions of latents.
@@ -266,8 +277,15 @@ pub trait Reconstruct {
 /// A family that says how likely examples are.
 pub trait Likelihoods {
     /// log p of each of these examples for every run: what is known of it after each of these numbers of draws, in their
-    /// order, or the exact number alone.
-    fn likelihoods(&self, players: &[Player], real: &Examples, draws: &[u32], seeds: &[u64]) -> Vec<Vec<Nats>>;
+    /// order, or the exact number alone. `averaged` says whether averaged weights are asked where there are any.
+    fn likelihoods(
+        &self,
+        players: &[Player],
+        real: &Examples,
+        draws: &[u32],
+        seeds: &[u64],
+        averaged: bool,
+    ) -> Vec<Vec<Nats>>;
 
     /// The evidence lower bound of each of these examples in its parts, for every run, where the family has one.
     fn evidence(&self, _players: &[Player], _real: &Examples, _draws: u32, _seeds: &[u64]) -> Option<Vec<Evidence>> {

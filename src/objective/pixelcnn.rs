@@ -1,12 +1,13 @@
-//! An image as its numbers one after the other, each with the probabilities of its levels given those before: PixelCNN.
+//! An image as its numbers one after the other, each with the probabilities of its levels given those before: PixelCNN and
+//! PixelRNN, which are the same but for the network.
 //!
-//! Papers: arXiv:1601.06759 (PixelCNN), arXiv:1606.05328 (gated, conditional).
+//! Papers: arXiv:1601.06759 (PixelRNN, PixelCNN), arXiv:1606.05328 (gated, conditional).
 //!
 //! Pixels come in reading order, of a pixel the first color first. The predictor puts out a logit a level of each number:
 //! channel l·C + c of its output is level l of color c.
 
 use super::autoencoder::{columns, shown, stacked};
-use super::family::{Family, Product, Surroundings, floats};
+use super::family::{Family, Product, Surroundings, check_average, floats};
 use super::{
     Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, Panel, PanelRequest, RealDraw, Request,
     Turn, of_each, pieces,
@@ -15,7 +16,7 @@ use crate::base::{Array, Problem, host};
 use crate::data::{DataInfo, Examples};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
 use crate::nn::{Mode, Raster};
-use crate::player::Player;
+use crate::player::{EmaSpec, Player};
 use crate::rng::{Purpose, Stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct PixelcnnSpec {
     /// Whether the predictor is told the label.
     #[serde(default)]
     pub condition: ClassKind,
+    /// Averaged weights, used for samples, completions and likelihoods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaSpec>,
 }
 
 /// How the predictor learns of the label.
@@ -133,6 +137,14 @@ impl Family for PixelcnnSpec {
         &[Product::Samples, Product::Likelihoods]
     }
 
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(self.players()).zip(self.ema.as_ref())
+    }
+
+    fn check(&self, around: Surroundings<'_>) -> Vec<Problem> {
+        check_average("algorithm.pixelcnn.ema", self.ema.as_ref(), around.steps).into_iter().collect()
+    }
+
     fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let kept = self.levels(info).map_or(0, |levels| levels.kept);
         let colors = info.shape[0];
@@ -150,7 +162,7 @@ impl Family for PixelcnnSpec {
     }
 
     fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, _: Surroundings<'_>) -> Vec<Problem> {
-        let help = "take `pixelcnn`, or masked layers and activations alone";
+        let help = "take `pixelcnn`, `row-lstm` or `diagonal-bilstm`, or masked layers and activations alone";
         let wrong = networks[PREDICTOR].check_order().err();
         wrong.map(|message| Problem::at("architecture.predictor", message).with_help(help)).into_iter().collect()
     }
@@ -191,21 +203,19 @@ impl Pixelcnn {
         chosen.view([runs, batch, row]).sum_dim_intlist(-1i64, false, Kind::Float)
     }
 
-    /// Images of one run, `[n, …]`: number k of image i is drawn by `chance[i·row + k]`. The first rows of `known` stay.
+    /// Images of the network with these parameters, `[n, …]`: number k of image i is drawn by `chance[i·row + k]`. The first rows of `known` stay.
     fn painted(
         &self,
-        player: &Player,
-        run: usize,
+        (plan, params): (&NetworkPlan, &[Tensor]),
         chance: &[f32],
         labels: &[i64],
         known: Option<(&Array, usize)>,
+        more: &mut dyn FnMut(u64),
     ) -> Array {
         let _guard = tch::no_grad_guard();
         // A pixel is many small operations, on which threads would only wait for each other.
         let threads = tch::get_num_threads();
         tch::set_num_threads(1);
-        let plan = player.plan();
-        let params: Vec<Tensor> = player.parameters().iter().map(|p| p.narrow(0, run as i64, 1)).collect();
         let row: usize = self.info.shape.iter().product();
         let n = chance.len() / row;
         let mut data = Vec::with_capacity(n * row);
@@ -213,16 +223,22 @@ impl Pixelcnn {
         for start in (0..n).step_by(together) {
             let len = together.min(n - start);
             let labels = labels.get(start..start + len).map(|some| Tensor::from_slice(some).to_device(self.device));
-            let raster = Raster::new(plan, &params, len as i64, labels.as_ref());
+            let raster = Raster::new(plan, params, len as i64, labels.as_ref());
             let begun = known.map(|(x, rows)| (&x.data[start * row..(start + len) * row], rows));
-            data.extend(self.paint(raster, &chance[start * row..(start + len) * row], begun));
+            data.extend(self.paint(raster, &chance[start * row..(start + len) * row], begun, more));
         }
         tch::set_num_threads(threads);
         Array::new([&[n], &self.info.shape[..]].concat(), data)
     }
 
     /// The numbers of some images, from the pixels of the first rows where they are known.
-    fn paint(&self, mut raster: Raster, chance: &[f32], known: Option<(&[f32], usize)>) -> Vec<f32> {
+    fn paint(
+        &self,
+        mut raster: Raster,
+        chance: &[f32],
+        known: Option<(&[f32], usize)>,
+        more: &mut dyn FnMut(u64),
+    ) -> Vec<f32> {
         let &[colors, height, width] = &self.info.shape[..] else { unreachable!("`wirings` has checked the shape") };
         let (row, kept) = (colors * height * width, self.levels.kept as usize);
         let n = chance.len() / row;
@@ -255,6 +271,7 @@ impl Pixelcnn {
                 }
                 raster.settle(x, &host::tensor(&pixel, &[n as i64, colors as i64], self.device));
             }
+            more(n as u64);
         }
         data
     }
@@ -281,7 +298,8 @@ impl Pixelcnn {
         let of_run = |(run, &seed): (usize, &u64)| {
             let mut chance = vec![0.0; x.data.len()];
             Stream::new(seed, Purpose::Preview, COMPLETIONS, 0).fill_uniform(&mut chance, 0.0, 1.0);
-            let made = self.painted(&players[PREDICTOR], run, &chance, &labels, Some((&x, rows)));
+            let (plan, params) = (players[PREDICTOR].plan(), players[PREDICTOR].parameters(request.averaged, run));
+            let made = self.painted((plan, &params), &chance, &labels, Some((&x, rows)), &mut |_| {});
             stacked(&self.info, request.n, &x, Some(&half), &made)
         };
         request.seeds.iter().enumerate().map(of_run).collect()
@@ -348,13 +366,29 @@ impl Objective for Pixelcnn {
 
 impl Generate for Pixelcnn {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
+        self.generate_slowly(players, request, &mut |_, _| {})
+    }
+
+    fn generate_slowly(
+        &self,
+        players: &[Player],
+        request: &Request<'_>,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Vec<Examples> {
+        // Rows of pixels.
+        let (mut done, all) = (0, (request.seeds.len() * request.n * self.info.shape[1]) as u64);
+        let mut more = |rows: u64| {
+            done += rows;
+            tell(done, all);
+        };
         let row: usize = self.info.shape.iter().product();
         let labels = self.labels_of(request.n, request.label);
         let of_run = |(run, stream): (usize, Stream)| {
             let mut stream = stream;
             let mut chance = vec![0.0; request.n * row];
             stream.fill_uniform(&mut chance, 0.0, 1.0);
-            let x = self.painted(&players[PREDICTOR], run, &chance, &labels, None);
+            let (plan, params) = (players[PREDICTOR].plan(), players[PREDICTOR].parameters(request.averaged, run));
+            let x = self.painted((plan, &params), &chance, &labels, None, &mut more);
             Examples { x, labels: labels.clone() }
         };
         request.streams(request.purpose).into_iter().enumerate().map(of_run).collect()
@@ -362,7 +396,14 @@ impl Generate for Pixelcnn {
 }
 
 impl Likelihoods for Pixelcnn {
-    fn likelihoods(&self, players: &[Player], real: &Examples, _draws: &[u32], seeds: &[u64]) -> Vec<Vec<Nats>> {
+    fn likelihoods(
+        &self,
+        players: &[Player],
+        real: &Examples,
+        _draws: &[u32],
+        seeds: &[u64],
+        averaged: bool,
+    ) -> Vec<Vec<Nats>> {
         let (player, runs) = (&players[PREDICTOR], seeds.len());
         let all = pieces(runs, &real.x, self.device, |x, start| {
             let n = x.size()[1];
@@ -374,7 +415,7 @@ impl Likelihoods for Pixelcnn {
             let levels = self.levels.of(x);
             let mut noise = HostNoise { streams: vec![], device: self.device };
             let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
-            let said = player.forward_averaged(false, &self.levels.numbers(&levels), labels.as_ref(), mode);
+            let said = player.forward_averaged(averaged, &self.levels.numbers(&levels), labels.as_ref(), mode);
             self.nats(&said.out, &levels).unsqueeze(-1)
         });
         all.into_iter().map(|nats| vec![Nats { draws: 0, of: nats.data }]).collect()
@@ -412,7 +453,8 @@ mod tests {
         let plan = network.plan(&wiring, &init).expect("it fits");
         let optimizers = vec![toml::from_str("adam = {}").expect("an optimizer")];
         let name = "predictor";
-        let player = PlayerSpec { name, index: 0, plan, optimizers, ema: None, clip: None, history: None };
+        let ema = spec.ema.clone().map(|ema| vec![ema]);
+        let player = PlayerSpec { name, index: 0, plan, optimizers, ema, clip: None, history: None };
         (Pixelcnn::new(&spec, info, Device::Cpu), vec![Player::new(player, &[5], Device::Cpu)])
     }
 
@@ -458,19 +500,24 @@ mod tests {
     /// Over all 2⁴ images, and all 2³ of one pixel with three colors, of each class.
     #[test]
     fn images_come_as_often_as_the_model_says() {
-        for (shape, gated) in [([1, 2, 2], false), ([1, 2, 2], true), ([3, 1, 1], false), ([3, 1, 1], true)] {
+        let networks = [
+            "pixelcnn = { channels = 6, layers = 2, first = 3, head = 4 }",
+            "pixelcnn = { channels = 6, layers = 2, first = 3, head = 4, gated = true }",
+            "row-lstm = { hidden = 6, layers = 2, first = 3, head = 4 }",
+            "diagonal-bilstm = { hidden = 6, layers = 2, first = 3, head = 4 }",
+        ];
+        for (network, shape) in networks.into_iter().flat_map(|one| [(one, [1, 2, 2]), (one, [3, 1, 1])]) {
             let info = info(shape, 2);
-            let network = format!("pixelcnn = {{ channels = 6, layers = 2, first = 3, head = 4, gated = {gated} }}");
-            let (model, players) = model("condition = \"bias\"", &info, &network);
+            let (model, players) = model("condition = \"bias\"", &info, network);
             let row: usize = shape.iter().product();
             for class in [0i64, 1] {
                 let all: Vec<f32> =
                     (0..1 << row).flat_map(|i| (0..row).map(move |k| (2 * (i >> k & 1)) as f32 - 1.0)).collect();
                 let every =
                     Examples { x: Array::new([&[1 << row], &shape[..]].concat(), all), labels: vec![class; 1 << row] };
-                let said = Likelihoods::likelihoods(&model, &players, &every, &[], &[5]).remove(0).remove(0);
+                let said = Likelihoods::likelihoods(&model, &players, &every, &[], &[5], false).remove(0).remove(0);
                 let total: f64 = said.of.iter().map(|nats| f64::from(*nats).exp()).sum();
-                assert!((said.draws, (total - 1.0).abs() < 1e-4) == (0, true), "gated {gated}: {total}");
+                assert!((said.draws, (total - 1.0).abs() < 1e-4) == (0, true), "{network}: {total}");
                 let n = 4000;
                 let request =
                     Request { seeds: &[9], purpose: Purpose::Sample, index: 0, n, label: Some(class), averaged: false };
@@ -484,7 +531,7 @@ mod tests {
                 for (count, nats) in counts.iter().zip(&said.of) {
                     let p = f64::from(*nats).exp();
                     // Four deviations of a share of so many.
-                    assert!((count - p).abs() < 4.0 * (p / n as f64).sqrt() + 1e-3, "gated {gated}: {count} {p}");
+                    assert!((count - p).abs() < 4.0 * (p / n as f64).sqrt() + 1e-3, "{network}: {count} {p}");
                 }
             }
         }
@@ -512,14 +559,47 @@ mod tests {
         assert_eq!(of(5).data[..24], of(2).data[..]);
     }
 
+    #[test]
+    fn slow_samples_are_the_same_and_tell_how_far_they_are() {
+        let info = info([1, 4, 3], 2);
+        let (model, players) = model("", &info, "row-lstm = { hidden = 4, first = 3 }");
+        let request = Request { seeds: &[3], purpose: Purpose::Sample, index: 0, n: 5, label: None, averaged: false };
+        let mut told = vec![];
+        let slow = model.generate_slowly(&players, &request, &mut |done, all| told.push((done, all)));
+        assert_eq!(told, [(5, 20), (10, 20), (15, 20), (20, 20)]);
+        assert_eq!(slow[0].x, model.generate(&players, &request)[0].x);
+    }
+
+    #[test]
+    fn averaged_weights_are_those_of_samples_and_likelihoods_where_they_are_asked_for() {
+        let info = info([1, 4, 3], 2);
+        let network = "diagonal-bilstm = { hidden = 4, first = 3 }";
+        let (model, mut players) = model("ema = { decay = 1.0 }", &info, network);
+        let real = Examples { x: Array::new(vec![1, 1, 4, 3], vec![1.0; 12]), labels: vec![] };
+        let said = |players: &[Player], averaged| {
+            let request = Request { seeds: &[3], purpose: Purpose::Sample, index: 0, n: 20, label: None, averaged };
+            let nats = Likelihoods::likelihoods(&model, players, &real, &[], &[5], averaged)[0][0].of[0];
+            (model.generate(players, &request).remove(0).x, nats)
+        };
+        let begin = said(&players, false);
+        for step in 0..300 {
+            let slopes: Vec<Tensor> = players[0].learned().map(Tensor::ones_like).collect();
+            players[0].update(&slopes, step, 300, None);
+        }
+        // All of the average stays where it was.
+        assert_eq!(said(&players, true), begin);
+        let now = said(&players, false);
+        assert!(now.0 != begin.0 && now.1 != begin.1, "weights that moved say the same");
+    }
+
     /// Digits of MNIST's size, with the networks of `experiments/pixelcnn/mnist.toml`, against a pass over whole images for
     /// each pixel; `cargo test -- --nocapture` shows how much less it is.
     #[test]
     fn pixels_from_what_is_kept_cost_a_third_at_most_of_whole_passes() {
         let (side, n, passes) = (28, 20, 4);
         let info = info([1, side, side], 2);
-        for gated in [false, true] {
-            let (model, players) = model("", &info, &format!("pixelcnn = {{ gated = {gated} }}"));
+        for network in ["pixelcnn = {}", "pixelcnn = { gated = true }", "row-lstm = {}", "diagonal-bilstm = {}"] {
+            let (model, players) = model("", &info, network);
             let request = Request { seeds: &[3], purpose: Purpose::Preview, index: 0, n, label: None, averaged: false };
             let timed = |act: &mut dyn FnMut()| {
                 let start = Instant::now();
@@ -535,7 +615,7 @@ mod tests {
                 });
             }
             let ratio = whole.as_secs_f64() / f64::from(passes) * (side * side) as f64 / kept.as_secs_f64();
-            writeln!(std::io::stderr(), "gated {gated}: {ratio:.0} times less, {kept:?} for {n} images")
+            writeln!(std::io::stderr(), "{network}: {ratio:.0} times less, {kept:?} for {n} images")
                 .expect("an open stream");
             assert!(ratio > 3.0, "{ratio}, {kept:?}");
         }

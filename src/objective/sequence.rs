@@ -2,14 +2,14 @@
 //!
 //! The network decides how: recurrent (arXiv:1308.0850 has the setting) or a transformer that looks back (arXiv:1706.03762).
 
-use super::family::{Family, Product, Surroundings, floats};
+use super::family::{Family, Product, Surroundings, check_average, floats};
 use super::pixelcnn::drawn;
 use super::{Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, RealDraw, Request, Turn, pieces};
 use crate::base::{Array, Positive, Problem, host};
 use crate::data::{DataInfo, Examples};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
 use crate::nn::{Mode, Scribe};
-use crate::player::Player;
+use crate::player::{EmaSpec, Player};
 use crate::rng::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub struct SequenceSpec {
     /// Samples are drawn from so many of the likeliest symbols alone; from all where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<NonZeroU32>,
+    /// Averaged weights, used for samples and likelihoods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<EmaSpec>,
 }
 
 impl SequenceSpec {
@@ -66,6 +69,14 @@ impl Family for SequenceSpec {
         &[Product::Samples, Product::Likelihoods]
     }
 
+    fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
+        Some(self.players()).zip(self.ema.as_ref())
+    }
+
+    fn check(&self, around: Surroundings<'_>) -> Vec<Problem> {
+        check_average("algorithm.sequence.ema", self.ema.as_ref(), around.steps).into_iter().collect()
+    }
+
     fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let output = [info.shape[0], info.symbols.len()];
         vec![
@@ -104,17 +115,22 @@ impl Sequence {
     }
 
     /// Sequences of one run, `[n, T]`: symbol t of sequence i is drawn by `chance[i·T + t]`.
-    fn written(&self, player: &Player, run: usize, chance: &[f32]) -> Array {
+    fn written(
+        &self,
+        run: usize,
+        (plan, params): (&NetworkPlan, &[Tensor]),
+        chance: &[f32],
+        more: &mut dyn FnMut(u64),
+    ) -> Array {
         let _guard = tch::no_grad_guard();
         // A symbol is many small operations, on which threads would only wait for each other.
         let threads = tch::get_num_threads();
         tch::set_num_threads(1);
-        let params: Vec<Tensor> = player.parameters().iter().map(|p| p.narrow(0, run as i64, 1)).collect();
         let n = chance.len() / self.places;
         let mut data = vec![0.0; chance.len()];
         for start in (0..n).step_by(TOGETHER) {
             let len = TOGETHER.min(n - start);
-            let mut scribe = Scribe::new(player.plan(), &params, len as i64);
+            let mut scribe = Scribe::new(plan, params, len as i64);
             let mut before: Option<Vec<i64>> = None;
             for place in 0..self.places {
                 let logits = host::numbers(&scribe.next(before.as_deref()));
@@ -125,6 +141,7 @@ impl Sequence {
                     symbol as i64
                 });
                 before = Some(symbols.collect());
+                more(len as u64);
             }
         }
         tch::set_num_threads(threads);
@@ -178,22 +195,45 @@ impl Objective for Sequence {
 
 impl Generate for Sequence {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
+        self.generate_slowly(players, request, &mut |_, _| {})
+    }
+
+    fn generate_slowly(
+        &self,
+        players: &[Player],
+        request: &Request<'_>,
+        tell: &mut dyn FnMut(u64, u64),
+    ) -> Vec<Examples> {
+        // Symbols.
+        let (mut done, all) = (0, (request.seeds.len() * request.n * self.places) as u64);
+        let mut more = |symbols: u64| {
+            done += symbols;
+            tell(done, all);
+        };
         let of_run = |(run, mut stream): (usize, Stream)| {
             let mut chance = vec![0.0; request.n * self.places];
             stream.fill_uniform(&mut chance, 0.0, 1.0);
-            Examples { x: self.written(&players[PREDICTOR], run, &chance), labels: vec![] }
+            let (plan, params) = (players[PREDICTOR].plan(), players[PREDICTOR].parameters(request.averaged, run));
+            Examples { x: self.written(run, (plan, &params), &chance, &mut more), labels: vec![] }
         };
         request.streams(request.purpose).into_iter().enumerate().map(of_run).collect()
     }
 }
 
 impl Likelihoods for Sequence {
-    fn likelihoods(&self, players: &[Player], real: &Examples, _draws: &[u32], seeds: &[u64]) -> Vec<Vec<Nats>> {
+    fn likelihoods(
+        &self,
+        players: &[Player],
+        real: &Examples,
+        _draws: &[u32],
+        seeds: &[u64],
+        averaged: bool,
+    ) -> Vec<Vec<Nats>> {
         let player = &players[PREDICTOR];
         let all = pieces(seeds.len(), &real.x, self.device, |x, _| {
             let mut noise = HostNoise { streams: vec![], device: self.device };
             let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
-            let said = player.forward_averaged(false, x, None, mode);
+            let said = player.forward_averaged(averaged, x, None, mode);
             Self::nats(&said.out, x).sum_dim_intlist(-1i64, false, Kind::Float).unsqueeze(-1)
         });
         all.into_iter().map(|nats| vec![Nats { draws: 0, of: nats.data }]).collect()
@@ -264,7 +304,7 @@ mod tests {
         let drawn = model.generate(&players, &ask).remove(0).x;
         // The chance of the first symbol is that of all sequences which begin with it.
         let first = Examples { x: Array::new(vec![1, 6], vec![0.0; 6]), labels: vec![] };
-        let nats = Likelihoods::likelihoods(&model, &players, &first, &[], &[3]);
+        let nats = Likelihoods::likelihoods(&model, &players, &first, &[], &[3], false);
         let expected = f64::from(nats[0][0].of[0]).exp();
         let zeros = (0..drawn.rows()).filter(|&i| drawn.row(i).iter().all(|&v| v == 0.0)).count();
         let share = zeros as f64 / drawn.rows() as f64;
@@ -296,7 +336,7 @@ mod tests {
         let (model, players) = model("", &info, layers);
         let chance = vec![0.5; 4 * 128];
         let begin = Instant::now();
-        let written = model.written(&players[0], 0, &chance);
+        let written = model.written(0, (players[0].plan(), &players[0].parameters(false, 0)), &chance, &mut |_| {});
         let kept = begin.elapsed();
         let x = Tensor::from_slice(&written.data).view([1, 4, 128]);
         let begin = Instant::now();

@@ -549,7 +549,14 @@ impl LogMean {
 }
 
 impl Likelihoods for Vae {
-    fn likelihoods(&self, players: &[Player], real: &Examples, draws: &[u32], seeds: &[u64]) -> Vec<Vec<Nats>> {
+    fn likelihoods(
+        &self,
+        players: &[Player],
+        real: &Examples,
+        draws: &[u32],
+        seeds: &[u64],
+        _averaged: bool,
+    ) -> Vec<Vec<Nats>> {
         let n = real.x.rows();
         let most = draws.iter().copied().max().unwrap_or(1);
         let mut sums = vec![vec![LogMean::EMPTY; n]; seeds.len()];
@@ -705,7 +712,7 @@ mod tests {
     #[test]
     fn with_the_true_posterior_every_bound_is_the_likelihood() {
         let (vae, players, real, exact) = linear([(1.0f32 / 9.0).ln(), (1.0f32 / 17.0).ln()]);
-        for nats in &Likelihoods::likelihoods(&vae, &players, &real, &[1, 2, 7], &[3])[0] {
+        for nats in &Likelihoods::likelihoods(&vae, &players, &real, &[1, 2, 7], &[3], false)[0] {
             for (found, exact) in nats.of.iter().zip(&exact) {
                 assert!((f64::from(*found) - exact).abs() < 5e-5, "{} draws: {found} {exact}", nats.draws);
             }
@@ -725,7 +732,7 @@ mod tests {
         let mean = |of: &[f32]| of.iter().map(|&v| f64::from(v)).sum::<f64>() / of.len() as f64;
         let evidence = &vae.evidence(&players, &real, 5000, &[3]).expect("a bound")[0];
         let mut bounds = vec![mean(&evidence.reconstruction) - mean(&evidence.divergence)];
-        let many = Likelihoods::likelihoods(&vae, &players, &real, &[5, 50, 200_000], &[3]);
+        let many = Likelihoods::likelihoods(&vae, &players, &real, &[5, 50, 200_000], &[3], false);
         bounds.extend(many[0].iter().map(|nats| mean(&nats.of)));
         let exact = exact.iter().sum::<f64>() / 4.0;
         bounds.push(exact + 0.01);

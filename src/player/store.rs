@@ -140,9 +140,14 @@ impl Player {
         self.spec.plan.layers(&params, x, mode)
     }
 
-    /// The network's parameters, each `[R, …]`, for those who do not ask it for whole outputs.
-    pub fn parameters(&self) -> &[Tensor] {
-        &self.frozen
+    /// The parameters of one run's network, each `[1, …]`, for those who do not ask it for whole outputs: averaged where there
+    /// are such and they are asked for.
+    pub fn parameters(&self, averaged: bool, run: usize) -> Vec<Tensor> {
+        let of_run = |param: &Tensor| param.narrow(0, run as i64, 1);
+        match &self.average {
+            Some(average) if averaged => self.views(average).iter().map(of_run).collect(),
+            _ => self.frozen.iter().map(of_run).collect(),
+        }
     }
 
     /// What it learns, in the order in which [`Self::update`] takes gradients.

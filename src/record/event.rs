@@ -12,7 +12,7 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 /// The version of this language; both sides must speak the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a worker leaves as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,6 +292,13 @@ pub enum Event {
         value: Option<f64>,
         /// How it was measured.
         protocol: Vec<(String, String)>,
+    },
+    /// Samples that take long went on.
+    Drawn {
+        /// How much of them is done, in steps of whoever makes them.
+        done: u64,
+        /// How much there is.
+        all: u64,
     },
     /// A file that was asked for is written.
     Wrote {

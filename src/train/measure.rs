@@ -186,7 +186,13 @@ fn of_codes(
             let found = of_each(real, |real| {
                 let rows = wanted.rows.get() as usize;
                 let labels = real.labels.iter().take(rows).copied().collect();
-                model.likelihoods(players, &Examples { x: real.x.head(rows), labels }, &draws, seeds)
+                model.likelihoods(
+                    players,
+                    &Examples { x: real.x.head(rows), labels },
+                    &draws,
+                    seeds,
+                    averaged(spec, has_average),
+                )
             });
             all.iter_mut().zip(found).for_each(|(answers, found)| {
                 (answers.likelihoods, answers.kind, answers.law) = (Some(found), model.kind(), model.law());

@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::record::State;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -326,6 +326,33 @@ impl<W: std::io::Write> Watch for Lines<W> {
     }
 
     fn end(&mut self) {}
+}
+
+/// A bar for samples that take long, on standard error where that is a terminal; none before the first word of them.
+#[derive(Debug, Default)]
+pub struct Drawing {
+    bar: Option<ProgressBar>,
+}
+
+impl Drawing {
+    /// So much of so much is done.
+    pub fn went_on(&mut self, done: u64, all: u64) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let style =
+                ProgressStyle::with_template("{bar:24.green/dim} {percent:>3} %  {elapsed}, {eta} left  samples")
+                    .expect("the template is well-formed")
+                    .progress_chars("━━─");
+            ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr()).with_style(style)
+        });
+        bar.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 #[cfg(test)]
