@@ -5,8 +5,8 @@ use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
 use crate::base::Array;
 
-/// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, and the share
-/// of the others.
+/// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, the share of the
+/// others, and how far the first is below what Bayes' rule gives by the exact law, where that has classes.
 pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
     let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
     if said.rows() == 0 || cx.real.labels.len() != said.rows() {
@@ -20,13 +20,12 @@ pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
         nats -= f64::from(of_label);
     }
     let n = said.rows() as f64;
-    Ok(Outcome {
-        values: vec![right / n, nats / n, (n - right) / n],
-        n_real: Some(said.rows()),
-        n_fake: 0,
-        against: AGAINST_SAMPLES,
-        parameters: String::new(),
-    })
+    let mut values = vec![right / n, nats / n, (n - right) / n];
+    values.extend(cx.info.truth.log_joint().map(|law| {
+        let named = cx.real.labels.iter().enumerate().map(|(i, label)| (likeliest(&law(cx.real.x.row(i))), *label));
+        (named.filter(|(class, label)| *class as i64 == *label).count() as f64 - right) / n
+    }));
+    Ok(Outcome { values, n_real: Some(said.rows()), n_fake: 0, against: AGAINST_SAMPLES, parameters: String::new() })
 }
 
 /// The share of reference examples whose likeliest class in the second domain is theirs, by that domain's network and by the

@@ -318,7 +318,7 @@ impl Pass<'_, '_, '_> {
             Step::Causal(conv) => causal::convolve(conv, x, params, self.one_hot, self.runs),
             Step::Masked { main } => x + self.through(main, x),
             Step::Gated(layers) => causal::gated(layers, x, params, self.one_hot, self.runs),
-            Step::Embedding(embedding) => sequence::embed(embedding, x, params),
+            Step::Embedding(embedding) => sequence::embed(embedding, x, params, self.one_hot),
             Step::Place(linear) => self.place(linear, x),
             Step::PlaceNorm(norm) => sequence::norm(*norm, x, params),
             Step::Recurrent(recurrent) => sequence::recurrent(recurrent, x, params, self.mode.train),

@@ -223,7 +223,7 @@ macro_rules! family {
                 Ok(vec![])
             }
 
-            fn memory(&self, _player: &str, info: &DataInfo) -> Vec<ParamPlan> {
+            fn memory(&self, _player: &str, info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
                 let one = |(name, len): (&str, usize)| ParamPlan {
                     name: name.to_owned(),
                     shape: vec![len],
@@ -440,7 +440,7 @@ impl Ready {
 }
 
 /// log Σ eˣ.
-fn log_sum(terms: &[f64]) -> f64 {
+pub(super) fn log_sum(terms: &[f64]) -> f64 {
     let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if most == f64::NEG_INFINITY {
         return most;
@@ -751,7 +751,7 @@ impl Classical {
 }
 
 /// Keeps the entries at these places.
-fn keep<T>(items: &mut Vec<T>, places: &[usize]) {
+pub(super) fn keep<T>(items: &mut Vec<T>, places: &[usize]) {
     let mut place = 0..;
     items.retain(|_| place.next().is_some_and(|place| places.contains(&place)));
 }
@@ -935,7 +935,7 @@ mod tests {
 
     /// A model of one run, its state at its beginning.
     fn begun<F: Family>(spec: &F, kind: Kind, source: Rowed) -> (Classical, Vec<Player>) {
-        let plan = NetworkPlan::memory(spec.memory(PLAYER, &source.info));
+        let plan = NetworkPlan::memory(spec.memory(PLAYER, &source.info, source.labels.len() as u64));
         let optimizers = vec![OptimizerSpec::still()];
         let player = PlayerSpec { name: PLAYER, index: 0, plan, optimizers, ema: None, clip: None, history: None };
         let (batch, source): (_, Arc<dyn Source>) = (source.labels.len() as u32, Arc::new(source));

@@ -182,8 +182,8 @@ pub trait Family {
     }
 
     /// Numbers of the objective's own that belong to a run's state: they are kept with the weights of this player, and no
-    /// optimizer moves them.
-    fn memory(&self, _player: &str, _info: &DataInfo) -> Vec<ParamPlan> {
+    /// optimizer moves them. `batch` is `schedule.batch`.
+    fn memory(&self, _player: &str, _info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
         vec![]
     }
 
