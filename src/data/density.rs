@@ -57,7 +57,7 @@ impl Truth {
     /// log p(x, y) of each class y of the law in nats, where it has classes.
     pub fn log_joint(&self) -> Option<impl Fn(&[f32]) -> Vec<f64>> {
         let Self::Chain(chain) = self else { return None };
-        (chain.classes() > 1).then(|| move |x: &[f32]| chain.log_joint(x))
+        (chain.classes() > 1).then_some(move |x: &[f32]| chain.log_joint(x))
     }
 }
 

@@ -156,6 +156,30 @@ mod tests {
         assert_eq!(value.protocol.parameters, "undefined: the model names no classes");
     }
 
+    /// A model that says what the law says is as good as it, and one that says the opposite is wrong where that is right.
+    #[test]
+    fn accuracy_is_held_against_that_of_the_law_where_it_has_classes() {
+        let spec: crate::data::markov::MarkovSpec =
+            toml::from_str("symbols = 3\norder = 1\ncontext = 6\nclasses = 2\nsharpness = 0.5").expect("a spec");
+        let source = spec.open().expect("chains");
+        let real = crate::data::Source::reference(&source, crate::data::Split::Test, 0, 500);
+        let law = source.info.truth.log_joint().expect("it has classes");
+        let said: Vec<f32> = (0..500).flat_map(|i| law(real.x.row(i))).map(|v| v as f32).collect();
+        let mut world = World::new(source.info.clone(), real.x.clone(), Array::default());
+        world.real.labels.clone_from(&real.labels);
+        let of = |world: &World, name: &str| {
+            let values = world.measure(&MetricSpec::Classification);
+            values.iter().find(|value| value.metric == name).expect("it is measured").value
+        };
+        world.answers.classes = Some(Array::new(vec![500, 2], said.clone()));
+        let best = of(&world, "accuracy");
+        assert!(best > 0.6, "{best}");
+        close(of(&world, "accuracy/gap"), 0.0, 1e-12);
+        world.answers.classes = Some(Array::new(vec![500, 2], said.iter().map(|v| -v).collect()));
+        close(of(&world, "accuracy"), 1.0 - best, 1e-12);
+        close(of(&world, "accuracy/gap"), 2.0 * best - 1.0, 1e-12);
+    }
+
     fn rows(data: Vec<f64>, width: usize) -> Rows {
         Rows { count: data.len() / width, width, data }
     }

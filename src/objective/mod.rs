@@ -14,6 +14,7 @@ pub mod infogan;
 pub mod lapgan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
+pub mod ngram;
 pub mod pixelcnn;
 pub mod semi_supervised;
 pub mod sequence;
@@ -28,6 +29,7 @@ pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
 pub use lapgan::Lapgan;
+pub use ngram::Ngram;
 pub use pixelcnn::Pixelcnn;
 pub use semi_supervised::SemiSupervised;
 pub use sequence::Sequence;
