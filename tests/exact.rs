@@ -513,6 +513,53 @@ label = "transformer"
 predictor = { layers = [{ embedding = { width = 6, positions = true } }, { transformer-block = { heads = 2, dropout = 0.1 } }, "layer-norm", { linear = 5 }] }
 "#;
 
+/// Sequences of two classes, under a network that is told which.
+const LABELED_SYMBOLS: &str = r#"
+name = "labeled-symbols"
+seeds = 2
+data = { markov = { symbols = 5, context = 12, classes = 2 } }
+[algorithm.sequence]
+condition = "embedding"
+[architecture]
+predictor = { layers = [{ embedding = 6 }, { gru = 5 }, { linear = 5 }] }
+[optimizer]
+predictor = { adam = { lr = 1e-2, clip-norm = 1.0 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+samples = 6
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 30
+metrics = ["likelihood", "classification"]
+"#;
+
+/// Tables of what followed what, one a class.
+const COUNTED: &str = r#"
+name = "counted"
+seeds = 3
+data = { markov = { symbols = 5, context = 12, classes = 2 } }
+[algorithm.ngram]
+order = 3
+by-class = true
+[schedule]
+steps = 12
+batch = 100
+[output]
+samples = 6
+metrics-every = 3
+samples-every = 6
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["likelihood", "classification"]
+[grid]
+"algorithm.ngram.smoothing" = ["witten-bell", "kneser-ney"]
+"#;
+
 /// Gaussians for each class, fit without gradients: an iteration a step.
 const FITTED: &str = r#"
 name = "fitted"
@@ -541,8 +588,27 @@ metrics = ["likelihood", "classification", "sliced-wasserstein", "parzen"]
 fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
     let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
     for text in [
-        DENSE, MINIBATCH, IMAGES, LABELS, CLASSES, CODES, BALANCE, NOISY, BOUNDS, SPREADS, CHANGES, FEW_LABELS,
-        DOMAINS, REFERENCES, PYRAMID, PIXELS, SYMBOLS, FITTED, &rounded,
+        DENSE,
+        MINIBATCH,
+        IMAGES,
+        LABELS,
+        CLASSES,
+        CODES,
+        BALANCE,
+        NOISY,
+        BOUNDS,
+        SPREADS,
+        CHANGES,
+        FEW_LABELS,
+        DOMAINS,
+        REFERENCES,
+        PYRAMID,
+        PIXELS,
+        SYMBOLS,
+        LABELED_SYMBOLS,
+        COUNTED,
+        FITTED,
+        &rounded,
     ] {
         let work = Workspace::new(text);
         work.run("packed", &[]);
@@ -582,6 +648,8 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (PYRAMID, "200"),
         (PIXELS, "200"),
         (SYMBOLS, "400"),
+        (LABELED_SYMBOLS, "900"),
+        (COUNTED, "900"),
         (FITTED, "900"),
     ];
     for (text, steps) in all {

@@ -77,7 +77,8 @@ fn every_experiment_trains() {
         let mut command = gantlet(folder.path());
         command.arg("run").arg(&file).args(["--threads", "1"]);
         // What is fit to its whole batch needs a few examples for each of its parts.
-        let batch = if file.components().any(|part| part.as_os_str() == "classical") { 60 } else { 4 };
+        let by_class = std::fs::read_to_string(&file).expect("it can be read").contains("by-class");
+        let batch = if by_class || file.components().any(|part| part.as_os_str() == "classical") { 60 } else { 4 };
         command.args(["--set", &format!("schedule.batch={batch}")]);
         for set in ["schedule.steps=2", "schedule.critic-steps=1", "seeds=1", "eval.samples=16"] {
             command.args(["--set", set]);

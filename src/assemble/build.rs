@@ -8,7 +8,7 @@ use crate::loss::LossSpec;
 use crate::nn::plan::{REFERENCE, REFERENCE_LABELS};
 use crate::objective::family::{Part, ReferenceKind};
 use crate::objective::{
-    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Lapgan, Objective, Pixelcnn,
+    AlgorithmSpec, Autoencoder, Began, Classical, Classifier, Cogan, Gan, InfoGan, Lapgan, Ngram, Objective, Pixelcnn,
     SemiSupervised, Sequence, Vae,
 };
 use crate::player::{OptimizerSpec, Player, PlayerSpec};
@@ -137,6 +137,7 @@ fn objective<'a>(
         AlgorithmSpec::KernelDensity(_) => {
             Box::new(Classical::kernels(&specs!(cells, KernelDensity), sources, fit, device))
         }
+        AlgorithmSpec::Ngram(_) => Box::new(Ngram::new(&specs!(cells, Ngram), sources, fit, device)),
         AlgorithmSpec::Sequence(_) => Box::new(Sequence::new(&specs!(cells, Sequence), source.info(), device)),
         AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     })

@@ -31,10 +31,10 @@ pub struct PlayerNetwork {
 pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>, Vec<Problem>> {
     let family = cell.algorithm.family();
     let wirings = family.wirings(info).map_err(|problem| vec![problem])?;
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    let (mut found, mut problems, batch) = (Vec::new(), Vec::new(), u64::from(cell.schedule.batch));
     if family.is_fit() {
-        let fit = |part: Part| PlayerNetwork { part, plan: NetworkPlan::memory(family.memory(part.player, info)) };
-        found.extend(family.cast().into_iter().map(fit));
+        let memory = |part: Part| NetworkPlan::memory(family.memory(part.player, info, batch));
+        found.extend(family.cast().into_iter().map(|part| PlayerNetwork { part, plan: memory(part) }));
     }
     for (part, mut wiring) in family.cast().into_iter().zip(wirings) {
         let Part { player, of } = part;
@@ -60,7 +60,7 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
                     problems.push(Problem::at(format!("architecture.{of}"), message).with_help(help));
                 }
                 problems.extend(family.complete(player, &mut plan).err());
-                plan.params.extend(family.memory(player, info));
+                plan.params.extend(family.memory(player, info, batch));
                 found.push(PlayerNetwork { part, plan });
             }
             Err(inner) => problems.extend(inner.into_iter().map(|p| p.below(&format!("architecture.{of}")))),

@@ -10,7 +10,7 @@ use crate::experiment::Experiment;
 use crate::experiment::plan::is_of;
 use crate::nn::Script;
 use crate::objective::Request;
-use crate::objective::family::Part;
+use crate::objective::family::{Part, Product};
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
@@ -438,8 +438,11 @@ pub(super) fn ask_for_samples(request: &SampleRequest) -> Result<(Asked, bool), 
     if let Some(label) = request.label {
         let classes = asked.pack.sources[0].info().classes;
         let refuse = |message| Err(Refusal::new(WorkerExit::Request, message));
-        let maker = asked.cell.algorithm.family().exported();
-        if !asked.pack.players.iter().any(|p| p.name() == maker && p.plan().takes_labels()) {
+        let family = asked.cell.algorithm.family();
+        let maker = family.exported();
+        // What is fit without a network is fit to each class where it names classes.
+        let by_class = family.is_fit() && family.products().contains(&Product::Classes);
+        if !by_class && !asked.pack.players.iter().any(|p| p.name() == maker && p.plan().takes_labels()) {
             return refuse(format!("the {maker} was trained without labels, and cannot be asked for one"));
         }
         if !(0..classes as i64).contains(&label) {

@@ -53,6 +53,14 @@ impl Truth {
     }
 }
 
+impl Truth {
+    /// log p(x, y) of each class y of the law in nats, where it has classes.
+    pub fn log_joint(&self) -> Option<impl Fn(&[f32]) -> Vec<f64>> {
+        let Self::Chain(chain) = self else { return None };
+        (chain.classes() > 1).then_some(move |x: &[f32]| chain.log_joint(x))
+    }
+}
+
 /// log N(x; mean, std²) with independent dimensions.
 fn round(mean: &[f64], std: f64, x: &[f32]) -> f64 {
     let square: f64 = x.iter().zip(mean).map(|(x, m)| ((f64::from(*x) - m) / std).powi(2)).sum();

@@ -177,6 +177,7 @@ impl Options {
             levels: Some(if self.binarize.is_some() { 2 } else { 256 }),
             binarized: self.binarize,
             symbols: vec![],
+            texts: vec![],
             truth: Truth::Unknown,
         })
     }

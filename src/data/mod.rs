@@ -43,6 +43,8 @@ pub struct DataInfo {
     pub binarized: Option<BinarizeKind>,
     /// The symbols that numbers stand for, in their order, where examples are texts; none elsewhere.
     pub symbols: Vec<char>,
+    /// How many symbols each training text has that examples are cut from; none elsewhere.
+    pub texts: Vec<u64>,
     /// What is known exactly.
     pub truth: Truth,
 }
@@ -59,6 +61,7 @@ impl DataInfo {
             levels: None,
             binarized: None,
             symbols: vec![],
+            texts: vec![],
             truth: Truth::Unknown,
         }
     }
@@ -203,6 +206,11 @@ pub trait Source: Send + Sync {
 
     /// `n` examples to hold samples against (all of a data set where it has fewer), the same for the same seed.
     fn reference(&self, split: Split, seed: u64, n: usize) -> Examples;
+
+    /// The training texts from end to end, with their classes, where examples are cut from texts; none elsewhere.
+    fn texts(&self) -> Vec<(Vec<f32>, i64)> {
+        vec![]
+    }
 
     /// Whether there is a held-out part; where there is none, `reference` answers with the training part.
     fn has_test(&self) -> bool {

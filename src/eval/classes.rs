@@ -5,8 +5,8 @@ use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
 use crate::base::Array;
 
-/// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, and the share
-/// of the others.
+/// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, the share of the
+/// others, and how far the first is below what Bayes' rule gives by the exact law, where that has classes.
 pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
     let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
     if said.rows() == 0 || cx.real.labels.len() != said.rows() {
@@ -20,13 +20,12 @@ pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
         nats -= f64::from(of_label);
     }
     let n = said.rows() as f64;
-    Ok(Outcome {
-        values: vec![right / n, nats / n, (n - right) / n],
-        n_real: Some(said.rows()),
-        n_fake: 0,
-        against: AGAINST_SAMPLES,
-        parameters: String::new(),
-    })
+    let mut values = vec![right / n, nats / n, (n - right) / n];
+    values.extend(cx.info.truth.log_joint().map(|law| {
+        let named = cx.real.labels.iter().enumerate().map(|(i, label)| (likeliest(&law(cx.real.x.row(i))), *label));
+        (named.filter(|(class, label)| *class as i64 == *label).count() as f64 - right) / n
+    }));
+    Ok(Outcome { values, n_real: Some(said.rows()), n_fake: 0, against: AGAINST_SAMPLES, parameters: String::new() })
 }
 
 /// The share of reference examples whose likeliest class in the second domain is theirs, by that domain's network and by the
@@ -155,6 +154,30 @@ mod tests {
         world.answers.classes = None;
         let value = world.measure(&MetricSpec::Classification).remove(0);
         assert_eq!(value.protocol.parameters, "undefined: the model names no classes");
+    }
+
+    /// A model that says what the law says is as good as it, and one that says the opposite is wrong where that is right.
+    #[test]
+    fn accuracy_is_held_against_that_of_the_law_where_it_has_classes() {
+        let spec: crate::data::markov::MarkovSpec =
+            toml::from_str("symbols = 3\norder = 1\ncontext = 6\nclasses = 2\nsharpness = 0.5").expect("a spec");
+        let source = spec.open().expect("chains");
+        let real = crate::data::Source::reference(&source, crate::data::Split::Test, 0, 500);
+        let law = source.info.truth.log_joint().expect("it has classes");
+        let said: Vec<f32> = (0..500).flat_map(|i| law(real.x.row(i))).map(|v| v as f32).collect();
+        let mut world = World::new(source.info.clone(), real.x.clone(), Array::default());
+        world.real.labels.clone_from(&real.labels);
+        let of = |world: &World, name: &str| {
+            let values = world.measure(&MetricSpec::Classification);
+            values.iter().find(|value| value.metric == name).expect("it is measured").value
+        };
+        world.answers.classes = Some(Array::new(vec![500, 2], said.clone()));
+        let best = of(&world, "accuracy");
+        assert!(best > 0.6, "{best}");
+        close(of(&world, "accuracy/gap"), 0.0, 1e-12);
+        world.answers.classes = Some(Array::new(vec![500, 2], said.iter().map(|v| -v).collect()));
+        close(of(&world, "accuracy"), 1.0 - best, 1e-12);
+        close(of(&world, "accuracy/gap"), 2.0 * best - 1.0, 1e-12);
     }
 
     fn rows(data: Vec<f64>, width: usize) -> Rows {

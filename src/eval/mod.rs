@@ -270,6 +270,7 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("accuracy", Higher, "share"),
                 named("cross-entropy", Lower, "nats"),
                 named("error", Lower, "share"),
+                named("accuracy/gap", Target(0.0), "share"),
             ],
         ),
         ("transfer", &[named("transfer", Higher, "share"), named("transfer/unadapted", Neither, "share")]),
@@ -492,6 +493,7 @@ impl MetricSpec {
                 }
                 names
             }
+            Self::Classification if info.truth.log_joint().is_none() => own(self.tag())[..3].to_vec(),
             _ => own(self.tag()),
         }
     }

@@ -95,7 +95,7 @@ pub(super) fn close(value: f64, golden: f64, tolerance: f64) {
 
 pub(super) fn info(shape: Vec<usize>, truth: Truth) -> DataInfo {
     let (class_names, len, range, levels, binarized) = (Vec::new(), None, None, None, None);
-    DataInfo { shape, classes: 0, class_names, len, range, levels, binarized, symbols: vec![], truth }
+    DataInfo { shape, classes: 0, class_names, len, range, levels, binarized, symbols: vec![], texts: vec![], truth }
 }
 
 type Judge = Box<dyn Fn(&[f32]) -> (usize, f64)>;

@@ -323,7 +323,7 @@ impl Pass<'_, '_, '_> {
             Step::Masked { main } => x + self.through(main, x),
             Step::Gated(layers) => causal::gated(layers, x, params, self.one_hot, self.runs),
             Step::MapLstm(layer) => causal::recurrent(layer, x, params, self.one_hot, self.runs),
-            Step::Embedding(embedding) => sequence::embed(embedding, x, params),
+            Step::Embedding(embedding) => sequence::embed(embedding, x, params, self.one_hot),
             Step::Place(linear) => self.place(linear, x),
             Step::PlaceNorm(norm) => sequence::norm(*norm, x, params),
             Step::Recurrent(recurrent) => sequence::recurrent(recurrent, x, params, self.mode.train),

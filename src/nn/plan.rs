@@ -500,6 +500,8 @@ pub(super) struct Embedding {
     pub table: usize,
     /// A vector a place, `[T, width]`.
     pub positions: Option<usize>,
+    /// A vector a class, which is added at every place: `[classes, width]`.
+    pub label: Option<usize>,
     pub symbols: usize,
 }
 
@@ -993,7 +995,9 @@ impl Builder {
             };
             let table = self.param(format!("{name}.weight"), vec![symbols + 1, width], init);
             let positions = spec.positions.then(|| self.param(format!("{name}.positions"), vec![places, width], init));
-            flow.steps.push(Step::Embedding(Embedding { table, positions, symbols }));
+            let label =
+                (self.classes > 0).then(|| self.param(format!("{name}.label"), vec![self.classes, width], init));
+            flow.steps.push(Step::Embedding(Embedding { table, positions, label, symbols }));
             flow.shape = vec![places, width];
             return Ok(());
         }

@@ -348,14 +348,17 @@ impl Writer<'_> {
         // The symbols before, after the one that stands for the beginning.
         let symbols = self.is(format!("torch.slice(torch.to({x}, 4), 1, 0, -1, 1)"));
         let before = self.is(format!("torch.constant_pad_nd({symbols}, [1, 0], {})", embedding.symbols));
-        let vectors = self.is(format!("torch.embedding({table}, {before})"));
-        match embedding.positions {
-            Some(positions) => {
-                let positions = self.plain(positions);
-                self.is(format!("torch.add({vectors}, {positions})"))
-            }
-            None => vectors,
+        let mut vectors = self.is(format!("torch.embedding({table}, {before})"));
+        if let Some(positions) = embedding.positions {
+            let positions = self.plain(positions);
+            vectors = self.is(format!("torch.add({vectors}, {positions})"));
         }
+        if let Some(label) = embedding.label {
+            let label = self.plain(label);
+            let own = self.is(format!("torch.unsqueeze(torch.embedding({label}, labels), 1)"));
+            vectors = self.is(format!("torch.add({vectors}, {own})"));
+        }
+        vectors
     }
 
     fn place_norm(&mut self, norm: PlaceNorm, x: &str) -> String {

@@ -6,14 +6,15 @@
 use super::activation::activate;
 use super::plan::{Block, Cell, Embedding, Linear, NetworkPlan, PlaceNorm, Recurrent, Role, Step};
 use super::spec::ActivationSpec;
-use super::weight;
+use super::{dense, weight};
 use tch::{Kind, Tensor};
 
 /// As PyTorch has it.
 const EPS: f64 = 1e-5;
 
-/// Places of symbols `[R, B, T]` to the vectors of the symbols before them.
-pub(super) fn embed(embedding: &Embedding, x: &Tensor, params: &[Tensor]) -> Tensor {
+/// Places of symbols `[R, B, T]` to the vectors of the symbols before them, each with that of its label (`[R, B, classes]` of
+/// zeros and ones) where labels are looked at.
+pub(super) fn embed(embedding: &Embedding, x: &Tensor, params: &[Tensor], one_hot: Option<&Tensor>) -> Tensor {
     let (runs, batch, places) = x.size3().expect("sequences are [runs, batch, places]");
     let symbols = embedding.symbols as i64;
     let begin = Tensor::full([runs, batch, 1], symbols, (Kind::Int64, x.device()));
@@ -22,11 +23,15 @@ pub(super) fn embed(embedding: &Embedding, x: &Tensor, params: &[Tensor]) -> Ten
     let table = &params[embedding.table];
     let first = (Tensor::arange(runs, (Kind::Int64, x.device())) * (symbols + 1)).view([runs, 1, 1]);
     let chosen = (before + first).view([-1]);
-    let vectors = table.flatten(0, 1).index_select(0, &chosen).view([runs, batch, places, -1]);
-    match embedding.positions {
-        Some(positions) => vectors + params[positions].unsqueeze(1),
-        None => vectors,
+    let mut vectors = table.flatten(0, 1).index_select(0, &chosen).view([runs, batch, places, -1]);
+    if let Some(positions) = embedding.positions {
+        vectors = vectors + params[positions].unsqueeze(1);
     }
+    if let Some(label) = embedding.label {
+        let one_hot = one_hot.expect("a network that looks at labels is given labels");
+        vectors = vectors + dense::product(one_hot, &params[label], None).unsqueeze(2);
+    }
+    vectors
 }
 
 /// A layer norm over the last dimension of `[R, B, T, D]`.
@@ -76,7 +81,7 @@ pub struct Scribe {
 
 /// A layer with what it keeps. Vectors are `[B, D]`.
 enum Node {
-    Embedding { table: Tensor, positions: Option<Tensor>, begin: i64 },
+    Embedding { table: Tensor, positions: Option<Tensor>, label: Option<Tensor>, begin: i64 },
     Place(Dense),
     Norm(Affine),
     Activation(ActivationSpec),
@@ -166,13 +171,20 @@ impl KeptBlock {
 }
 
 impl Scribe {
-    /// For `batch` sequences of a run, whose parameters are `[1, …]`.
-    pub fn new(plan: &NetworkPlan, params: &[Tensor], batch: i64) -> Self {
+    /// For `batch` sequences of a run, whose parameters are `[1, …]`, with a label each where the network looks at labels.
+    ///
+    /// # Panics
+    /// If it does and there are none.
+    pub fn new(plan: &NetworkPlan, params: &[Tensor], batch: i64, labels: Option<&Tensor>) -> Self {
         let state = |width: usize| Tensor::zeros([batch, width as i64], (Kind::Float, params[0].device()));
         let node = |step: &Step| match step {
             Step::Embedding(embedding) => Some(Node::Embedding {
                 table: params[embedding.table].squeeze_dim(0),
                 positions: embedding.positions.map(|index| params[index].squeeze_dim(0)),
+                label: embedding.label.map(|index| {
+                    let labels = labels.expect("a network that looks at labels is given labels");
+                    params[index].squeeze_dim(0).index_select(0, labels)
+                }),
                 begin: embedding.symbols as i64,
             }),
             Step::Place(linear) => Some(Node::Place(Dense::of(linear, params))),
@@ -204,15 +216,19 @@ impl Scribe {
         let mut x = Tensor::new();
         for node in &mut self.nodes {
             x = match node {
-                Node::Embedding { table, positions, begin } => {
+                Node::Embedding { table, positions, label, begin } => {
                     let chosen = match before {
                         Some(symbols) => Tensor::from_slice(symbols).to_device(table.device()),
                         None => Tensor::from_slice(&[*begin]).to_device(table.device()),
                     };
                     let vectors = table.index_select(0, &chosen).expand([self.batch, -1], false);
-                    match positions {
+                    let vectors = match positions {
                         Some(positions) => vectors + positions.narrow(0, at, 1),
                         None => vectors.contiguous(),
+                    };
+                    match label {
+                        Some(label) => vectors + &*label,
+                        None => vectors,
                     }
                 }
                 Node::Place(dense) => dense.at(&x),
@@ -306,7 +322,7 @@ mod tests {
             let plan = plan(toml);
             let params: Vec<Tensor> = pack(&plan, &[5]).params.iter().map(Tensor::detach).collect();
             let all = said(&plan, &params, &texts(), None, &[5], false, false).out;
-            let mut scribe = Scribe::new(&plan, &params, 2);
+            let mut scribe = Scribe::new(&plan, &params, 2, None);
             let mut before: Option<Vec<i64>> = None;
             for place in 0..PLACES as i64 {
                 assert_near(&scribe.next(before.as_deref()), &numbers(&all.get(0).select(1, place)));
@@ -314,6 +330,37 @@ mod tests {
                 before = Some(Vec::try_from(symbols).expect("two symbols"));
             }
         }
+    }
+
+    /// A network that is told the label says something else for each, and the same symbol by symbol and as a script.
+    #[test]
+    fn a_label_is_added_to_every_symbol() {
+        let wiring = Wiring {
+            role: Role::Predictor,
+            head: Head::Plain,
+            input: vec![PLACES],
+            classes: 3,
+            ..generator(1, &[PLACES, SYMBOLS])
+        };
+        let plan = planned(DEEP, &wiring).expect("it fits");
+        let params: Vec<Tensor> = pack(&plan, &[5]).params.iter().map(Tensor::detach).collect();
+        let labels = Tensor::from_slice(&[2i64, 0]);
+        let all = said(&plan, &params, &texts(), Some(&labels.unsqueeze(0)), &[5], false, false).out;
+        let turned = said(&plan, &params, &texts(), Some(&labels.flip([0]).unsqueeze(0)), &[5], false, false).out;
+        for place in 0..PLACES as i64 {
+            assert_ne!(numbers(&all.select(2, place)), numbers(&turned.select(2, place)), "place {place}");
+        }
+        let mut scribe = Scribe::new(&plan, &params, 2, Some(&labels));
+        let mut before: Option<Vec<i64>> = None;
+        for place in 0..PLACES as i64 {
+            assert_near(&scribe.next(before.as_deref()), &numbers(&all.get(0).select(1, place)));
+            before = Some(Vec::try_from(texts().get(0).select(1, place).to_kind(Kind::Int64)).expect("two symbols"));
+        }
+        let values: Vec<Vec<f32>> = params.iter().map(numbers).collect();
+        let script = Script::new(&plan, &values);
+        let module = CModule::load_data(&mut script.archive("{}").as_slice()).expect("it loads");
+        let found = module.forward_ts(&[texts().squeeze_dim(0), labels]).expect("it runs");
+        assert_near(&found, &numbers(&all));
     }
 
     #[test]

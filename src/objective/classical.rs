@@ -6,7 +6,9 @@
 //! set of that size these are all of it.
 
 use super::family::{Family, Product, Surroundings};
-use super::{Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column};
+use super::{
+    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, log_sum,
+};
 use crate::base::{Array, NonNegative, Positive, Problem, host};
 use crate::data::density::{cholesky, solved};
 use crate::data::{DataInfo, Examples, Source};
@@ -223,7 +225,7 @@ macro_rules! family {
                 Ok(vec![])
             }
 
-            fn memory(&self, _player: &str, info: &DataInfo) -> Vec<ParamPlan> {
+            fn memory(&self, _player: &str, info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
                 let one = |(name, len): (&str, usize)| ParamPlan {
                     name: name.to_owned(),
                     shape: vec![len],
@@ -437,15 +439,6 @@ impl Ready {
         let mean = &self.means[k * self.d..][..self.d];
         self.roots[k % self.roots.len()].spread(&normals).iter().zip(mean).map(|(a, b)| a + b).collect()
     }
-}
-
-/// log Σ eˣ.
-fn log_sum(terms: &[f64]) -> f64 {
-    let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if most == f64::NEG_INFINITY {
-        return most;
-    }
-    most + terms.iter().map(|t| (t - most).exp()).sum::<f64>().ln()
 }
 
 /// To which of k centers each example belongs: k-means from k-means++ starts (Arthur and Vassilvitskii 2007), the tightest
@@ -751,7 +744,7 @@ impl Classical {
 }
 
 /// Keeps the entries at these places.
-fn keep<T>(items: &mut Vec<T>, places: &[usize]) {
+pub(super) fn keep<T>(items: &mut Vec<T>, places: &[usize]) {
     let mut place = 0..;
     items.retain(|_| place.next().is_some_and(|place| places.contains(&place)));
 }
@@ -911,17 +904,31 @@ mod tests {
             let mut numbers: Vec<f64> = words.map(|v| v.parse().expect("a number")).collect();
             if what == "row" {
                 labels.push(numbers.pop().expect("a label") as i64);
-                x.extend(numbers.iter().map(|&v| v as f32));
+                x.extend(numbers);
             } else {
                 said.push((what, numbers));
             }
         }
-        (rowed(x, labels), said)
+        if name == "wine" {
+            standardize(&mut x, labels.len());
+        }
+        (rowed(x.iter().map(|&v| v as f32).collect(), labels), said)
+    }
+
+    /// Brings each column to mean 0 and deviation 1.
+    fn standardize(x: &mut [f64], rows: usize) {
+        let columns = x.len() / rows;
+        for column in 0..columns {
+            let all = || x.iter().skip(column).step_by(columns);
+            let mean = all().sum::<f64>() / rows as f64;
+            let deviation = (all().map(|v| (v - mean).powi(2)).sum::<f64>() / rows as f64).sqrt();
+            x.iter_mut().skip(column).step_by(columns).for_each(|v| *v = (*v - mean) / deviation);
+        }
     }
 
     /// A model of one run, its state at its beginning.
     fn begun<F: Family>(spec: &F, kind: Kind, source: Rowed) -> (Classical, Vec<Player>) {
-        let plan = NetworkPlan::memory(spec.memory(PLAYER, &source.info));
+        let plan = NetworkPlan::memory(spec.memory(PLAYER, &source.info, source.labels.len() as u64));
         let optimizers = vec![OptimizerSpec::still()];
         let player = PlayerSpec { name: PLAYER, index: 0, plan, optimizers, ema: None, clip: None, history: None };
         let (batch, source): (_, Arc<dyn Source>) = (source.labels.len() as u32, Arc::new(source));
@@ -940,7 +947,7 @@ mod tests {
 
     #[test]
     fn mixtures_are_those_of_scikit_learn_and_no_iteration_makes_them_worse() {
-        for (name, k) in [("iris", 3), ("geyser", 2)] {
+        for (name, k) in [("iris", 3), ("geyser", 2), ("wine", 3)] {
             for kind in ["full", "tied", "diagonal", "spherical"] {
                 for components in [k, 1] {
                     let (source, said) = table(name);
@@ -975,7 +982,7 @@ mod tests {
 
     #[test]
     fn naive_bayes_is_that_of_scikit_learn() {
-        for name in ["iris", "geyser"] {
+        for name in ["iris", "geyser", "wine"] {
             let (source, said) = table(name);
             let real = source.reference(Split::Train, 0, 0);
             let expected = &said.iter().find(|(what, _)| *what == "bayes").expect("it is there").1;
@@ -1000,7 +1007,7 @@ mod tests {
 
     #[test]
     fn kernel_densities_are_those_of_scikit_learn() {
-        for name in ["iris", "geyser"] {
+        for name in ["iris", "geyser", "wine"] {
             for width in ["scott", "silverman"] {
                 let (source, said) = table(name);
                 let real = source.reference(Split::Train, 0, 0);

@@ -10,6 +10,7 @@ use super::gan::GanSpec;
 use super::infogan::InfoGanSpec;
 use super::lapgan::LapganSpec;
 use super::latent::LatentSpec;
+use super::ngram::NgramSpec;
 use super::pixelcnn::PixelcnnSpec;
 use super::semi_supervised::SemiSupervisedSpec;
 use super::sequence::SequenceSpec;
@@ -48,6 +49,8 @@ pub enum AlgorithmSpec {
     Pixelcnn(PixelcnnSpec),
     /// Each symbol of a sequence given those before it.
     Sequence(SequenceSpec),
+    /// Each symbol of a sequence by what followed the few before it in training.
+    Ngram(NgramSpec),
     /// Gaussians, fit by expectation and maximization.
     Mixture(MixtureModelSpec),
     /// A Gaussian without correlations for each class.
@@ -71,6 +74,7 @@ impl AlgorithmSpec {
             Self::Vae(spec) => spec,
             Self::Pixelcnn(spec) => spec,
             Self::Sequence(spec) => spec,
+            Self::Ngram(spec) => spec,
             Self::Mixture(spec) => spec,
             Self::NaiveBayes(spec) => spec,
             Self::KernelDensity(spec) => spec,
@@ -182,8 +186,8 @@ pub trait Family {
     }
 
     /// Numbers of the objective's own that belong to a run's state: they are kept with the weights of this player, and no
-    /// optimizer moves them.
-    fn memory(&self, _player: &str, _info: &DataInfo) -> Vec<ParamPlan> {
+    /// optimizer moves them. `batch` is `schedule.batch`.
+    fn memory(&self, _player: &str, _info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
         vec![]
     }
 

@@ -14,6 +14,7 @@ pub mod infogan;
 pub mod lapgan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
+pub mod ngram;
 pub mod pixelcnn;
 pub mod semi_supervised;
 pub mod sequence;
@@ -28,6 +29,7 @@ pub use family::{AlgorithmSpec, Family, Product};
 pub use gan::Gan;
 pub use infogan::InfoGan;
 pub use lapgan::Lapgan;
+pub use ngram::Ngram;
 pub use pixelcnn::Pixelcnn;
 pub use semi_supervised::SemiSupervised;
 pub use sequence::Sequence;
@@ -661,6 +663,36 @@ fn decoded_by(generator: &Player, z: &Tensor, labels: &[i64], averaged: bool) ->
     let mut noise = HostNoise { streams: vec![], device };
     let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
     generator.forward_averaged(averaged, z, labels.as_ref(), mode).out
+}
+
+/// The place that a number from 0 to 1 falls to, by the probabilities that logits give.
+fn drawn<'a>(logits: impl Iterator<Item = &'a f32> + Clone, chance: f32) -> usize {
+    let most = logits.clone().copied().fold(f32::NEG_INFINITY, f32::max);
+    let power = |logit: &f32| f64::from(logit - most).exp();
+    let total: f64 = logits.clone().map(power).sum();
+    let mut left = f64::from(chance) * total;
+    let mut last = 0;
+    for (place, logit) in logits.enumerate() {
+        let share = power(logit);
+        if share > 0.0 {
+            last = place;
+            left -= share;
+            if left < 0.0 {
+                return place;
+            }
+        }
+    }
+    // Rounding has left a little.
+    last
+}
+
+/// log Σ eˣ.
+fn log_sum(terms: &[f64]) -> f64 {
+    let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if most == f64::NEG_INFINITY {
+        return most;
+    }
+    most + terms.iter().map(|t| (t - most).exp()).sum::<f64>().ln()
 }
 
 /// Labels of n samples: the one that is asked for, or all classes in turn; none where there are no classes.

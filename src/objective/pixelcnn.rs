@@ -10,7 +10,7 @@ use super::autoencoder::{columns, shown, stacked};
 use super::family::{Family, Product, Surroundings, check_average, floats};
 use super::{
     Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, Panel, PanelRequest, RealDraw, Request,
-    Turn, of_each, pieces,
+    Turn, drawn, of_each, pieces,
 };
 use crate::base::{Array, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -304,27 +304,6 @@ impl Pixelcnn {
         };
         request.seeds.iter().enumerate().map(of_run).collect()
     }
-}
-
-/// The level that a number from 0 to 1 falls to, by the probabilities that logits give.
-pub(super) fn drawn<'a>(logits: impl Iterator<Item = &'a f32> + Clone, chance: f32) -> usize {
-    let most = logits.clone().copied().fold(f32::NEG_INFINITY, f32::max);
-    let power = |logit: &f32| f64::from(logit - most).exp();
-    let total: f64 = logits.clone().map(power).sum();
-    let mut left = f64::from(chance) * total;
-    let mut last = 0;
-    for (level, logit) in logits.enumerate() {
-        let share = power(logit);
-        if share > 0.0 {
-            last = level;
-            left -= share;
-            if left < 0.0 {
-                return level;
-            }
-        }
-    }
-    // Rounding has left a little.
-    last
 }
 
 impl Objective for Pixelcnn {

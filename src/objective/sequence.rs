@@ -1,14 +1,18 @@
 //! A text as its symbols one after the other, each with its probability given those before: p(x₁) · p(x₂|x₁) · …
 //!
 //! The network decides how: recurrent (arXiv:1308.0850 has the setting) or a transformer that looks back (arXiv:1706.03762).
+//! One that is told the label y gives p(x|y). With p(y), the share of training examples so far, that is the joint law: texts are
+//! as likely as it says of all classes together, and have a class by Bayes' rule.
 
 use super::family::{Family, Product, Surroundings, check_average, floats};
-use super::pixelcnn::drawn;
-use super::{Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, RealDraw, Request, Turn, pieces};
+use super::{
+    Batch, Cadence, Classify, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, RealDraw, Request, Turn, drawn,
+    log_probabilities, log_sum, pieces, round,
+};
 use crate::base::{Array, Positive, Problem, host};
 use crate::data::{DataInfo, Examples};
-use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
-use crate::nn::{Mode, Scribe};
+use crate::nn::plan::{Head, NetworkPlan, ParamPlan, Role, Wiring};
+use crate::nn::{Mode, ParamInit, Scribe};
 use crate::player::{EmaSpec, Player};
 use crate::rng::Stream;
 use schemars::JsonSchema;
@@ -29,15 +33,42 @@ pub struct SequenceSpec {
     /// Averaged weights, used for samples and likelihoods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaSpec>,
+    /// Whether the predictor is told the label, so that the model names classes.
+    #[serde(default, skip_serializing_if = "LabelKind::is_none")]
+    pub condition: LabelKind,
+}
+
+/// How the predictor learns of the label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// A vector a class is added to that of every symbol.
+    Embedding,
+}
+
+impl LabelKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 impl SequenceSpec {
+    fn labeled(&self) -> bool {
+        self.condition == LabelKind::Embedding
+    }
+
     fn temperature() -> Positive {
         Positive::of(1.0)
     }
 }
 
 const PREDICTOR: usize = 0;
+/// How many training examples of each class there have been: they are the prior.
+const SEEN: &str = "seen";
 /// Sequences that are written at once: memory stays bounded.
 const TOGETHER: usize = 256;
 
@@ -55,18 +86,33 @@ impl Family for SequenceSpec {
             let message = "`sequence` is for sequences of symbols, and the data has none";
             return Err(Problem::at("algorithm.sequence", message).with_help("take `text` or `markov` as data"));
         }
+        if self.labeled() && info.classes == 0 {
+            return Err(Problem::at("algorithm.sequence.condition", "the data has no labels to condition on")
+                .with_help("say `classes` in `[data]`, or take `condition` out"));
+        }
         Ok(vec![Wiring {
             role: Role::Predictor,
             input: info.shape.clone(),
             output: vec![info.shape[0], info.symbols.len()],
-            classes: 0,
+            classes: if self.labeled() { info.classes } else { 0 },
             labels_at_input: false,
             head: Head::Plain,
         }])
     }
 
+    fn memory(&self, _player: &str, info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
+        if !self.labeled() {
+            return vec![];
+        }
+        let (name, shape, init) = (SEEN.to_owned(), vec![info.classes], ParamInit::Constant(0.0));
+        vec![ParamPlan { name, shape, init, learned: false, like: None }]
+    }
+
     fn products(&self) -> &'static [Product] {
-        &[Product::Samples, Product::Likelihoods]
+        match self.labeled() {
+            true => &[Product::Samples, Product::Likelihoods, Product::Classes],
+            false => &[Product::Samples, Product::Likelihoods],
+        }
     }
 
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
@@ -79,11 +125,15 @@ impl Family for SequenceSpec {
 
     fn about(&self, _player: &str, info: &DataInfo) -> Vec<(&'static str, String)> {
         let output = [info.shape[0], info.symbols.len()];
-        vec![
+        let mut facts = vec![
             ("input", format!("{}, places of symbols", floats(&info.shape))),
             ("output", format!("{}, logits of each symbol given those before it", floats(&output))),
             ("symbols", info.symbols.iter().collect()),
-        ]
+        ];
+        if self.labeled() {
+            facts.push(("labels", format!("int64 [n], from 0 to {}", info.classes.saturating_sub(1))));
+        }
+        facts
     }
 
     fn check_networks(&self, networks: &[&NetworkPlan], _: &DataInfo, _: Surroundings<'_>) -> Vec<Problem> {
@@ -98,14 +148,17 @@ pub struct Sequence {
     specs: Vec<SequenceSpec>,
     places: usize,
     symbols: usize,
+    /// How many classes the predictor is told of.
+    classes: usize,
     device: Device,
 }
 
 impl Sequence {
     /// The objective of a pack, a spec a run.
     pub fn new(specs: &[&SequenceSpec], info: &DataInfo, device: Device) -> Self {
+        let classes = if specs[0].labeled() { info.classes } else { 0 };
         let specs = specs.iter().map(|&spec| spec.clone()).collect();
-        Self { specs, places: info.shape[0], symbols: info.symbols.len(), device }
+        Self { specs, places: info.shape[0], symbols: info.symbols.len(), classes, device }
     }
 
     /// log p of each symbol given those before it, `[R, B, T]`.
@@ -114,12 +167,44 @@ impl Sequence {
         logits.log_softmax(-1, Kind::Float).gather(-1, &chosen, false).squeeze_dim(-1)
     }
 
-    /// Sequences of one run, `[n, T]`: symbol t of sequence i is drawn by `chance[i·T + t]`.
+    /// log p of each class and of each of these examples, `[n, classes]` for every run; of the examples alone, `[n, 1]`, where
+    /// the predictor is told no label.
+    fn joint(&self, players: &[Player], x: &Array, runs: usize, averaged: bool) -> Vec<Array> {
+        let player = &players[PREDICTOR];
+        let mut all = pieces(runs, x, self.device, |x, _| {
+            let nats = |label: Option<i64>| {
+                let size = x.size();
+                let labels = label.map(|label| Tensor::full([size[0], size[1]], label, (Kind::Int64, x.device())));
+                let mut noise = HostNoise { streams: vec![], device: self.device };
+                let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+                let said = player.forward_averaged(averaged, x, labels.as_ref(), mode);
+                Self::nats(&said.out, x).sum_dim_intlist(-1i64, false, Kind::Float)
+            };
+            match self.classes as i64 {
+                0 => nats(None).unsqueeze(-1),
+                classes => Tensor::stack(&(0..classes).map(|label| nats(Some(label))).collect::<Vec<_>>(), -1),
+            }
+        });
+        if self.classes > 0 {
+            for (run, of_run) in all.iter_mut().enumerate() {
+                // As if each class had been seen once before: none is impossible.
+                let seen = host::numbers(&(player.memory(SEEN).get(run as i64) + 1.0));
+                let whole: f32 = seen.iter().sum();
+                for row in of_run.data.chunks_exact_mut(self.classes) {
+                    row.iter_mut().zip(&seen).for_each(|(nats, seen)| *nats += (seen / whole).ln());
+                }
+            }
+        }
+        all
+    }
+
+    /// Sequences of one run, `[n, T]`: symbol t of sequence i is drawn by `chance[i·T + t]`. There is a label for each of the n
+    /// where the predictor is told some.
     fn written(
         &self,
         run: usize,
         (plan, params): (&NetworkPlan, &[Tensor]),
-        chance: &[f32],
+        (chance, labels): (&[f32], &[i64]),
         more: &mut dyn FnMut(u64),
     ) -> Array {
         let _guard = tch::no_grad_guard();
@@ -130,7 +215,9 @@ impl Sequence {
         let mut data = vec![0.0; chance.len()];
         for start in (0..n).step_by(TOGETHER) {
             let len = TOGETHER.min(n - start);
-            let mut scribe = Scribe::new(plan, params, len as i64);
+            let labels = labels.get(start..start + len).filter(|some| !some.is_empty());
+            let labels = labels.map(|some| Tensor::from_slice(some).to_device(self.device));
+            let mut scribe = Scribe::new(plan, params, len as i64, labels.as_ref());
             let mut before: Option<Vec<i64>> = None;
             for place in 0..self.places {
                 let logits = host::numbers(&scribe.next(before.as_deref()));
@@ -150,17 +237,20 @@ impl Sequence {
 
     /// The symbol that a number from 0 to 1 falls to.
     fn choose(&self, run: usize, logits: &[f32], chance: f32) -> usize {
-        let spec = &self.specs[run];
-        let least = spec.top_k.map_or(f32::NEG_INFINITY, |k| {
-            let mut sorted = logits.to_vec();
-            sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-            sorted[(k.get() as usize).min(sorted.len()) - 1]
-        });
-        let temperature = spec.temperature.get() as f32;
-        let kept: Vec<f32> =
-            logits.iter().map(|&v| if v >= least { v / temperature } else { f32::NEG_INFINITY }).collect();
-        drawn(kept.iter(), chance)
+        chosen(logits, self.specs[run].temperature, self.specs[run].top_k, chance)
     }
+}
+
+/// The symbol that a number from 0 to 1 falls to, among the `top_k` likeliest where so many are asked for.
+pub(super) fn chosen(logits: &[f32], temperature: Positive, top_k: Option<NonZeroU32>, chance: f32) -> usize {
+    let least = top_k.map_or(f32::NEG_INFINITY, |k| {
+        let mut sorted = logits.to_vec();
+        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+        sorted[(k.get() as usize).min(sorted.len()) - 1]
+    });
+    let temperature = temperature.get() as f32;
+    let kept: Vec<f32> = logits.iter().map(|&v| if v >= least { v / temperature } else { f32::NEG_INFINITY }).collect();
+    drawn(kept.iter(), chance)
 }
 
 impl Objective for Sequence {
@@ -169,7 +259,14 @@ impl Objective for Sequence {
     }
 
     fn loss(&mut self, _turn: usize, batch: &Batch, cx: &mut Cx<'_>) -> Tensor {
-        let logits = cx.forward(PREDICTOR, &batch.x, None, &mut cx.noise()).out;
+        let labels = batch.labels.as_ref().filter(|_| self.classes > 0);
+        if let Some(labels) = labels {
+            let _guard = tch::no_grad_guard();
+            let seen = labels.unsqueeze(-1).eq_tensor(&Tensor::arange(self.classes as i64, (Kind::Int64, self.device)));
+            let mut memory = cx.players[PREDICTOR].memory(SEEN);
+            memory += seen.to_kind(Kind::Float).sum_dim_intlist(1i64, false, Kind::Float);
+        }
+        let logits = cx.forward(PREDICTOR, &batch.x, labels, &mut cx.noise()).out;
         let total = -Self::nats(&logits, &batch.x).mean_dim([1, 2].as_slice(), false, Kind::Float);
         cx.record("sequence/loss", || total.shallow_clone());
         cx.record("sequence/bits", || &total / std::f64::consts::LN_2);
@@ -188,6 +285,10 @@ impl Objective for Sequence {
         Some(self)
     }
 
+    fn classifies(&self) -> Option<&dyn Classify> {
+        (self.classes > 0).then_some(self)
+    }
+
     fn likelihoods(&self) -> Option<&dyn Likelihoods> {
         Some(self)
     }
@@ -204,6 +305,7 @@ impl Generate for Sequence {
         request: &Request<'_>,
         tell: &mut dyn FnMut(u64, u64),
     ) -> Vec<Examples> {
+        let labels = round(self.classes, request);
         // Symbols.
         let (mut done, all) = (0, (request.seeds.len() * request.n * self.places) as u64);
         let mut more = |symbols: u64| {
@@ -214,9 +316,18 @@ impl Generate for Sequence {
             let mut chance = vec![0.0; request.n * self.places];
             stream.fill_uniform(&mut chance, 0.0, 1.0);
             let (plan, params) = (players[PREDICTOR].plan(), players[PREDICTOR].parameters(request.averaged, run));
-            Examples { x: self.written(run, (plan, &params), &chance, &mut more), labels: vec![] }
+            let x = self.written(run, (plan, &params), (&chance, &labels), &mut more);
+            Examples { x, labels: labels.clone() }
         };
         request.streams(request.purpose).into_iter().enumerate().map(of_run).collect()
+    }
+}
+
+impl Classify for Sequence {
+    fn classify(&self, players: &[Player], x: &Array, averaged: bool) -> Vec<Array> {
+        let mut joint = self.joint(players, x, players[PREDICTOR].runs(), averaged);
+        log_probabilities(&mut joint);
+        joint
     }
 }
 
@@ -229,14 +340,14 @@ impl Likelihoods for Sequence {
         seeds: &[u64],
         averaged: bool,
     ) -> Vec<Vec<Nats>> {
-        let player = &players[PREDICTOR];
-        let all = pieces(seeds.len(), &real.x, self.device, |x, _| {
-            let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
-            let said = player.forward_averaged(averaged, x, None, mode);
-            Self::nats(&said.out, x).sum_dim_intlist(-1i64, false, Kind::Float).unsqueeze(-1)
-        });
-        all.into_iter().map(|nats| vec![Nats { draws: 0, of: nats.data }]).collect()
+        let whole = |joint: Array| {
+            let of_row = |i: usize| match joint.row(i) {
+                [nats] => *nats,
+                row => log_sum(&row.iter().map(|&nats| f64::from(nats)).collect::<Vec<_>>()) as f32,
+            };
+            vec![Nats { draws: 0, of: (0..joint.rows()).map(of_row).collect() }]
+        };
+        self.joint(players, &real.x, seeds.len(), averaged).into_iter().map(whole).collect()
     }
 
     fn kind(&self) -> String {
@@ -266,7 +377,8 @@ mod tests {
         let network: NetworkSpec = toml::from_str(&format!("layers = {layers}")).expect("a network");
         let init: InitSpec = toml::from_str("normal = 0.7").expect("an init");
         let wiring = spec.wirings(info).expect("it fits").remove(0);
-        let plan = network.plan(&wiring, &init).expect("a plan");
+        let mut plan = network.plan(&wiring, &init).expect("a plan");
+        plan.params.extend(spec.memory("predictor", info, 1));
         let of_player = PlayerSpec {
             name: "predictor",
             index: 0,
@@ -312,6 +424,31 @@ mod tests {
         assert!((share - expected).abs() < 5.0 * error + 1e-4, "{share} for {expected}");
     }
 
+    /// Over all texts of two symbols, of the law of classes and texts.
+    #[test]
+    fn a_model_that_is_told_labels_has_a_joint_law_and_classes_by_bayes_rule() {
+        let spec: crate::data::markov::MarkovSpec =
+            toml::from_str("symbols = 3\ncontext = 2\nclasses = 2").expect("a spec");
+        let info = spec.open().expect("a chain").info;
+        let (model, mut players) = model("condition = 'embedding'", &info, "[{ embedding = 3 }, { linear = 3 }]");
+        players[0].remember(0, SEEN, &[2.0, 5.0]);
+        let all: Vec<f32> = (0..9).flat_map(|code| [code / 3, code % 3]).map(|place| place as f32).collect();
+        let real = Examples { x: Array::new(vec![9, 2], all), labels: vec![] };
+        let joint = model.joint(&players, &real.x, 1, false).remove(0);
+        // Of so many seen, with one more of each: 3/9 and 6/9.
+        for (class, prior) in [(0, 3.0 / 9.0), (1, 6.0 / 9.0)] {
+            let share: f32 = (0..9).map(|i| joint.row(i)[class].exp()).sum();
+            assert!((share - prior).abs() < 1e-5, "{class}: {share}");
+        }
+        let nats = Likelihoods::likelihoods(&model, &players, &real, &[], &[3], false).remove(0).remove(0).of;
+        let classes = model.classify(&players, &real.x, false).remove(0);
+        for (i, nats) in nats.iter().enumerate() {
+            let [a, b] = [0, 1].map(|class| joint.row(i)[class].exp());
+            assert!((nats.exp() - a - b).abs() < 1e-6);
+            assert!((classes.row(i)[0].exp() - a / (a + b)).abs() < 1e-5);
+        }
+    }
+
     #[test]
     fn temperature_and_top_k_choose_among_the_likeliest() {
         let info = info();
@@ -336,7 +473,8 @@ mod tests {
         let (model, players) = model("", &info, layers);
         let chance = vec![0.5; 4 * 128];
         let begin = Instant::now();
-        let written = model.written(0, (players[0].plan(), &players[0].parameters(false, 0)), &chance, &mut |_| {});
+        let params = players[0].parameters(false, 0);
+        let written = model.written(0, (players[0].plan(), &params), (&chance, &[]), &mut |_| {});
         let kept = begin.elapsed();
         let x = Tensor::from_slice(&written.data).view([1, 4, 128]);
         let begin = Instant::now();

@@ -675,8 +675,18 @@ mod tests {
         let covariance = vec![vec![1.25, 0.0, 1.0], vec![0.0, 4.25, 0.0], vec![1.0, 0.0, 1.25]];
         let truth = Truth::Gaussian { covariance };
         let (class_names, len, range, levels, binarized) = (vec![], None, None, None, None);
-        let info =
-            DataInfo { shape: vec![3], classes: 0, class_names, len, range, levels, binarized, symbols: vec![], truth };
+        let info = DataInfo {
+            shape: vec![3],
+            classes: 0,
+            class_names,
+            len,
+            range,
+            levels,
+            binarized,
+            symbols: vec![],
+            texts: vec![],
+            truth,
+        };
         let spec: VaeSpec =
             toml::from_str("latent = 2\nlikelihood = { gaussian = { std = { fixed = 0.5 } } }").expect("a spec");
         let numbers = [

@@ -244,6 +244,7 @@ impl ShapesSpec {
             levels: Some(if self.binarize.is_some() { 2 } else { 256 }),
             binarized: self.binarize,
             symbols: vec![],
+            texts: vec![],
             truth: Truth::Shapes(self.clone()),
         })
     }
