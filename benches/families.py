@@ -413,6 +413,68 @@ class DigitsGatedPixelcnn(GatedPixelcnn):
     side, batch = 28, 32
 
 
+def lstm_step(gates, cell):
+    output, forget, take, new = gates.chunk(4, 1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(take) * torch.tanh(new)
+    return torch.sigmoid(output) * torch.tanh(cell), cell
+
+
+class RowLstm(nn.Module):
+    def __init__(self, channels, h):
+        super().__init__()
+        self.h, self.of_map, self.out = h, Masked(channels, 4 * h, 3, True), nn.Conv2d(h, channels, 1)
+        self.of_state = nn.Conv1d(h, 4 * h, 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.of_map.mask[[0, 2]] = 0
+
+    def forward(self, x):
+        gates, rows = self.of_map(x), []
+        state = cell = gates.new_zeros(len(x), self.h, x.shape[3])
+        for row in gates.unbind(2):
+            state, cell = lstm_step(row + self.of_state(state), cell)
+            rows.append(state)
+        return x + self.out(torch.stack(rows, 2))
+
+
+class DiagonalBiLstm(nn.Module):
+    def __init__(self, channels, h):
+        super().__init__()
+        self.h, self.out = h, nn.Conv2d(h, channels, 1)
+        self.of_map = nn.ModuleList(nn.Conv2d(channels, 4 * h, 1) for _ in range(2))
+        self.of_state = nn.ModuleList(nn.Conv1d(h, 4 * h, 2, bias=False) for _ in range(2))
+
+    def one_pass(self, x, side):
+        """Over the skewed map, column by column; a state sees its own row and the one above of the column before."""
+        n, _, height, width = x.shape
+        gates = self.of_map[side](x)
+        skewed = torch.stack([F.pad(gates[:, :, row], (row, height - 1 - row)) for row in range(height)], 2)
+        state = cell = gates.new_zeros(n, self.h, height)
+        columns = []
+        for column in skewed.unbind(3):
+            state, cell = lstm_step(column + self.of_state[side](F.pad(state, (1, 0))), cell)
+            columns.append(state)
+        states = torch.stack(columns, 3)
+        return torch.stack([states[:, :, row, row : row + width] for row in range(height)], 2)
+
+    def forward(self, x):
+        left, right = self.one_pass(x, 0), self.one_pass(x.flip(3), 1).flip(3)
+        return x + self.out(left + F.pad(right[:, :, :-1], (0, 0, 1, 0)))
+
+
+class RowLstmPixels(Pixelcnn):
+    layer = RowLstm
+
+    def __init__(self):
+        self.net = nn.Sequential(
+            Masked(1, 32, 7, False), self.layer(32, 16), nn.ReLU(), nn.Conv2d(32, 32, 1), nn.ReLU(), nn.Conv2d(32, 2, 1)
+        )
+        self.start()
+
+
+class DiagonalPixels(RowLstmPixels):
+    layer = DiagonalBiLstm
+
+
 class Sequence:
     """A recurrent network over 64 characters; the first is told from a symbol for the beginning."""
 
@@ -514,7 +576,8 @@ FAMILIES = {
     "infogan": InfoGan, "semi-supervised": SemiSupervised, "cogan": Cogan, "lapgan": Lapgan, "began": Began,
     "sn-gan": SnGan, "wgan-gp": WganGp, "classifier": Classifier, "autoencoder": Autoencoder, "vae": Vae, "iwae": Iwae,
     "pixelcnn": Pixelcnn, "gated-pixelcnn": GatedPixelcnn, "digits-pixelcnn": DigitsPixelcnn,
-    "digits-gated-pixelcnn": DigitsGatedPixelcnn, "gru": Sequence, "lstm": LstmSequence, "transformer": TransformerSequence,
+    "digits-gated-pixelcnn": DigitsGatedPixelcnn, "row-lstm": RowLstmPixels, "diagonal-bilstm": DiagonalPixels,
+    "gru": Sequence, "lstm": LstmSequence, "transformer": TransformerSequence,
 }  # fmt: skip
 
 

@@ -30,7 +30,19 @@ TINY, TINY_STEPS = 64, 500
 DIGITS = "data={shapes={size=28}}"
 BINARY = "data={shapes={size=28,binarize='threshold',normalize=[0,1]}}"
 GATED = "grid.'architecture.predictor.pixelcnn.gated'"
-SEQUENCE = ("sequence/shakespeare", "data={markov={symbols=65}}")
+
+
+def sequence(steps, rate, layers):
+    """A network over characters; chance characters, for which no file is needed."""
+    sets = [f"architecture.predictor={{layers=[{layers}]}}", "grid.network=[{label='one'}]", "data={markov={symbols=65,context=64}}"]
+    learns = f"optimizer.predictor={{adamw={{lr={rate},weight-decay=0.01,clip-norm=1.0}}}}"
+    return "sequence/shakespeare", steps, *sets, learns
+
+
+def pixels(steps, network):
+    return "pixelcnn/bars-rnn", steps, f"architecture.predictor={network}", "grid.network=[{label='one'}]"
+
+
 FAMILIES = {
     "infogan": ("infogan/shapes", 300, "grid.'algorithm.infogan.generator-weight'=[1.0]"),
     "semi-supervised": (
@@ -47,16 +59,15 @@ FAMILIES = {
     "iwae": ("vae/iwae", 800, "grid.model=[{label='iwae-5',set={'algorithm.vae.bound'='iwae','algorithm.vae.samples'=5}}]"),
     "pixelcnn": ("pixelcnn/bars", 300, f"{GATED}=[false]"),
     "gated-pixelcnn": ("pixelcnn/bars", 300, f"{GATED}=[true]"),
-    "digits-pixelcnn": ("pixelcnn/mnist", 80, BINARY, f"{GATED}=[false]"),
-    "digits-gated-pixelcnn": ("pixelcnn/mnist", 80, BINARY, f"{GATED}=[true]"),
-    "gru": (SEQUENCE[0], 200, SEQUENCE[1], "grid.network=[{label='gru'}]"),
-    "lstm": (
-        SEQUENCE[0], 200, SEQUENCE[1], "grid.network=[{label='lstm'}]",
-        "architecture.predictor={layers=[{embedding=64},{lstm=128},{linear=65}]}",
-    ),
-    "transformer": (
-        SEQUENCE[0], 100, SEQUENCE[1], "grid.network=[{label='transformer'}]",
-        "architecture.predictor={layers=[{embedding={width=128,positions=true}},{transformer-block=4},{transformer-block=4},'layer-norm',{linear=65}]}",
+    "digits-pixelcnn": ("pixelcnn/mnist", 250, BINARY, f"{GATED}=[false]"),
+    "digits-gated-pixelcnn": ("pixelcnn/mnist", 150, BINARY, f"{GATED}=[true]"),
+    "row-lstm": pixels(300, "{row-lstm={hidden=16,layers=1}}"),
+    "diagonal-bilstm": pixels(200, "{diagonal-bilstm={hidden=16,layers=1}}"),
+    "gru": sequence(200, 3e-3, "{embedding=64},{gru=128},{linear=65}"),
+    "lstm": sequence(200, 3e-3, "{embedding=64},{lstm=128},{linear=65}"),
+    "transformer": sequence(
+        100, 1e-3,
+        "{embedding={width=128,positions=true}},{transformer-block=4},{transformer-block=4},'layer-norm',{linear=65}",
     ),
 }  # fmt: skip
 

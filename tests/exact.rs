@@ -646,7 +646,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (DOMAINS, "600"),
         (REFERENCES, "400"),
         (PYRAMID, "200"),
-        (PIXELS, "200"),
+        (PIXELS, "60"),
         (SYMBOLS, "400"),
         (LABELED_SYMBOLS, "900"),
         (COUNTED, "900"),
