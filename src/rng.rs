@@ -4,6 +4,8 @@
 //! The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011).
 //! The normals come from Box-Muller over `libm`, so that the same bits come out on every machine.
 
+mod normal;
+
 /// What a stream of numbers is for. Two purposes never share a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -106,8 +108,22 @@ impl Stream {
 
     /// Fills with numbers from N(mean, std²).
     pub fn fill_normal(&mut self, out: &mut [f32], mean: f32, std: f32) {
+        let begun = if self.used == 4 { usize::from(self.spare.is_some()) } else { out.len() };
+        let (first, rest) = out.split_at_mut(begun.min(out.len()));
+        first.iter_mut().for_each(|value| *value = self.normal());
+        // From here on four words are four numbers.
+        let (many, last) = rest.as_chunks_mut::<{ normal::MANY }>();
+        for some in many {
+            let mut words = [0; normal::MANY];
+            for block in words.as_chunks_mut::<4>().0 {
+                *block = philox(self.counter, self.key);
+                self.counter[0] = self.counter[0].wrapping_add(1);
+            }
+            normal::fill(&words, some);
+        }
+        last.iter_mut().for_each(|value| *value = self.normal());
         for value in out {
-            *value = mean + std * self.normal();
+            *value = mean + std * *value;
         }
     }
 }
@@ -196,6 +212,25 @@ mod tests {
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
         let moment = |k: i32| values.iter().map(|&v| (f64::from(v) - mean).powi(k)).sum::<f64>() / n;
         assert!(mean.abs() < 0.01 && (moment(2) - 1.0).abs() < 0.02 && (moment(4) - 3.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_filled_array_has_the_numbers_that_come_one_by_one_wherever_it_begins() {
+        for taken in 0..6 {
+            for of_bits in [0, 1] {
+                for len in [0, 1, 63, 64, 65, 300] {
+                    let mut one = Stream::new(5, Purpose::Noise, 1, 7);
+                    (0..of_bits).for_each(|_| _ = one.bits());
+                    (0..taken).for_each(|_| _ = one.normal());
+                    let mut many = one.clone();
+                    let mut filled = vec![0.0; len];
+                    many.fill_normal(&mut filled, 0.5, 2.0);
+                    let expected: Vec<f32> = (0..len).map(|_| 0.5 + 2.0 * one.normal()).collect();
+                    assert_eq!(filled, expected);
+                    assert_eq!([many.normal(), many.normal()], [one.normal(), one.normal()]);
+                }
+            }
+        }
     }
 
     #[test]

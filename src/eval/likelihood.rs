@@ -25,6 +25,7 @@ pub(super) fn answered(metric: &MetricSpec, cx: &Context) -> String {
     let draws = match metric {
         MetricSpec::Elbo(_) => cx.answers.evidence.as_ref().map(|evidence| evidence.draws),
         MetricSpec::Likelihood(_) => cx.answers.likelihoods.as_ref().and_then(|all| Some(all.last()?.draws)),
+        MetricSpec::SampleLikelihood(_) => cx.answers.own.as_ref().map(|_| 0),
         _ => None,
     };
     let law = &cx.answers.law;
@@ -79,6 +80,17 @@ pub(super) fn likelihood(cx: &Context) -> Result<Outcome, String> {
     Ok(outcome(values, best.of.len(), parameters(cx)))
 }
 
+/// What the model gives its own samples, and how far that is above what it gives the data.
+pub(super) fn sample_likelihood(cx: &Context) -> Result<Outcome, String> {
+    let [samples, real] = cx.answers.own.as_ref().ok_or("the model knows no likelihood")?;
+    if samples.is_empty() || real.is_empty() {
+        return Err("there are no samples or no reference examples".to_owned());
+    }
+    let [of_samples, of_real] = [samples, real].map(|nats| mean(nats.iter().map(|&v| f64::from(v))));
+    let values = vec![of_samples, of_samples - of_real];
+    Ok(Outcome { n_fake: samples.len(), ..outcome(values, real.len(), parameters(cx)) })
+}
+
 /// The share of samples whose density is not 0.
 pub(super) fn support(cx: &Context) -> Result<Outcome, String> {
     let truth = cx.info.truth.log_density().ok_or("the law of the data is not known")?;
@@ -93,7 +105,7 @@ mod tests {
     use crate::base::Array;
     use crate::data::Truth;
     use crate::eval::MetricSpec;
-    use crate::eval::spec::{ElboSpec, LikelihoodSpec};
+    use crate::eval::spec::{ElboSpec, LikelihoodSpec, SampleLikelihoodSpec};
     use crate::eval::testing::{World, close, info, line};
     use crate::objective::{Evidence, Nats};
 
@@ -120,6 +132,11 @@ mod tests {
         for (value, expected) in values.iter().zip([-1.3, 1.875_504, 0.131_061, -1.5]) {
             close(value.value, expected, 1e-5);
         }
+        world.answers.own = Some([vec![-1.0, -2.0, -3.0], vec![-1.0, -1.5]]);
+        let values = world.measure(&MetricSpec::SampleLikelihood(SampleLikelihoodSpec::default()));
+        close(values[0].value, -2.0, 1e-12);
+        close(values[1].value, -0.75, 1e-12);
+        assert_eq!((values[1].protocol.n_real, values[1].protocol.n_fake), (Some(2), 3));
         let (reconstruction, divergence) = (vec![-1.0, -1.0], vec![0.5, 0.3]);
         world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 2 });
         world.answers.law = "gaussian std=learned".to_owned();

@@ -101,6 +101,8 @@ pub struct Answers {
     pub denoised: Option<Denoised>,
     /// What is known of log p of the first reference examples, with more draws each time, or exactly.
     pub likelihoods: Option<Vec<Nats>>,
+    /// log p of the first samples and of the first reference examples.
+    pub own: Option<[Vec<f32>; 2]>,
     /// The evidence lower bound of each reference example.
     pub evidence: Option<Evidence>,
     /// What kind of numbers the two are.
@@ -305,6 +307,10 @@ const NAMES: &[(&str, &[MetricName])] = {
                 named("likelihood/gap", Target(0.0), "nats"),
             ],
         ),
+        (
+            "sample-likelihood",
+            &[named("sample-likelihood", Neither, "nats"), named("sample-likelihood/excess", Target(0.0), "nats")],
+        ),
         ("support", &[named("support", Higher, "share")]),
         (
             "interpolation",
@@ -423,6 +429,7 @@ impl MetricSpec {
             Self::Denoising(_) => "denoising",
             Self::Elbo(_) => "elbo",
             Self::Likelihood(_) => "likelihood",
+            Self::SampleLikelihood(_) => "sample-likelihood",
             Self::Support => "support",
             Self::Interpolation(_) => "interpolation",
             Self::LinearProbe(_) => "linear-probe",
@@ -448,7 +455,7 @@ impl MetricSpec {
             Self::CodeFactors(_) => Product::ContinuousCodes,
             Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
             Self::Elbo(_) => Product::Evidence,
-            Self::Likelihood(_) => Product::Likelihoods,
+            Self::Likelihood(_) | Self::SampleLikelihood(_) => Product::Likelihoods,
             Self::Interpolation(_) => Product::Latents,
             Self::LinearProbe(_) => Product::Features,
             _ => Product::Samples,
@@ -523,6 +530,9 @@ impl MetricSpec {
             Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
                 Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
             }
+            Self::SampleLikelihood(_) if products.contains(&Product::Evidence) => {
+                Err(format!("`{tag}` needs a likelihood that is exact, and this algorithm has a bound"))
+            }
             Self::Support if info.truth.log_density().is_none() => {
                 Err(format!("`{tag}` needs data whose law has a density that is known"))
             }
@@ -579,6 +589,7 @@ impl MetricSpec {
             Self::Denoising(noise) => reconstruction::denoising(*noise, cx),
             Self::Elbo(_) => likelihood::elbo(cx),
             Self::Likelihood(_) => likelihood::likelihood(cx),
+            Self::SampleLikelihood(_) => likelihood::sample_likelihood(cx),
             Self::Support => likelihood::support(cx),
             Self::Interpolation(spec) => interpolation::interpolation(spec, cx),
             Self::LinearProbe(spec) => probe::linear_probe(spec, cx),
@@ -586,7 +597,7 @@ impl MetricSpec {
         let extractor = match self {
             Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
             Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
-            Self::Elbo(_) | Self::Likelihood(_) => &cx.answers.kind,
+            Self::Elbo(_) | Self::Likelihood(_) | Self::SampleLikelihood(_) => &cx.answers.kind,
             Self::Classification | Self::Clusters | Self::Transfer => "",
             Self::LinearProbe(spec) => spec.layers.name(),
             _ if cx.info.is_image() => "pixels",

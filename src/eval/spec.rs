@@ -140,6 +140,10 @@ pub enum MetricSpec {
     /// The log-likelihood of reference examples in nats and in bits a dimension: exact, or bounded by importance sampling
     /// (arXiv:1509.00519), which comes nearer the more draws there are.
     Likelihood(LikelihoodSpec),
+    /// The mean log-likelihood that the model gives its own samples, in nats, and by how much that is above the mean over reference
+    /// examples (`sample-likelihood/excess`): near 0 where samples are to the model what the data are, below 0 where it makes
+    /// what it holds less likely than the data. Of models whose likelihood is exact.
+    SampleLikelihood(SampleLikelihoodSpec),
     /// The share of samples that the law of the data can make at all, where its density is known.
     Support,
     /// How samples change on the way from one latent to another: the largest step over the mean step (`interpolation/jump`, 1
@@ -246,6 +250,19 @@ impl Default for LikelihoodSpec {
     fn default() -> Self {
         let of = |n| NonZeroU32::new(n).expect("not 0");
         Self { samples: vec![of(500)], rows: of(1000) }
+    }
+}
+
+/// The likelihood of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SampleLikelihoodSpec {
+    /// The most samples, and the most reference examples.
+    pub rows: NonZeroU32,
+}
+impl Default for SampleLikelihoodSpec {
+    fn default() -> Self {
+        Self { rows: LikelihoodSpec::default().rows }
     }
 }
 

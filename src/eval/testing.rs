@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::spec::{
     CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ElboSpec, ExtractorSpec, FeaturesSpec, InterpolationSpec,
     LaplacianWassersteinSpec, LikelihoodSpec, LinearProbeSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec,
-    ShapesSpec, SlicedWassersteinSpec,
+    SampleLikelihoodSpec, ShapesSpec, SlicedWassersteinSpec,
 };
 use super::{Answers, Context, Denoised, EvalSpec, MetricSpec, Probed, Value};
 use crate::base::{Array, Positive};
@@ -152,6 +152,7 @@ impl World {
         for nats in answers.likelihoods.iter_mut().flatten() {
             nats.of.reverse();
         }
+        answers.own.iter_mut().flatten().for_each(|nats| nats.reverse());
         if let Some(evidence) = &mut answers.evidence {
             evidence.reconstruction.reverse();
             evidence.divergence.reverse();
@@ -196,6 +197,7 @@ pub(super) fn every_metric() -> Vec<MetricSpec> {
         MetricSpec::Denoising(NoiseSpec::Gaussian(Positive::of(0.5))),
         MetricSpec::Elbo(ElboSpec::default()),
         MetricSpec::Likelihood(LikelihoodSpec::default()),
+        MetricSpec::SampleLikelihood(SampleLikelihoodSpec::default()),
         MetricSpec::Support,
         MetricSpec::Diversity(DiversitySpec::default()),
         MetricSpec::Nearest(NearestSpec::default()),
@@ -266,6 +268,11 @@ pub(super) fn every_metric_with_its_world() -> Vec<(MetricSpec, World)> {
                 let (reconstruction, divergence) = (of.clone(), column(&y, 1));
                 world.answers.evidence = Some(Evidence { draws: 1, reconstruction, divergence, active: 3 });
                 world.answers.likelihoods = Some(vec![Nats { draws: 500, of }]);
+                world
+            }
+            MetricSpec::SampleLikelihood(_) => {
+                let mut world = World::new(info(vec![8], Truth::Unknown), x, Array::default());
+                world.answers.own = Some([column(&y, 0), column(&y, 1)]);
                 world
             }
             MetricSpec::Agreement => {

@@ -59,11 +59,13 @@ fn masked(conv: &Causal, weight: &Tensor) -> Tensor {
 fn gate(x: &Tensor, runs: i64) -> Tensor {
     let size = x.size();
     let half = size[1] / runs / 2;
+    // In pieces: the way back from these puts them together, that from parts fills a whole with zeros for each.
     if runs == 1 {
-        return x.narrow(1, 0, half).tanh() * x.narrow(1, half, half).sigmoid();
+        let halves = x.split(half, 1);
+        return halves[0].tanh() * halves[1].sigmoid();
     }
-    let halves = x.reshape([&[size[0], runs, 2, half], &size[2..]].concat());
-    (halves.select(2, 0).tanh() * halves.select(2, 1).sigmoid()).flatten(1, 2)
+    let halves = x.reshape([&[size[0], runs, 2, half], &size[2..]].concat()).unbind(2);
+    (halves[0].tanh() * halves[1].sigmoid()).flatten(1, 2)
 }
 
 /// Folded maps through a stack of gated layers.

@@ -198,6 +198,21 @@ fn of_codes(
                 (answers.likelihoods, answers.kind, answers.law) = (Some(found), model.kind(), model.law());
             });
         }
+        (MetricSpec::SampleLikelihood(wanted), _, Some(model)) => {
+            let rows = wanted.rows.get() as usize;
+            let nats = |x: &Examples| -> Vec<Vec<f32>> {
+                let labels = x.labels.iter().take(rows).copied().collect();
+                let some = Examples { x: x.x.head(rows), labels };
+                let found = model.likelihoods(players, &some, &[], seeds, averaged(spec, has_average));
+                found.into_iter().map(|nats| nats.into_iter().next().map(|nats| nats.of).unwrap_or_default()).collect()
+            };
+            let of_real = of_each(real, nats);
+            for (run, (answers, of_real)) in all.iter_mut().zip(of_real).enumerate() {
+                let own = answers.samples.as_ref().map(|samples| nats(samples).swap_remove(run));
+                answers.own = own.map(|own| [own, of_real]);
+                (answers.kind, answers.law) = (model.kind(), model.law());
+            }
+        }
         (MetricSpec::Transfer, ..) => {
             let Some(model) = pack.objective.couples() else { return };
             let named = of_each(real, |real| {
