@@ -61,8 +61,8 @@ fn angle(word: u32) -> f32 {
 fn ln(x: f32) -> f32 {
     const ROOT_OF_HALF: u32 = 0x3f35_04f3;
     const EVEN: [f32; 2] = [0.400_009_72, 0.242_790_79];
-    const ODD: [f32; 2] = [0.666_666_63, 0.284_987_87];
-    const LN_2: [f32; 2] = [0.693_138_1, 9.058_000_6e-6];
+    const ODD: [f32; 2] = [0.666_666_6, 0.284_987_87];
+    const LN_2: [f32; 2] = [0.693_138_1, 9.058_001e-6];
     // x is m · 2^k with m from √½ to √2.
     let shifted = x.to_bits() + (1.0f32.to_bits() - ROOT_OF_HALF);
     let k = ((shifted >> 23) as i32 - 127) as f32;
