@@ -610,6 +610,20 @@ fn log_probabilities(answers: &mut [Array]) {
     }
 }
 
+/// log p(class | example), `[n, classes]`, from log p(class, example), by Bayes' rule.
+fn posteriors(joint: &[Vec<f64>], classes: usize) -> Array {
+    let data = joint.iter().flat_map(|row| {
+        let whole = log_sum(row);
+        row.iter().map(move |term| (term - whole) as f32)
+    });
+    Array::new(vec![joint.len(), classes], data.collect())
+}
+
+/// log p of each example, exact, from log p(class, example).
+fn exactly(joint: &[Vec<f64>]) -> Nats {
+    Nats { draws: 0, of: joint.iter().map(|row| log_sum(row) as f32).collect() }
+}
+
 /// The examples whose class a model names wrongly, the most certain mistakes first.
 fn mistakes(model: &dyn Classify, players: &[Player], request: &PanelRequest<'_>) -> Panel {
     let said = of_each(request.real, |real| model.classify(players, &real.x, request.averaged));

@@ -10,7 +10,8 @@ use super::classical::keep;
 use super::family::{Family, Product, Surroundings};
 use super::sequence::chosen;
 use super::{
-    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, log_sum,
+    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, exactly,
+    posteriors,
 };
 use crate::base::{Array, Positive, Problem, host};
 use crate::data::{DataInfo, Examples, Source};
@@ -486,22 +487,13 @@ impl Generate for Ngram {
 
 impl Classify for Ngram {
     fn classify(&self, players: &[Player], x: &Array, _averaged: bool) -> Vec<Array> {
-        let of_run = |joint: Vec<Vec<f64>>| {
-            let data = joint.iter().flat_map(|row| {
-                let whole = log_sum(row);
-                row.iter().map(move |term| (term - whole) as f32)
-            });
-            Array::new(vec![x.rows(), self.info.classes], data.collect())
-        };
-        self.joint(players, x).into_iter().map(of_run).collect()
+        self.joint(players, x).iter().map(|joint| posteriors(joint, self.info.classes)).collect()
     }
 }
 
 impl Likelihoods for Ngram {
     fn likelihoods(&self, players: &[Player], real: &Examples, _: &[u32], _: &[u64], _: bool) -> Vec<Vec<Nats>> {
-        let of_run =
-            |joint: Vec<Vec<f64>>| vec![Nats { draws: 0, of: joint.iter().map(|row| log_sum(row) as f32).collect() }];
-        self.joint(players, &real.x).into_iter().map(of_run).collect()
+        self.joint(players, &real.x).iter().map(|joint| vec![exactly(joint)]).collect()
     }
 
     fn kind(&self) -> String {
