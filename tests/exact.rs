@@ -93,6 +93,41 @@ metrics = ["classification"]
 "algorithm.classifier.label-smoothing" = [0.0, 0.1]
 "#;
 
+/// A classifier that begins with layers of an encoder, in one pack with one that does not.
+const BEGUN: &str = r#"
+name = "begun"
+seeds = 2
+[data.shapes]
+size = 8
+count = 200
+[algorithm.classifier]
+ema = { decay = 0.9 }
+[architecture]
+classifier = { mlp = { hidden = [9], norm = "batch" } }
+[start.classifier]
+player = "encoder"
+[start.classifier.experiment]
+name = "begun"
+data = { shapes = { size = 8, count = 200 } }
+algorithm = { autoencoder = { latent = 3 } }
+architecture = { encoder = { mlp = { hidden = [9], norm = "batch" } }, decoder = { mlp = { hidden = [5], output = "tanh" } } }
+optimizer = { encoder = { adam = { lr = 1e-2 } }, decoder = "adam" }
+schedule = { steps = 30, batch = 8 }
+[optimizer]
+classifier = { adam = { lr = 1e-2 } }
+[schedule]
+steps = 12
+batch = 8
+[output]
+metrics-every = 3
+checkpoint-every = 4
+[eval]
+samples = 100
+metrics = ["classification"]
+[grid]
+"start.classifier.layers" = [0, 1, 2]
+"#;
+
 /// Codes of both kinds and deviations, read by a network that draws noise, with a weight that differs within the pack.
 const CODES: &str = r#"
 name = "codes"
@@ -593,6 +628,7 @@ fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
         IMAGES,
         LABELS,
         CLASSES,
+        BEGUN,
         CODES,
         BALANCE,
         NOISY,
@@ -636,6 +672,7 @@ fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
         (IMAGES, "60"),
         (LABELS, "600"),
         (CLASSES, "900"),
+        (BEGUN, "900"),
         (CODES, "400"),
         (BALANCE, "600"),
         (NOISY, "60"),

@@ -48,6 +48,14 @@ fn instead_of_files(file: &Path) -> Option<String> {
     }
 }
 
+/// What is set, and the same of the experiments that players of a file begin with.
+fn also_of_origins(file: &Path, sets: Vec<String>) -> Vec<String> {
+    let table = read(file).1;
+    let players = table.get("start").and_then(toml::Value::as_table).into_iter().flat_map(|starts| starts.keys());
+    let more = players.flat_map(|player| sets.iter().map(move |set| format!("start.{player}.set.{set}")));
+    sets.iter().cloned().chain(more).collect()
+}
+
 #[test]
 fn every_experiment_is_what_the_schema_says_and_no_mistake_is_found_in_it() {
     let schema = gantlet::experiment::json_schema();
@@ -55,8 +63,8 @@ fn every_experiment_is_what_the_schema_says_and_no_mistake_is_found_in_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut wrong = Vec::new();
     for file in experiments() {
-        let instead = instead_of_files(&file);
-        let sets = instead.iter().flat_map(|set| ["--set", set]);
+        let sets = also_of_origins(&file, instead_of_files(&file).into_iter().collect());
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
         assert_well(gantlet(folder.path()).arg("check").arg(&file).args(sets), &file.display().to_string());
         let value: Value = serde_json::to_value(read(&file).1).expect("TOML without dates is JSON");
         wrong.extend(schema.iter_errors(&value).map(|e| format!("{}: {}: {e}", file.display(), e.instance_path())));
@@ -79,12 +87,10 @@ fn every_experiment_trains() {
         // What is fit to its whole batch needs a few examples for each of its parts.
         let by_class = std::fs::read_to_string(&file).expect("it can be read").contains("by-class");
         let batch = if by_class || file.components().any(|part| part.as_os_str() == "classical") { 60 } else { 4 };
-        command.args(["--set", &format!("schedule.batch={batch}")]);
-        for set in ["schedule.steps=2", "schedule.critic-steps=1", "seeds=1", "eval.samples=16"] {
-            command.args(["--set", set]);
-        }
-        let instead = instead_of_files(&file);
-        command.args(instead.iter().flat_map(|set| ["--set", set]));
+        let small = ["schedule.steps=2", "schedule.critic-steps=1", "eval.samples=16"].map(str::to_owned);
+        let small = small.into_iter().chain([format!("schedule.batch={batch}")]).chain(instead_of_files(&file));
+        let sets = also_of_origins(&file, small.collect());
+        command.args(["--set", "seeds=1"]).args(sets.iter().flat_map(|set| ["--set", set]));
         assert_well(&mut command, &file.display().to_string());
         for path in walkdir::WalkDir::new(folder.path()).into_iter().map(|e| e.expect("a result").into_path()) {
             if path.ends_with("config.toml") {

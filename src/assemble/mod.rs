@@ -7,6 +7,7 @@ pub mod build; // (torch)
 mod device; // (torch)
 mod latent; // (torch)
 pub mod samples; // (torch)
+pub mod start;
 pub mod worker; // (torch)
 
 use crate::base::Problem;

@@ -7,13 +7,14 @@ use super::{build, device};
 use crate::data::{DataInfo, DataRoots, DataSpec, Examples, Source};
 use crate::eval::EvalSpec;
 use crate::experiment::Experiment;
-use crate::experiment::plan::is_of;
+use crate::experiment::plan::{id_of, is_of};
 use crate::nn::Script;
 use crate::objective::Request;
 use crate::objective::family::{Part, Product};
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
+use crate::record::run::run_of_id;
 use crate::record::{Checkpoint, RecordError, RunDir, RunState, Seal, State, Values, Versions, checkpoint};
 use crate::rng::Purpose;
 use crate::train::{self, Precision, Seat, Settings};
@@ -272,14 +273,70 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
         }
     };
     for (run, checkpoint) in checkpoints.iter().enumerate() {
-        if let Some(checkpoint) = checkpoint
-            && let Err(reason) = build::load(&mut pack, run, checkpoint)
-        {
-            fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
-            return Ok(());
+        match checkpoint {
+            None => begin(&mut pack, run, &cells[run], &places[run].1, &job.data_roots)?,
+            Some(checkpoint) => {
+                if let Err(reason) = build::load(&mut pack, run, checkpoint) {
+                    fail(&format!("the checkpoint at step {} does not fit: {reason}", checkpoint.step));
+                    return Ok(());
+                }
+            }
         }
     }
     train::sit(pack, seats, &settings, stop, &|event| emit(&event))?;
+    Ok(())
+}
+
+/// Gives players of a run at its first step the weights that they begin with, where they begin with those of another run.
+fn begin(
+    pack: &mut train::Pack,
+    run: usize,
+    cell: &Experiment,
+    dir: &RunDir,
+    folders: &[PathBuf],
+) -> Result<(), Refusal> {
+    for (name, start) in &cell.start {
+        let Some(origin) = start.origin(cell.seed) else { continue };
+        let missing = |why: String, help: &str| {
+            let message = format!("{} begins with a run of {}, and {why}", dir.name(), origin.name);
+            Refusal::new(WorkerExit::Data, message).help(help)
+        };
+        // OUT/<experiment>/<run>: the other run lies in the same OUT.
+        let out = dir.path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let (from, state) = run_of_id(out, &origin.name, &id_of(&origin))?
+            .filter(|(_, state)| state.state == State::Done)
+            .ok_or_else(|| {
+                let why = format!("there is none that is done in {}", out.display());
+                missing(why, "`gantlet run` on the experiment's file, or on the run's config.toml, trains it first")
+            })?;
+        let (found, warnings) = newest(&from, &state);
+        for text in warnings {
+            log(dir, &text);
+        }
+        let found = found.filter(|found| found.step == state.steps).ok_or_else(|| {
+            let why = format!("{} has lost its last checkpoint", from.path.display());
+            missing(why, "take that directory away, and the same command trains it anew")
+        })?;
+        let info = origin.data.info(&roots_of(&origin, folders)).map_err(|e| Refusal::new(WorkerExit::Data, e))?;
+        let other = networks(&origin, &info)?.into_iter().find(|network| network.part.player == start.player);
+        let other = other.expect("`check` has held the player against its family's");
+        let averaged = origin.algorithm.family().average().is_some_and(|(names, _)| names.contains(&other.part.of));
+        let numbers = numbers(&other, &found, averaged).map_err(|reason| does_not_fit(&found, &reason))?;
+        let cast = cell.algorithm.family().cast();
+        for player in &mut pack.players {
+            if !cast.iter().any(|part| part.player == player.name() && part.of == name) {
+                continue;
+            }
+            let taken = super::start::taken(player.plan(), &other.plan, start.layers);
+            for (ours, theirs) in taken.pairs {
+                player.begin(run, ours, &numbers[theirs]);
+            }
+            let (n, weights) = (taken.layers, if averaged { "averaged" } else { "raw" });
+            let of =
+                format!("the {} of {} ({weights} weights of step {})", start.player, from.path.display(), found.step);
+            log(dir, &format!("the {} begins with {n} of its {} layers from {of}", player.name(), taken.of));
+        }
+    }
     Ok(())
 }
 

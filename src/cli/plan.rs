@@ -2,18 +2,19 @@
 
 use super::args::{CheckArgs, PlanArgs};
 use super::{Exit, FORMAT, Failure, data_roots_of, print, print_json};
-use crate::assemble;
+use crate::assemble::{self, PlayerNetwork};
 use crate::base::Problem;
 use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
 use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable};
-use crate::experiment::{Experiment, Plan};
+use crate::experiment::plan::id_of;
+use crate::experiment::{Cell, Experiment, Plan, StartSpec};
 use crate::record::{RunDir, RunState, State};
-use crate::schedule::survey::{Config, dir_of};
+use crate::schedule::survey::{Config, dir_of, find_again};
 use crate::schedule::{Decision, Entry, limit_for, plan_packs};
 use crate::ui::{table, words};
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,29 +25,58 @@ pub(super) struct Planned {
     pub entries: Vec<Entry>,
     /// What is missing of its data.
     pub missing: Option<Rc<DataError>>,
+    /// Whether its runs are here only because others begin with them.
+    pub is_origin: bool,
 }
 
-/// Reads experiments and checks every cell of them as deep as goes without a tensor.
-pub(super) fn read(files: &[PathBuf], sets: &[String]) -> Result<Vec<Planned>, Failure> {
+/// Reads experiments and checks every cell of them as deep as goes without a tensor. What runs begin with stands before
+/// them; it is looked for under `out`.
+pub(super) fn read(files: &[PathBuf], sets: &[String], out: Option<&Path>) -> Result<Vec<Planned>, Failure> {
     let sources = Sources { files, known: RefCell::default(), missing: RefCell::default(), last: RefCell::default() };
-    let plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
+    let mut plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
+    let origins = origins(&plans, &sources);
     let missing = sources.missing.into_inner();
     if let Some(error) = missing.iter().find(|(_, error)| error.is_spec_mistake()) {
         return Err(Failure::new(Exit::Experiment, &error.1));
     }
     let missing: Vec<(DataSpec, Rc<DataError>)> = missing.into_iter().map(|(spec, e)| (spec, Rc::new(e))).collect();
     let mut planned = Vec::new();
-    for plan in plans {
+    let before = origins.len();
+    plans.splice(0..0, origins);
+    for (at, plan) in plans.into_iter().enumerate() {
         let original = original(&plan);
         let plan = Arc::new(plan);
         let roots = roots(&plan, original.is_some());
-        let entries = (0..plan.cells.len()).map(|place| entry(&plan, place, &roots, original.as_ref())).collect();
+        let mut entries: Vec<Entry> =
+            (0..plan.cells.len()).map(|place| entry(&plan, place, &roots, original.as_ref())).collect();
+        if let Some(out) = out.filter(|_| at < before) {
+            find_again(&mut entries, out)?;
+        }
         let mine = |spec: &DataSpec| plan.cells.iter().any(|cell| cell.experiment.data == *spec);
         let missing = missing.iter().find(|(spec, _)| mine(spec)).map(|(_, error)| error.clone());
         let missing = missing.or_else(|| extractor_missing(&plan).map(Rc::new));
-        planned.push(Planned { plan, entries, missing });
+        planned.push(Planned { plan, entries, missing, is_origin: at < before });
     }
     Ok(planned)
+}
+
+/// The runs that cells of some plans begin with and that are in none of them, a plan for each experiment.
+fn origins(plans: &[Plan], sources: &Sources<'_>) -> Vec<Plan> {
+    let mut known: HashSet<String> = plans.iter().flat_map(|plan| &plan.cells).map(|cell| cell.id.clone()).collect();
+    let mut found: BTreeMap<String, (&Path, Vec<Cell>)> = BTreeMap::new();
+    for plan in plans {
+        let mut left: VecDeque<Experiment> = plan.cells.iter().flat_map(|cell| cell.experiment.origins()).collect();
+        while let Some(experiment) = left.pop_front() {
+            left.extend(experiment.origins());
+            // It was looked at with the cell that begins with it.
+            let facts = sources.look(&experiment).unwrap_or_default();
+            let cell = Cell::alone(experiment, facts);
+            if known.insert(cell.id.clone()) {
+                found.entry(cell.experiment.name.clone()).or_insert_with(|| (&plan.file, vec![])).1.push(cell);
+            }
+        }
+    }
+    found.into_values().map(|(file, cells)| Plan::of_origins(file, cells)).collect()
 }
 
 /// What an extractor of some cell lacks.
@@ -93,11 +123,12 @@ fn entry(plan: &Arc<Plan>, place: usize, roots: &Roots, original: Option<&RunSta
         state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
         config: Config::made_by({
             let plan = Arc::clone(plan);
-            let named = if experiment.data.reads_files() { roots.named.clone() } else { vec![] };
+            let named = roots.named.clone();
             move || plan.cells[place].document_with(&named)
         }),
         pack_key: cell.pack_key().to_owned(),
         pack_limit: limit_for(parameters),
+        after: experiment.origins().map(|origin| id_of(&origin)).collect(),
         data_roots: roots.looked_in.clone(),
     }
 }
@@ -139,6 +170,15 @@ impl Sources<'_> {
             problems.extend(found);
             Vec::new()
         });
+        let mut starts = Vec::new();
+        // Where its own networks are wrong, what they would begin with is not looked at.
+        let asked = if problems.is_empty() { &cell.start } else { &BTreeMap::new() };
+        for (player, start) in asked.iter().filter(|(_, start)| start.layers != Some(0)) {
+            match self.begins_with(player, start, &networks) {
+                Ok(words) => starts.extend(words),
+                Err(found) => problems.extend(found),
+            }
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -152,7 +192,24 @@ impl Sources<'_> {
             .collect();
         let metrics =
             cell.eval.metrics.iter().flat_map(|m| m.names(&info)).map(|name| name.name.into_owned()).collect();
-        Ok(CellFacts { networks, data_note: note(&info), metrics })
+        Ok(CellFacts { networks, data_note: note(&info), metrics, starts })
+    }
+
+    /// What a player begins with in words, where the data of the other experiment are there.
+    fn begins_with(
+        &self,
+        player: &str,
+        start: &StartSpec,
+        networks: &[PlayerNetwork],
+    ) -> Result<Option<String>, Vec<Problem>> {
+        let other = &*start.experiment;
+        let below = |found: Vec<Problem>| {
+            found.into_iter().map(|problem| problem.below(&format!("start.{player}.experiment"))).collect::<Vec<_>>()
+        };
+        self.look_anew(other).map_err(below)?;
+        let Ok(Some(info)) = self.info(&other.data, &other.data_folders) else { return Ok(None) };
+        let others = assemble::networks(other, &info).map_err(below)?;
+        assemble::start::fit(player, start, networks, &others).map(Some).map_err(|problem| vec![problem])
     }
 
     fn info(&self, spec: &DataSpec, named: &[PathBuf]) -> Result<Option<DataInfo>, String> {
@@ -186,6 +243,7 @@ fn looks_like(a: &Experiment, b: &Experiment) -> bool {
         && a.algorithm == b.algorithm
         && a.loss == b.loss
         && a.eval == b.eval
+        && a.start == b.start
         && (a.schedule.batch == 1) == (b.schedule.batch == 1)
 }
 
@@ -212,8 +270,8 @@ fn note(info: &DataInfo) -> String {
 
 /// `gantlet check`.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    let planned = read(&args.files, &args.sets.sets)?;
-    for Planned { plan, missing, .. } in &planned {
+    let planned = read(&args.files, &args.sets.sets, None)?;
+    for Planned { plan, missing, .. } in planned.iter().filter(|planned| !planned.is_origin) {
         let networks = plan.cells.first().map_or(0, |cell| cell.facts.networks.len());
         let deep = if missing.is_some() { "the shapes are not checked without the data" } else { "shapes fit" };
         print(&format!(
@@ -250,7 +308,7 @@ fn stands(entry: &Entry, out: &Path) -> Option<State> {
 
 /// `gantlet plan`.
 pub(super) fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
-    let planned = read(&args.files, &args.sets.sets)?;
+    let planned = read(&args.files, &args.sets.sets, Some(&args.out.out))?;
     let mut all = Vec::new();
     for planned in &planned {
         let view = View::new(planned, &args.out.out, args.no_pack);
@@ -344,19 +402,19 @@ impl<'a> View<'a> {
         let plan = &self.planned.plan;
         let all: Vec<usize> = (0..plan.cells.len()).collect();
         let configurations = self.configurations();
-        let mut facts = vec![
-            (
-                "runs",
-                format!(
-                    "{} ({} of {}): {}",
-                    words::count(plan.cells.len() as u64),
-                    words::plural(configurations.len(), "configuration"),
-                    words::plural(plan.cells.len() / configurations.len().max(1), "seed"),
-                    self.counts(&all)
-                ),
+        let kinds = match self.planned.is_origin {
+            true => "others begin with them".to_owned(),
+            false => format!(
+                "{} of {}",
+                words::plural(configurations.len(), "configuration"),
+                words::plural(plan.cells.len() / configurations.len().max(1), "seed")
             ),
-            ("packs", self.packs_in_words()),
-        ];
+        };
+        let runs = words::count(plan.cells.len() as u64);
+        let mut facts =
+            vec![("runs", format!("{runs} ({kinds}): {}", self.counts(&all))), ("packs", self.packs_in_words())];
+        let starts: BTreeSet<&String> = plan.cells.iter().flat_map(|cell| &cell.facts.starts).collect();
+        facts.extend(starts.into_iter().map(|start| ("start", start.clone())));
         if let Some(cell) = plan.cells.first() {
             facts.push(("data", cell.facts.data_note.clone()));
         }
@@ -426,6 +484,7 @@ impl<'a> View<'a> {
                     "id": cell.id,
                     "seed": cell.experiment.seed,
                     "varies": varies,
+                    "begins_with": entry.after,
                     "state": state.map_or("new", State::word),
                     "steps": entry.state.steps,
                     "parameters": cell.facts.networks.iter().map(|network| network.total).sum::<u64>(),

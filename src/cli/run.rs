@@ -10,12 +10,12 @@ use crate::schedule::engine::Work;
 use crate::schedule::process::{forward_signals, worker_beside_this_program};
 use crate::schedule::survey::dir_of;
 use crate::schedule::{
-    Decision, Entry, Outcome, Pack, ProcessExecutor, Retry, Shares, drive, plan_packs, prepare, survey,
+    Decision, Device, Entry, Outcome, ProcessExecutor, Retry, Shares, drive, plan_packs, prepare, survey,
 };
 use crate::ui::{Bars, Lines, Watch, table, words};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,12 @@ const LEAVING: Duration = Duration::from_secs(2);
 /// `gantlet run`.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
-    let planned = read(&args.files, &args.sets.sets)?;
+    let out = &args.out.out;
+    let planned = read(&args.files, &args.sets.sets, Some(out))?;
     if let Some(missing) = data_missing(&planned) {
         return Err(missing);
     }
     let devices = found_devices().devices(args.device)?;
-    let out = &args.out.out;
     file::make_dir(out)?;
     let entries: Vec<Entry> = planned.iter().flat_map(|planned| planned.entries.clone()).collect();
     let retry =
@@ -52,20 +52,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     tell(&entries, &decisions);
 
-    let cores = cores();
-    let on_cpu = devices.iter().all(|device| *device == crate::schedule::Device::Cpu);
-    let workers = args.jobs.map_or(cores, count).min(cores);
-    let mut packs = plan_packs(&entries, &decisions, args.no_pack, if on_cpu { workers } else { devices.len() });
-    let shares = Shares::new(cores, packs.len(), &devices, args.jobs.map(count), args.threads.map(count));
-    if args.threads.is_some() {
-        packs.iter_mut().for_each(|pack| pack.threads = None);
-    }
-    if let Some(note) = &shares.note {
-        say(note);
-    }
-    let outcome = train(&entries, packs, shares, devices, args, worker)?;
+    let outcome = train(&entries, &decisions, &devices, args, worker)?;
     let grids = write_grids(&planned, out);
-    summary(&entries, &decisions, &outcome, out, began.elapsed())?;
+    let asked = planned.iter().flat_map(|planned| vec![!planned.is_origin; planned.entries.len()]);
+    // What others begin with was not asked for: it is shown where it was worked on.
+    let shown = entries.iter().zip(&decisions).zip(asked).filter(|((_, decision), asked)| *asked || decision.is_work());
+    let shown: Vec<&Entry> = shown.map(|((entry, _), _)| entry).collect();
+    summary(&shown, &decisions, &outcome, out, began.elapsed())?;
     let exit = verdict(&decisions, &outcome)?;
     grids.map(|()| exit)
 }
@@ -78,7 +71,7 @@ fn count(number: u64) -> usize {
 /// what may stand there.
 fn write_document(planned: &Planned, out: &Path) -> Result<(), Failure> {
     let (folder, name) = (out.join(&planned.plan.name), "experiment.toml");
-    let of_a_run = planned.plan.file.file_name().is_some_and(|name| name == "config.toml");
+    let of_a_run = planned.is_origin || planned.plan.file.file_name().is_some_and(|name| name == "config.toml");
     if !(of_a_run && folder.join(name).exists()) {
         write_beside_runs(&folder, name, planned.plan.document_text.as_bytes())?;
     }
@@ -110,16 +103,18 @@ fn tell(entries: &[Entry], decisions: &[Decision]) {
     }
 }
 
+/// Trains what is left to do: what begins with other runs when they are done.
 fn train(
     entries: &[Entry],
-    packs: Vec<Pack>,
-    shares: Shares,
-    devices: Vec<crate::schedule::Device>,
+    decisions: &[Decision],
+    devices: &[Device],
     args: &RunArgs,
-    worker: std::path::PathBuf,
+    worker: PathBuf,
 ) -> Result<Outcome, Failure> {
-    if packs.is_empty() {
-        return Ok(Outcome::default());
+    let mut outcome = Outcome::default();
+    let mut left = decisions.to_vec();
+    if !left.iter().any(Decision::is_work) {
+        return Ok(outcome);
     }
     let (tell, hear) = channel();
     forward_signals(tell.clone())
@@ -130,8 +125,47 @@ fn train(
     } else {
         Box::new(Lines::new(std::io::stderr(), Duration::from_secs(10)))
     };
-    let work = Work { entries, out: &args.out.out, packs, shares, devices, max_fail: args.max_fail.map(count) };
-    Ok(drive(work, &mut executor, &hear, &mut *watch)?)
+    let out = &args.out.out;
+    let cores = cores();
+    let on_cpu = devices.iter().all(|device| *device == Device::Cpu);
+    let workers = if on_cpu { args.jobs.map_or(cores, count).min(cores) } else { devices.len() };
+    loop {
+        let now = ready(entries, &left, out)?;
+        let mut packs = plan_packs(entries, &now, args.no_pack, workers);
+        if packs.is_empty() || outcome.interrupted || outcome.gave_up {
+            break;
+        }
+        let shares = Shares::new(cores, packs.len(), devices, args.jobs.map(count), args.threads.map(count));
+        if args.threads.is_some() {
+            packs.iter_mut().for_each(|pack| pack.threads = None);
+        }
+        if let Some(note) = &shares.note {
+            say(note);
+        }
+        let (devices, max_fail) = (devices.to_vec(), args.max_fail.map(count));
+        let work = Work { entries, out, packs, shares, devices, max_fail };
+        outcome.add(drive(work, &mut executor, &hear, &mut *watch)?);
+        for (decision, _) in left.iter_mut().zip(&now).filter(|(_, now)| now.is_work()) {
+            *decision = Decision::Done;
+        }
+    }
+    let waiting = left.iter().filter(|decision| decision.is_work()).count();
+    if waiting > 0 && !outcome.interrupted && !outcome.gave_up {
+        say(&format!("{} left undone: what they begin with is not done", words::plural(waiting, "run")));
+    }
+    Ok(outcome)
+}
+
+/// What of the work that is left can be done now; the rest begins with runs that are not done.
+fn ready(entries: &[Entry], left: &[Decision], out: &Path) -> Result<Vec<Decision>, Failure> {
+    let mut done: BTreeMap<&str, bool> = BTreeMap::new();
+    let ids: BTreeSet<&str> = entries.iter().flat_map(|entry| &entry.after).map(String::as_str).collect();
+    for entry in entries.iter().filter(|entry| ids.contains(entry.state.id.as_str())) {
+        done.insert(&entry.state.id, dir_of(entry, out).stored_state()?.state == State::Done);
+    }
+    let can = |entry: &Entry| entry.after.iter().all(|id| done.get(id.as_str()) == Some(&true));
+    let one = |(entry, decision): (&Entry, &Decision)| if can(entry) { decision.clone() } else { Decision::Done };
+    Ok(entries.iter().zip(left).map(one).collect())
 }
 
 /// `grid.csv` of every experiment.
@@ -148,7 +182,7 @@ const MOST_ROWS: usize = 24;
 
 /// What became of the runs, as a table on standard output.
 fn summary(
-    entries: &[Entry],
+    entries: &[&Entry],
     decisions: &[Decision],
     outcome: &Outcome,
     out: &Path,

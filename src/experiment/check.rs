@@ -24,6 +24,8 @@ pub struct CellFacts {
     pub data_note: String,
     /// The names that `eval.csv` will have; empty where they are not known.
     pub metrics: Vec<String>,
+    /// What players begin with that do not begin anew, in words.
+    pub starts: Vec<String>,
 }
 
 /// A network's layers.
@@ -62,6 +64,7 @@ pub fn cell(e: &Experiment) -> Vec<Problem> {
         moves(&format!("optimizer.{player}"), optimizer, e.schedule.steps, &mut wrong);
     }
     output(e, &mut wrong);
+    starts(e, &mut wrong);
     wrong
 }
 
@@ -136,6 +139,27 @@ fn players(e: &Experiment, wrong: &mut Vec<Problem>) {
                     .with_help(help),
             );
         }
+    }
+}
+
+/// Players that begin with what another has learned; whether shapes fit is for the deep check.
+fn starts(e: &Experiment, wrong: &mut Vec<Problem>) {
+    let refuse = |at: String, e: &Experiment, player: &str, names: Vec<&str>| {
+        let family = e.algorithm.family();
+        let help = match family.is_fit() {
+            true => "it is fit without a network".to_owned(),
+            false => format!("it has {}", listed(names.iter().copied())),
+        };
+        let there = !family.is_fit() && names.contains(&player);
+        let message = format!("`{}` has no {player} with a network", family.tag());
+        (!there).then(|| Problem::at(at, message).with_help(help))
+    };
+    for (player, start) in &e.start {
+        let (path, other) = (format!("start.{player}"), &*start.experiment);
+        wrong.extend(refuse(path.clone(), e, player, e.algorithm.family().players().to_vec()));
+        let cast = other.algorithm.family().cast().into_iter().map(|part| part.player).collect();
+        wrong.extend(refuse(format!("{path}.player"), other, &start.player, cast));
+        wrong.extend(cell(other).into_iter().map(|problem| problem.below(&format!("{path}.experiment"))));
     }
 }
 

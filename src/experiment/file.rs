@@ -4,6 +4,7 @@ use super::de;
 use super::diagnostic::{Diagnostic, Diagnostics, Mistake, Place, SourceId, Sources, known_names};
 use super::node::{self, Key, Node, Value};
 use super::schema::Grammar;
+use super::start;
 use crate::base::file::read_text;
 use crate::eval::spec::MetricSpec;
 use std::collections::HashSet;
@@ -55,24 +56,39 @@ fn finish(mut root: Node, mut sources: Sources, file: &Path, sets: &[String]) ->
     if !wrong.is_empty() {
         return Err(Diagnostics(wrong));
     }
+    // Those that `--set` named: the others are documents by now.
+    start::inline(&mut root, &mut |named| origin(Path::new(""), named, &mut sources, &mut Vec::new()))
+        .map_err(Diagnostics::one)?;
+    give_name(&mut root, file);
+    Ok(Document { root, sources, file: file.to_owned(), sets: paths })
+}
+
+/// A document without a name has that of its file.
+fn give_name(root: &mut Node, file: &Path) {
     if root.get("name").is_none() {
         let stem = file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let table = root.table_mut().expect("a document is a table");
         table.insert(0, (Key::new("name", Place::default()), Node::text(stem, Place::default())));
     }
-    Ok(Document { root, sources, file: file.to_owned(), sets: paths })
 }
 
 /// The files that led to this one, with the place where the next was named.
 type Trail = Vec<PathBuf>;
 
-fn read(file: &Path, sources: &mut Sources, trail: &mut Trail, named: Option<Place>) -> Result<Node, Diagnostic> {
+/// `named` is the place where another file names this one, and the key that does.
+fn read(
+    file: &Path,
+    sources: &mut Sources,
+    trail: &mut Trail,
+    named: Option<(Place, &str)>,
+) -> Result<Node, Diagnostic> {
     let text = read_text(file).map_err(|error| {
         let missing = error.source.kind() == std::io::ErrorKind::NotFound;
         match named {
-            Some(place) => {
+            Some((place, key)) => {
                 let message = if missing { format!("there is no file {}", file.display()) } else { error.to_string() };
-                sources.show(Mistake::at(place, message).with_help("`extends` is relative to the file that says it"))
+                let help = format!("`{key}` is relative to the file that says it");
+                sources.show(Mistake::at(place, message).with_help(help))
             }
             None if missing => Diagnostic::plain(
                 format!("there is no file {}", file.display()),
@@ -91,26 +107,11 @@ fn read(file: &Path, sources: &mut Sources, trail: &mut Trail, named: Option<Pla
 fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostic> {
     let source = sources.add(file.display().to_string(), text);
     let mut over = Node::parse(text, source).map_err(|mistake| sources.show(mistake))?;
-    let Some((_, base)) = over.remove("extends") else { return Ok(over) };
-    let place = base.place;
-    let Some(name) = base.str() else {
-        return Err(sources.show(Mistake::at(place, format!("expected the path of a file, got {}", base.described()))));
-    };
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let base_file = folder.join(name);
-    let known = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     trail.push(known(file));
-    if let Some(start) = trail.iter().position(|path| *path == known(&base_file)) {
-        let names: Vec<_> = trail[start..]
-            .iter()
-            .chain([&trail[start]])
-            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-            .collect();
-        let message = format!("`extends` goes in a circle: {}", names.join(" → "));
-        return Err(sources.show(Mistake::at(place, message).with_help("take one of them out")));
-    }
-    let mut root = read(&base_file, sources, trail, Some(place))?;
+    start::inline(&mut over, &mut |named| origin(file, named, sources, trail))?;
+    let base = over.remove("extends").map(|(_, base)| named_by(file, "extends", &base, sources, trail)).transpose()?;
     trail.pop();
+    let Some((_, mut root)) = base else { return Ok(over) };
     // One seed and several seeds are two ways to say the same thing: the later file decides.
     for (said, other) in [("seed", "seeds"), ("seeds", "seed")] {
         if over.get(said).is_some() {
@@ -120,6 +121,51 @@ fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Re
     // A name belongs to one file: the one that extends takes its own, from its key or from its file.
     root.remove("name");
     node::merge(&mut root, &over, Grammar::get());
+    Ok(root)
+}
+
+fn known(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The file that another names under a key, and what is in it.
+fn named_by(
+    file: &Path,
+    key: &str,
+    name: &Node,
+    sources: &mut Sources,
+    trail: &mut Trail,
+) -> Result<(PathBuf, Node), Diagnostic> {
+    let place = name.place;
+    let Some(text) = name.str() else {
+        return Err(sources.show(Mistake::at(place, format!("expected the path of a file, got {}", name.described()))));
+    };
+    let named = file.parent().unwrap_or(Path::new("")).join(text);
+    if let Some(start) = trail.iter().position(|path| *path == known(&named)) {
+        let names: Vec<_> = trail[start..]
+            .iter()
+            .chain([&trail[start]])
+            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            .collect();
+        let message = format!("`{key}` goes in a circle: {}", names.join(" → "));
+        return Err(sources.show(Mistake::at(place, message).with_help("take one of them out")));
+    }
+    let root = read(&named, sources, trail, Some((place, key)))?;
+    Ok((named, root))
+}
+
+/// The document that a player begins with, which looks for its data where its own file lies.
+fn origin(file: &Path, name: &Node, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostic> {
+    let (file, mut root) = named_by(file, "experiment", name, sources, trail)?;
+    give_name(&mut root, &file);
+    let folder = known(&file).parent().unwrap_or(Path::new("")).display().to_string();
+    let mut folders = match root.remove("data-folders") {
+        Some((_, node)) => node.array().unwrap_or_default().to_vec(),
+        None => Vec::new(),
+    };
+    folders.insert(0, Node::text(folder, name.place));
+    let folders = Node { value: Value::Array(Arc::new(folders)), place: name.place };
+    root.put(Key::new("data-folders", name.place), folders);
     Ok(root)
 }
 
@@ -133,6 +179,11 @@ fn lay_set(root: &mut Node, set: &str, sources: &mut Sources) -> Result<Vec<Key>
     let keys = node::parse_path(path, 0, source)?;
     let offset = path.len() + 1;
     let value = value_or_text(value, offset, source)?;
+    lay(root, keys, value)
+}
+
+/// As [`lay_set`], of a dotted key and a value.
+pub(super) fn lay(root: &mut Node, keys: Vec<Key>, value: Node) -> Result<Vec<Key>, Mistake> {
     let first = &*keys[0].name;
     match first {
         "extends" => {

@@ -395,22 +395,28 @@ fn free_step(node: &Node) -> Result<Step, Option<Mistake>> {
     }
     let mut sets = Vec::new();
     if let Some(set) = node.get("set") {
-        let Some(table) = set.table() else {
-            let message = format!("expected a table of keys to set, got {}", set.described());
-            return Err(Some(Mistake::at(set.place, message)));
-        };
-        for (key, value) in table {
-            flatten(parts(key), value, &mut sets);
-        }
+        sets = sets_of(set)?;
     }
     Ok(Step { text: text.to_owned(), sets, place: node.place, json: Json::from(text) })
+}
+
+/// What a table says to set: dotted keys with their values.
+pub(super) fn sets_of(node: &Node) -> Result<Vec<(Vec<Key>, Node)>, Mistake> {
+    let Some(table) = node.table() else {
+        return Err(Mistake::at(node.place, format!("expected a table of keys to set, got {}", node.described())));
+    };
+    let mut sets = Vec::new();
+    for (key, value) in table {
+        flatten(parts(key), value, &mut sets);
+    }
+    Ok(sets)
 }
 
 /// Nested tables name the parts of a key, down to a choice or a value.
 fn flatten(path: Vec<Key>, node: &Node, sets: &mut Vec<(Vec<Key>, Node)>) {
     let names: Vec<_> = path.iter().map(|key| key.name.clone()).collect();
     match node.table() {
-        Some(table) if !table.is_empty() && Grammar::get().tags(&names).is_none() => {
+        Some(table) if !table.is_empty() && !Grammar::get().is_whole(&names) => {
             for (key, value) in table {
                 flatten(path.iter().cloned().chain(parts(key)).collect(), value, sets);
             }

@@ -13,6 +13,7 @@ pub mod pack;
 pub mod plan;
 pub mod schema;
 pub mod spec;
+pub mod start;
 pub mod starter;
 pub mod text;
 
@@ -23,4 +24,5 @@ pub use pack::pack_key;
 pub use plan::{Cell, Plan};
 pub use schema::json_schema;
 pub use spec::{Claim, Experiment, REMARKS};
+pub use start::StartSpec;
 pub use starter::starter;

@@ -3,7 +3,7 @@
 //! Clones are cheap (shared until changed), so that a thousand cells of a grid cost a thousand small changes.
 
 use super::diagnostic::{Mistake, Place, SourceId, listed, nearest};
-use super::schema::Grammar;
+use super::schema::{Grammar, is_document};
 use super::text::{inline_text, toml_text};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
@@ -341,7 +341,7 @@ fn lay(base: &mut Node, over: &Node, grammar: &Grammar, path: &mut Vec<Arc<str>>
         return;
     };
     let another_kind = || table.len() == 1 && entries.len() == 1 && table[0].0.name != entries[0].0.name;
-    if another_kind() && grammar.tags(path).is_some() {
+    if is_document(path) || another_kind() && grammar.tags(path).is_some() {
         *base = over.clone();
         return;
     }
@@ -417,7 +417,7 @@ pub fn set(root: &mut Node, path: &[Key], value: Node, grammar: &Grammar) -> Res
         if last {
             entry.0.place = key.place;
             let mut names: Vec<_> = path.iter().map(|k| k.name.clone()).collect();
-            if value.table().is_some() && node.table().is_some() && grammar.tags(&names).is_none() {
+            if value.table().is_some() && node.table().is_some() && !grammar.is_whole(&names) {
                 lay(node, &value, grammar, &mut names);
             } else {
                 *node = value;

@@ -74,7 +74,8 @@ pub(super) fn key_of(cell: &Value) -> String {
     let patterns: Vec<&[&str]> = patterns.iter().map(Vec::as_slice).collect();
     let mut text = String::with_capacity(2048);
     for (name, value) in cell.as_object().into_iter().flatten() {
-        if !REMARKS.contains(&name.as_str()) {
+        // What a run begins with is numbers, wherever they are from.
+        if name != "start" && !REMARKS.contains(&name.as_str()) {
             text.push_str(name);
             text.push('=');
             write(value, &mut text, &below(&patterns, name));

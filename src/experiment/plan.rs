@@ -9,6 +9,7 @@ use super::node::{self, Key, Node, Value};
 use super::pack::{canonical, key_of};
 use super::schema::{FILE_KEYS, Grammar};
 use super::spec::{Claim, Experiment, REMARKS};
+use super::start;
 use super::text::{entries, toml_of};
 use crate::record::RunState;
 use serde_json::Value as Json;
@@ -54,6 +55,20 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// The one run of an experiment that stands in no grid.
+    pub fn alone(experiment: Experiment, facts: CellFacts) -> Self {
+        let (json, id) = (values_of(&experiment), id_of(&experiment));
+        Self {
+            varies: Vec::new(),
+            run: run_name("", experiment.seed, &id[..SHORT]),
+            id,
+            facts: Arc::new(facts),
+            point: Arc::default(),
+            pack_key: Arc::from(key_of(&json)),
+            experiment,
+        }
+    }
+
     /// Every setting with every default, as values.
     pub fn resolved(&self) -> &Json {
         self.point.get_or_init(|| values_of(&self.experiment))
@@ -67,9 +82,10 @@ impl Cell {
     /// As [`Self::document`], for a file that will lie elsewhere: with the folders in which its data are looked for.
     pub fn document_with(&self, data_folders: &[PathBuf]) -> String {
         let mut experiment = self.experiment.clone();
-        if !data_folders.is_empty() {
+        if experiment.data.reads_files() && !data_folders.is_empty() {
             experiment.data_folders = data_folders.to_vec();
         }
+        experiment.start.values_mut().for_each(|start| start.look_in(data_folders));
         toml_of(entries(&values_of(&experiment)))
     }
 
@@ -120,6 +136,19 @@ const SHORT: usize = 8;
 const LONGEST: usize = 120;
 
 impl Plan {
+    /// The plan of runs that others begin with, which are of one experiment and were said in this file.
+    pub fn of_origins(file: &Path, cells: Vec<Cell>) -> Self {
+        let first = cells.first();
+        Self {
+            name: first.map(|cell| cell.experiment.name.clone()).unwrap_or_default(),
+            file: file.to_owned(),
+            document_text: first.map(Cell::document).unwrap_or_default(),
+            cells,
+            claims: Vec::new(),
+            grid_keys: Vec::new(),
+        }
+    }
+
     /// The plans of some files, in their order, with `--set KEY=VALUE` laid over each.
     ///
     /// # Errors
@@ -253,6 +282,11 @@ impl Plan {
     }
 }
 
+/// The id of the run of an experiment.
+pub fn id_of(experiment: &Experiment) -> String {
+    id_with(blake3::Hasher::new().update(identity(&values_of(experiment)).as_bytes()), experiment.seed)
+}
+
 /// Whether the text of a `config.toml` says what its run began with. Remarks and the like may differ.
 pub fn is_of(config: &str, state: &RunState) -> bool {
     let sealed =
@@ -279,6 +313,7 @@ fn merged_text(root: &Node, dead: &HashSet<usize>) -> String {
     root.to_toml()
 }
 
+/// What the document and the grid say of a point, and what that comes to.
 type PointRead = (Node, Experiment, CellFacts);
 
 fn read_point(base: &Node, point: &Point<'_>, deep: Option<&DeepCheck<'_>>) -> Result<PointRead, Vec<Mistake>> {
@@ -292,6 +327,8 @@ fn read_point(base: &Node, point: &Point<'_>, deep: Option<&DeepCheck<'_>>) -> R
     if !wrong.is_empty() {
         return Err(wrong);
     }
+    let said = node.clone();
+    start::choose(&mut node)?;
     let experiment: Experiment = de::read(&node, "", &FILE_KEYS)?;
     let mut problems = check::cell(&experiment);
     let mut facts = CellFacts::default();
@@ -304,7 +341,7 @@ fn read_point(base: &Node, point: &Point<'_>, deep: Option<&DeepCheck<'_>>) -> R
         }
     }
     if problems.is_empty() {
-        return Ok((node, experiment, facts));
+        return Ok((said, experiment, facts));
     }
     Err(problems
         .into_iter()
@@ -447,7 +484,7 @@ fn name_cells(
             _ => Arc::new(facts),
         };
         for &seed in seeds {
-            let id = hasher.clone().update(format!("seed={seed}").as_bytes()).finalize().to_hex().to_string();
+            let id = id_with(&hasher, seed);
             let mut run = run_name(&head, seed, &id[..SHORT]);
             if !runs.insert(run.clone()) {
                 run = run_name(&head, seed, &id[..4 * SHORT]);
@@ -466,6 +503,11 @@ fn name_cells(
     cells
 }
 
+/// The id of a run, by the hash so far of what all its seeds share.
+fn id_with(shared: &blake3::Hasher, seed: u64) -> String {
+    shared.clone().update(format!("seed={seed}").as_bytes()).finalize().to_hex().to_string()
+}
+
 /// Every setting of an experiment with every default.
 fn values_of(experiment: &Experiment) -> Json {
     serde_json::to_value(experiment).expect("a spec is made of numbers, texts, lists and tables")
@@ -479,11 +521,23 @@ fn identity(json: &Json) -> String {
         if name != "seed" && !REMARKS.contains(&name.as_str()) {
             text.push_str(name);
             text.push('=');
-            canonical(value, &mut text);
+            match name.as_str() {
+                "start" => canonical(&without_remarks(value), &mut text),
+                _ => canonical(value, &mut text),
+            }
             text.push('\n');
         }
     }
     text
+}
+
+/// What players begin with, each experiment by its own identity.
+fn without_remarks(starts: &Json) -> Json {
+    let mut starts = starts.clone();
+    for (_, start) in starts.as_object_mut().into_iter().flatten() {
+        start["experiment"] = Json::from(identity(&start["experiment"]));
+    }
+    starts
 }
 
 /// The short name of each axis: the last part of its key, or all of it where another axis ends alike. Free names need

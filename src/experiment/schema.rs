@@ -34,6 +34,11 @@ impl Grammar {
         self.schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
+    /// Whether what is set at this path takes the place of all that was there: a choice, or another experiment.
+    pub fn is_whole(&self, path: &[Arc<str>]) -> bool {
+        is_document(path) || self.tags(path).is_some()
+    }
+
     /// The kinds of the choice at a path; `None` where there is no choice.
     pub fn tags(&self, path: &[Arc<str>]) -> Option<Vec<&str>> {
         let mut shapes = self.shapes(&self.schema, false);
@@ -80,6 +85,11 @@ impl Grammar {
         }
         shapes
     }
+}
+
+/// Whether another experiment stands at this path.
+pub(super) fn is_document(path: &[Arc<str>]) -> bool {
+    matches!(path, [start, _, experiment] if &**start == "start" && &**experiment == "experiment")
 }
 
 /// Whether this is an arm with content: a table with one key that must be there.
@@ -136,6 +146,10 @@ pub fn json_schema() -> Value {
     for (name, definition) in [("GridAxis", axis), ("GridAxes", axes), ("Grid", grid)] {
         schema["$defs"][name] = definition;
     }
+    schema["$defs"]["StartSpec"]["properties"]["set"] = json!({
+        "description": "What to lay over the experiment, as `--set` does: keys of it, axes of its grid.",
+        "type": "object"
+    });
     let extra = json!({
         "extends": { "description": "Another file, relative to this one, that this one is laid over.", "type": "string" },
         "seeds": { "description": "Seeds: how many, which, or how many from which on.", "anyOf": [

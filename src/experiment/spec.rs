@@ -1,5 +1,6 @@
 //! One cell of an experiment, every default written out.
 
+use super::start::StartSpec;
 use crate::base::Probability;
 use crate::data::DataSpec;
 use crate::eval::EvalSpec;
@@ -12,6 +13,7 @@ use crate::record::OutputSpec;
 use crate::train::{RunSpec, ScheduleSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The keys of a cell that say something of it and change no result.
@@ -43,6 +45,9 @@ pub struct Experiment {
     /// The networks.
     #[serde(default)]
     pub architecture: ArchitectureSpec,
+    /// Which players begin with what a player of another experiment has learned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub start: BTreeMap<String, StartSpec>,
     /// What the players of a game minimize; families without a game have theirs in `algorithm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<LossSpec>,
@@ -63,6 +68,11 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// The runs that its players begin with.
+    pub fn origins(&self) -> impl Iterator<Item = Self> {
+        self.start.values().filter_map(|start| start.origin(self.seed))
+    }
+
     /// What a family may hold against its own settings.
     pub fn surroundings(&self) -> Surroundings<'_> {
         let (steps, batch) = (self.schedule.steps, u64::from(self.schedule.batch));
@@ -80,7 +90,7 @@ pub struct Claim {
     pub metric: String,
     /// Which cells: dotted keys with the value each must have; all cells where empty.
     #[serde(default, rename = "where")]
-    pub select: std::collections::BTreeMap<String, serde_json::Value>,
+    pub select: BTreeMap<String, serde_json::Value>,
     /// Which number of a run: its last one or its best one.
     #[serde(default)]
     pub at: ClaimAt,
@@ -112,7 +122,7 @@ pub struct Claim {
 pub struct BetterThan {
     /// Which cells.
     #[serde(rename = "where")]
-    pub select: std::collections::BTreeMap<String, serde_json::Value>,
+    pub select: BTreeMap<String, serde_json::Value>,
     /// The smallest factor between the two, at least 1.
     #[serde(default = "BetterThan::by")]
     pub by: f64,

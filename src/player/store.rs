@@ -170,10 +170,20 @@ impl Player {
     /// If there are none of that name, or another count of them.
     pub fn remember(&mut self, run: usize, name: &str, numbers: &[f32]) {
         let place = self.spec.plan.params.iter().position(|param| !param.learned && param.name == name);
-        let slot = &self.slots[place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name))];
-        assert_eq!(slot.len, numbers.len(), "`{name}` of {}", self.spec.name);
+        let place = place.unwrap_or_else(|| panic!("{} has no memory `{name}`", self.spec.name));
+        self.begin(run, place, numbers);
+    }
+
+    /// Lets a parameter of one run begin with other numbers than those of its seed: before the first update.
+    ///
+    /// # Panics
+    /// If it has another count of them.
+    pub fn begin(&mut self, run: usize, param: usize, numbers: &[f32]) {
+        let slot = &self.slots[param];
+        assert_eq!(slot.len, numbers.len(), "parameter {param} of {}", self.spec.name);
         let numbers = host::tensor(numbers, &[slot.len as i64], self.flat.device());
-        for all in std::iter::once(&self.flat).chain(&self.average) {
+        let history = self.history.as_ref().filter(|_| slot.learned);
+        for all in std::iter::once(&self.flat).chain(&self.average).chain(history) {
             all.get(run as i64).narrow(0, slot.offset as i64, slot.len as i64).copy_(&numbers);
         }
     }

@@ -499,6 +499,30 @@ pub fn find_runs(folder: &Path) -> Result<Vec<RunDir>, RecordError> {
     Ok(found)
 }
 
+/// The run of an experiment under `out` that has this id, whatever its grid called it: the furthest of several.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn run_of_id(out: &Path, experiment: &str, id: &str) -> Result<Option<(RunDir, RunState)>, RecordError> {
+    let folder = out.join(experiment);
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let (mut found, cannot) = (Vec::new(), |error| FileError::at("cannot read the folder", &folder)(error));
+    for entry in std::fs::read_dir(&folder).map_err(cannot)? {
+        let dir = RunDir::at(entry.map_err(cannot)?.path());
+        // Its name ends with the first digits of its id.
+        if dir.name().rsplit('.').next().is_some_and(|digits| id.starts_with(digits))
+            && let Ok(state) = dir.stored_state()
+        {
+            found.push((dir, state));
+        }
+    }
+    found.retain(|(_, state)| state.id == id);
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found.into_iter().max_by_key(|(_, state)| (state.state == State::Done, state.step)))
+}
+
 fn look(folder: &Path, depth: usize, found: &mut Vec<RunDir>) -> Result<(), RecordError> {
     let dir = RunDir::at(folder);
     if dir.exists() {

@@ -247,7 +247,19 @@ fn or_fault<T, E: std::fmt::Display>(faults: &mut Vec<String>, result: Result<T,
 pub fn settings(mut config: toml::Table) -> (toml::Table, Option<u64>) {
     let seed = config.remove("seed").and_then(|s| s.as_integer()).and_then(|s| u64::try_from(s).ok());
     config.retain(|key, _| key == "name" || !REMARKS.contains(&key));
+    without_remarks(&mut config);
     (config, seed)
+}
+
+/// Takes remarks out of what players begin with.
+fn without_remarks(config: &mut toml::Table) {
+    let starts = config.get_mut("start").and_then(toml::Value::as_table_mut);
+    for (_, start) in starts.into_iter().flatten() {
+        if let Some(experiment) = start.get_mut("experiment").and_then(toml::Value::as_table_mut) {
+            experiment.retain(|key, _| !REMARKS.contains(&key));
+            without_remarks(experiment);
+        }
+    }
 }
 
 /// The columns of `metrics.csv`, without their empty fields.

@@ -126,6 +126,16 @@ pub struct Outcome {
     pub refusals: Vec<Refusal>,
 }
 
+impl Outcome {
+    /// What became of further runs, of the same entries.
+    pub fn add(&mut self, other: Self) {
+        self.states.extend(other.states);
+        self.interrupted |= other.interrupted;
+        self.gave_up |= other.gave_up;
+        self.refusals.extend(other.refusals);
+    }
+}
+
 struct Active {
     pack: Pack,
     worker: Box<dyn Worker>,

@@ -1,6 +1,7 @@
 //! What to do with each run, by what its directory says.
 
 use super::ScheduleError;
+use crate::record::run::run_of_id;
 use crate::record::{RecordError, RunDir, RunState, State, checkpoint};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Entry {
     pub pack_key: String,
     /// How many may.
     pub pack_limit: usize,
+    /// The ids of the runs that it begins with.
+    pub after: Vec<String>,
     /// Where its data files are looked for.
     pub data_roots: Vec<PathBuf>,
 }
@@ -105,6 +108,21 @@ pub fn survey(
         }
     }
     if errors.is_empty() { Ok(decisions) } else { Err(errors) }
+}
+
+/// Gives entries that were named by nobody the directories in which such runs already lie under `out`, under whatever
+/// name.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn find_again(entries: &mut [Entry], out: &Path) -> Result<(), RecordError> {
+    for entry in entries {
+        if let Some((dir, state)) = run_of_id(out, &entry.state.experiment, &entry.state.id)? {
+            entry.state.run = dir.name();
+            entry.state.varies = state.varies;
+        }
+    }
+    Ok(())
 }
 
 /// The directory of an entry.
@@ -212,6 +230,7 @@ pub(super) mod tests {
             }),
             pack_key: pack_key.to_owned(),
             pack_limit: 64,
+            after: Vec::new(),
             data_roots: Vec::new(),
         }
     }

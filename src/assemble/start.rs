@@ -1,0 +1,91 @@
+//! Players that begin with what a player of another run has learned: which layers fit, and their numbers.
+
+use super::PlayerNetwork;
+use crate::base::Problem;
+use crate::experiment::StartSpec;
+use crate::nn::plan::{NetworkPlan, ParamPlan};
+
+/// Which parameters of one network begin with which of another, by their places, and how many layers that is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// A parameter that begins so, and the one whose numbers it takes.
+    pub pairs: Vec<(usize, usize)>,
+    /// Layers with weights, norms among them, that are taken.
+    pub layers: usize,
+    /// Those that there are.
+    pub of: usize,
+}
+
+/// A layer with weights: its place in the network, and the places of its parameters.
+type Layer = Vec<usize>;
+
+fn layers(plan: &NetworkPlan) -> Vec<Layer> {
+    let place = |param: &ParamPlan| param.name.split('.').next().unwrap_or_default().to_owned();
+    let mut layers: Vec<(String, Layer)> = Vec::new();
+    for (at, param) in plan.params.iter().enumerate() {
+        match layers.last_mut() {
+            Some((last, params)) if *last == place(param) => params.push(at),
+            _ => layers.push((place(param), vec![at])),
+        }
+    }
+    layers.into_iter().map(|(_, params)| params).collect()
+}
+
+/// What a network takes of another: its first layers with weights, as long as their parameters have the same names and
+/// shapes, at most so many.
+pub fn taken(to: &NetworkPlan, from: &NetworkPlan, most: Option<usize>) -> Taken {
+    let (ours, theirs) = (layers(to), layers(from));
+    let within = |param: &ParamPlan| param.name.split_once('.').map(|(_, rest)| rest.to_owned());
+    let alike = |(ours, theirs): &(&Layer, &Layer)| {
+        let same = |(&a, &b): (&usize, &usize)| {
+            let (a, b) = (&to.params[a], &from.params[b]);
+            within(a) == within(b) && a.shape == b.shape
+        };
+        ours.len() == theirs.len() && ours.iter().zip(theirs.iter()).all(same)
+    };
+    let pairs = ours.iter().zip(&theirs).take(most.unwrap_or(usize::MAX)).take_while(alike);
+    let pairs: Vec<Vec<(usize, usize)>> =
+        pairs.map(|(ours, theirs)| ours.iter().copied().zip(theirs.iter().copied()).collect()).collect();
+    Taken { layers: pairs.len(), of: ours.len(), pairs: pairs.concat() }
+}
+
+/// What the networks of a player take of another experiment's, in words.
+///
+/// # Errors
+/// If nothing fits, or less than was asked for: the first parameters that differ.
+pub fn fit(
+    player: &str,
+    start: &StartSpec,
+    networks: &[PlayerNetwork],
+    others: &[PlayerNetwork],
+) -> Result<String, Problem> {
+    let (name, theirs) = (&start.experiment.name, &start.player);
+    let other = others.iter().find(|network| network.part.player == theirs);
+    let other = other.expect("`check` has held the player against its family's");
+    let mut words = Vec::new();
+    for ours in networks.iter().filter(|network| network.part.of == player) {
+        let taken = taken(&ours.plan, &other.plan, start.layers);
+        let wanted = start.layers.unwrap_or(1);
+        if taken.layers < wanted {
+            let message = match taken.layers {
+                0 => format!("no layer of the {player} is as in the {theirs} of `{name}`"),
+                n => format!("{wanted} layers are wanted, and {n} of the {player} are as in the {theirs} of `{name}`"),
+            };
+            let next = |plan: &NetworkPlan| match layers(plan).get(taken.layers) {
+                Some(layer) => layer.iter().map(|&at| said(&plan.params[at])).collect::<Vec<_>>().join(", "),
+                None => "nothing".to_owned(),
+            };
+            let help = format!("the next has {} here and {} there", next(&ours.plan), next(&other.plan));
+            return Err(Problem::at(format!("start.{player}"), message).with_help(help));
+        }
+        let Taken { layers, of, .. } = taken;
+        words.push(format!("the {player} begins with {layers} of its {of} layers from the {theirs} of {name}"));
+    }
+    words.dedup();
+    Ok(words.join("; "))
+}
+
+fn said(param: &ParamPlan) -> String {
+    let shape: Vec<String> = param.shape.iter().map(usize::to_string).collect();
+    format!("`{}` of {}", param.name, shape.join("×"))
+}
