@@ -108,6 +108,9 @@ fn the_first_layers_are_the_others_and_the_rest_is_of_the_runs_own_seed() {
             }
         }
     }
+    let (code, text) = said(work.gantlet(&["compare", "runs/encoders"]).output().expect("gantlet starts"));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("2 done") && !text.contains("left out"), "{text}");
     let log = std::fs::read_to_string(classifiers[5].join("log.txt")).expect("a log");
     assert!(log.contains("the classifier begins with 2 of its 3 layers from the encoder of"), "{log}");
 }

@@ -13,7 +13,7 @@ use super::start;
 use super::text::{entries, toml_of};
 use crate::record::RunState;
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -139,10 +139,17 @@ impl Plan {
     /// The plan of runs that others begin with, which are of one experiment and were said in this file.
     pub fn of_origins(file: &Path, cells: Vec<Cell>) -> Self {
         let first = cells.first();
+        let seeds: BTreeSet<u64> = cells.iter().map(|cell| cell.experiment.seed).collect();
+        let document = first.map(|cell| {
+            let mut values = values_of(&cell.experiment);
+            values["seed"].take();
+            values["seeds"] = seeds.into_iter().collect();
+            toml_of(entries(&values))
+        });
         Self {
             name: first.map(|cell| cell.experiment.name.clone()).unwrap_or_default(),
             file: file.to_owned(),
-            document_text: first.map(Cell::document).unwrap_or_default(),
+            document_text: document.unwrap_or_default(),
             cells,
             claims: Vec::new(),
             grid_keys: Vec::new(),
