@@ -1,44 +1,65 @@
 //! How far samples of one latent are the same thing in two domains.
 
-use super::{AGAINST_NOTHING, BYTE, Context, Outcome};
+use super::Direction::{Higher, Lower};
+use super::{AGAINST_NOTHING, BYTE, Context, Metric, MetricName, Outcome, named};
 use crate::base::Array;
+use crate::data::DataInfo;
 use crate::data::Truth;
 use crate::data::images::at_levels;
+use crate::objective::Product;
 
-/// The mean distance between what a sample of the first domain becomes in the second and the second domain's own sample of
-/// its latent; then the share of pairs in one mode, of a mixture, or of the range in which their pixels agree, of images.
-pub(super) fn agreement(cx: &Context) -> Result<Outcome, String> {
-    let pairs = cx.answers.pairs.as_ref().ok_or("the model has no second domain")?;
-    // Images as they would be stored, as everywhere.
-    let stored = |x: &Array| match cx.info.range.filter(|_| cx.info.is_image()) {
-        Some(range) => at_levels(x, range, cx.info.levels.unwrap_or(BYTE)),
-        None => x.clone(),
-    };
-    let (second, expected) = (&stored(&pairs.second), &stored(&pairs.expected));
-    let n = second.rows();
-    if n == 0 || expected.shape != second.shape {
-        return Err("there are no pairs".to_owned());
+/// How far samples of one latent agree in two domains.
+pub(super) struct Agreement;
+
+impl Metric for Agreement {
+    const TAG: &'static str = "agreement";
+    const VALUES: &'static [MetricName] =
+        &[named("agreement/distance", Lower, "data"), named("agreement", Higher, "share")];
+
+    fn product(&self) -> Product {
+        Product::Pairs
     }
-    if !second.data.iter().chain(&expected.data).all(|v| v.is_finite()) {
-        return Err("samples are not finite".to_owned());
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        let is_told = matches!(info.truth, Truth::Modes { .. }) || info.range.is_some();
+        Self::VALUES[..if is_told { 2 } else { 1 }].to_vec()
     }
-    let distance = |i: usize| squared(expected.row(i), second.row(i)).sqrt();
-    let mut values = vec![(0..n).map(distance).sum::<f64>() / n as f64];
-    let of = match (&cx.info.truth, &pairs.centers, cx.info.range) {
-        (Truth::Modes { .. }, Some(centers), _) => {
-            let same = (0..n).filter(|&i| nearest(centers, expected.row(i)) == nearest(centers, second.row(i)));
-            values.push(same.count() as f64 / n as f64);
-            "agreement=of nearest modes"
+
+    /// The mean distance between what a sample of the first domain becomes in the second and the second domain's own sample of
+    /// its latent; then the share of pairs in one mode, of a mixture, or of the range in which their pixels agree, of images.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let pairs = cx.answers.pairs.as_ref().ok_or("the model has no second domain")?;
+        // Images as they would be stored, as everywhere.
+        let stored = |x: &Array| match cx.info.range.filter(|_| cx.info.is_image()) {
+            Some(range) => at_levels(x, range, cx.info.levels.unwrap_or(BYTE)),
+            None => x.clone(),
+        };
+        let (second, expected) = (&stored(&pairs.second), &stored(&pairs.expected));
+        let n = second.rows();
+        if n == 0 || expected.shape != second.shape {
+            return Err("there are no pairs".to_owned());
         }
-        (_, _, Some((low, high))) => {
-            let apart = |(a, b): (&f32, &f32)| f64::from(a - b).abs() / f64::from(high - low);
-            let apart: f64 = expected.data.iter().zip(&second.data).map(apart).sum();
-            values.push(1.0 - apart / second.data.len() as f64);
-            "agreement=of pixels"
+        if !second.data.iter().chain(&expected.data).all(|v| v.is_finite()) {
+            return Err("samples are not finite".to_owned());
         }
-        _ => "",
-    };
-    Ok(Outcome { values, n_real: None, n_fake: n, against: AGAINST_NOTHING, parameters: of.to_owned() })
+        let distance = |i: usize| squared(expected.row(i), second.row(i)).sqrt();
+        let mut values = vec![(0..n).map(distance).sum::<f64>() / n as f64];
+        let of = match (&cx.info.truth, &pairs.centers, cx.info.range) {
+            (Truth::Modes { .. }, Some(centers), _) => {
+                let same = (0..n).filter(|&i| nearest(centers, expected.row(i)) == nearest(centers, second.row(i)));
+                values.push(same.count() as f64 / n as f64);
+                "agreement=of nearest modes"
+            }
+            (_, _, Some((low, high))) => {
+                let apart = |(a, b): (&f32, &f32)| f64::from(a - b).abs() / f64::from(high - low);
+                let apart: f64 = expected.data.iter().zip(&second.data).map(apart).sum();
+                values.push(1.0 - apart / second.data.len() as f64);
+                "agreement=of pixels"
+            }
+            _ => "",
+        };
+        Ok(Outcome { values, n_real: None, n_fake: n, against: AGAINST_NOTHING, parameters: of.to_owned() })
+    }
 }
 
 fn squared(a: &[f32], b: &[f32]) -> f64 {

@@ -1,8 +1,11 @@
 //! How much there is in each band of a Laplacian pyramid, and how it is spread.
 
+use super::Direction::Target;
 use super::patches::Plane;
-use super::{AGAINST_SAMPLES, Context, Outcome};
+use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, images_of_side, named};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 
 /// The smallest side that a level may have.
 pub(super) const SMALLEST: usize = 4;
@@ -18,29 +21,47 @@ pub(super) fn sides(shape: &[usize]) -> Vec<usize> {
     sides
 }
 
-/// For each level, from the finest, the deviation of samples over that of the reference, and then for each the ratio of
-/// kurtoses; the last level is what is left, without a band taken off.
-pub(super) fn bands(cx: &Context) -> Result<Outcome, String> {
-    if cx.real.x.rows() == 0 {
-        return Err("there are no reference examples".into());
+/// What there is in each band of a pyramid.
+pub(super) struct Bands;
+
+impl Metric for Bands {
+    const TAG: &'static str = "bands";
+    const VALUES: &'static [MetricName] =
+        &[named("bands/deviation", Target(1.0), "ratio"), named("bands/kurtosis", Target(1.0), "ratio")];
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        Self::VALUES.iter().flat_map(|name| sides(&info.shape).into_iter().map(|side| name.below(side))).collect()
     }
-    let (real, fake) = (moments(&cx.real.x), moments(&cx.fake.x));
-    let flat = real.iter().any(|(deviation, _)| *deviation == 0.0);
-    if flat {
-        return Err("a band of the reference is empty".into());
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        images_of_side(Self::TAG, SMALLEST, info)
     }
-    // Samples without any band have none that is spread: their kurtosis is that of nothing.
-    let deviations = real.iter().zip(&fake).map(|(real, fake)| fake.0 / real.0);
-    let kurtoses = real.iter().zip(&fake).map(|(real, fake)| fake.1 / real.1);
-    let text =
-        |of: &dyn Fn(&(f64, f64)) -> f64| real.iter().map(|m| format!("{:.6}", of(m))).collect::<Vec<_>>().join(",");
-    Ok(Outcome {
-        values: deviations.chain(kurtoses).collect(),
-        n_real: Some(cx.real.x.rows()),
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("binomial pyramid deviations={} kurtoses={}", text(&|m| m.0), text(&|m| m.1)),
-    })
+
+    /// For each level, from the finest, the deviation of samples over that of the reference, and then for each the ratio of
+    /// kurtoses; the last level is what is left, without a band taken off.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        if cx.real.x.rows() == 0 {
+            return Err("there are no reference examples".into());
+        }
+        let (real, fake) = (moments(&cx.real.x), moments(&cx.fake.x));
+        let flat = real.iter().any(|(deviation, _)| *deviation == 0.0);
+        if flat {
+            return Err("a band of the reference is empty".into());
+        }
+        // Samples without any band have none that is spread: their kurtosis is that of nothing.
+        let deviations = real.iter().zip(&fake).map(|(real, fake)| fake.0 / real.0);
+        let kurtoses = real.iter().zip(&fake).map(|(real, fake)| fake.1 / real.1);
+        let text = |of: &dyn Fn(&(f64, f64)) -> f64| {
+            real.iter().map(|m| format!("{:.6}", of(m))).collect::<Vec<_>>().join(",")
+        };
+        Ok(Outcome {
+            values: deviations.chain(kurtoses).collect(),
+            n_real: Some(cx.real.x.rows()),
+            n_fake: cx.fake.x.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!("binomial pyramid deviations={} kurtoses={}", text(&|m| m.0), text(&|m| m.1)),
+        })
+    }
 }
 
 /// Standard deviation and kurtosis (E(v − μ)⁴ / σ⁴; 0 where all are alike) of the numbers of all images and channels at each

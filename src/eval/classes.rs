@@ -1,52 +1,103 @@
 //! Classes: how well a model names those of reference examples, and what a judge with classes sees in samples.
 
+use super::Direction::{Higher, Lower, Neither, Target};
 use super::rows::Rows;
 use super::spec::{FeaturesSpec, InceptionScoreSpec};
-use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, with_gap};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 
-/// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, the share of the
-/// others, and how far the first is below what Bayes' rule gives by the exact law, where that has classes.
-pub(super) fn classification(cx: &Context) -> Result<Outcome, String> {
-    let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
-    if said.rows() == 0 || cx.real.labels.len() != said.rows() {
-        return Err("there are no labeled reference examples".to_owned());
+/// How rightly classes are named.
+pub(super) struct Classification;
+
+impl Metric for Classification {
+    const TAG: &'static str = "classification";
+    const VALUES: &'static [MetricName] = &[
+        named("accuracy", Higher, "share"),
+        named("cross-entropy", Lower, "nats"),
+        named("error", Lower, "share"),
+        named("accuracy/gap", Target(0.0), "share"),
+    ];
+
+    fn product(&self) -> Product {
+        Product::Classes
     }
-    let (mut right, mut nats) = (0.0, 0.0);
-    for (i, &label) in cx.real.labels.iter().enumerate() {
-        let row = said.row(i);
-        let of_label = row[label as usize];
-        right += f64::from(u8::from(row.iter().all(|&v| v <= of_label)));
-        nats -= f64::from(of_label);
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        with_gap(Self::VALUES, info.truth.log_joint().is_some())
     }
-    let n = said.rows() as f64;
-    let mut values = vec![right / n, nats / n, (n - right) / n];
-    values.extend(cx.info.truth.log_joint().map(|law| {
-        let named = cx.real.labels.iter().enumerate().map(|(i, label)| (likeliest(&law(cx.real.x.row(i))), *label));
-        (named.filter(|(class, label)| *class as i64 == *label).count() as f64 - right) / n
-    }));
-    Ok(Outcome { values, n_real: Some(said.rows()), n_fake: 0, against: AGAINST_SAMPLES, parameters: String::new() })
+
+    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
+        ""
+    }
+
+    /// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, the share of the
+    /// others, and how far the first is below what Bayes' rule gives by the exact law, where that has classes.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
+        if said.rows() == 0 || cx.real.labels.len() != said.rows() {
+            return Err("there are no labeled reference examples".to_owned());
+        }
+        let (mut right, mut nats) = (0.0, 0.0);
+        for (i, &label) in cx.real.labels.iter().enumerate() {
+            let row = said.row(i);
+            let of_label = row[label as usize];
+            right += f64::from(u8::from(row.iter().all(|&v| v <= of_label)));
+            nats -= f64::from(of_label);
+        }
+        let n = said.rows() as f64;
+        let mut values = vec![right / n, nats / n, (n - right) / n];
+        values.extend(cx.info.truth.log_joint().map(|law| {
+            let named = cx.real.labels.iter().enumerate().map(|(i, label)| (likeliest(&law(cx.real.x.row(i))), *label));
+            (named.filter(|(class, label)| *class as i64 == *label).count() as f64 - right) / n
+        }));
+        Ok(Outcome {
+            values,
+            n_real: Some(said.rows()),
+            n_fake: 0,
+            against: AGAINST_SAMPLES,
+            parameters: String::new(),
+        })
+    }
 }
 
-/// The share of reference examples whose likeliest class in the second domain is theirs, by that domain's network and by the
-/// first one's.
-pub(super) fn transfer(cx: &Context) -> Result<Outcome, String> {
-    let both = cx.answers.second_classes.as_ref().ok_or("the model names no classes in a second domain")?;
-    let labels = &cx.real.labels;
-    if labels.is_empty() || both.iter().any(|said| said.rows() != labels.len()) {
-        return Err("there are no labeled reference examples".to_owned());
+/// How rightly those of a second domain are.
+pub(super) struct Transfer;
+
+impl Metric for Transfer {
+    const TAG: &'static str = "transfer";
+    const VALUES: &'static [MetricName] =
+        &[named("transfer", Higher, "share"), named("transfer/unadapted", Neither, "share")];
+
+    fn product(&self) -> Product {
+        Product::SecondClasses
     }
-    let right = |said: &Array| {
-        let is_right = |(i, label): (usize, &i64)| said.row(i).iter().all(|&v| v <= said.row(i)[*label as usize]);
-        labels.iter().enumerate().filter(|of| is_right(*of)).count() as f64 / labels.len() as f64
-    };
-    Ok(Outcome {
-        values: both.iter().map(right).collect(),
-        n_real: Some(labels.len()),
-        n_fake: 0,
-        against: AGAINST_SAMPLES,
-        parameters: String::new(),
-    })
+
+    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
+        ""
+    }
+
+    /// The share of reference examples whose likeliest class in the second domain is theirs, by that domain's network and by the
+    /// first one's.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let both = cx.answers.second_classes.as_ref().ok_or("the model names no classes in a second domain")?;
+        let labels = &cx.real.labels;
+        if labels.is_empty() || both.iter().any(|said| said.rows() != labels.len()) {
+            return Err("there are no labeled reference examples".to_owned());
+        }
+        let right = |said: &Array| {
+            let is_right = |(i, label): (usize, &i64)| said.row(i).iter().all(|&v| v <= said.row(i)[*label as usize]);
+            labels.iter().enumerate().filter(|of| is_right(*of)).count() as f64 / labels.len() as f64
+        };
+        Ok(Outcome {
+            values: both.iter().map(right).collect(),
+            n_real: Some(labels.len()),
+            n_fake: 0,
+            against: AGAINST_SAMPLES,
+            parameters: String::new(),
+        })
+    }
 }
 
 /// log p of each class, from its logits.

@@ -1,48 +1,89 @@
 //! What codes say of examples: a categorical code against the true class, a continuous one against a true factor.
 
+use super::Direction::Higher;
 use super::spec::{CodeClassesSpec, CodeFactorsSpec, FactorKind};
-use super::{AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Outcome, choose};
+use super::{AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, needs_labels};
 use crate::data::shapes::{self, Attributes, Shape, ShapesSpec};
 use crate::data::{DataInfo, Truth};
+use crate::objective::Product;
 
 /// The fewest samples that a rank correlation is taken of.
 const FEWEST: usize = 10;
 /// Deviations from a center within which a sample is of a mixture's mode.
 const WITHIN: f64 = 3.0;
 
-/// The codes that the model reads off reference examples, as clusters, against their labels.
-pub(super) fn clusters(cx: &Context) -> Result<Outcome, String> {
-    let read = cx.answers.read.as_ref().ok_or("the model reads no codes")?;
-    let classes: Vec<Option<usize>> = cx.real.labels.iter().map(|&label| usize::try_from(label).ok()).collect();
-    if classes.is_empty() {
-        return Err("there are no labeled reference examples".to_owned());
+/// Codes read off examples, as a clustering.
+pub(super) struct Clusters;
+
+impl Metric for Clusters {
+    const TAG: &'static str = "clusters";
+    const VALUES: &'static [MetricName] =
+        &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")];
+
+    fn product(&self) -> Product {
+        Product::CategoricalCodes
     }
-    let values = best(&read.categorical, &classes).ok_or("the model has no categorical code")?;
-    Ok(Outcome {
-        values: values.to_vec(),
-        n_real: Some(classes.len()),
-        n_fake: 0,
-        against: AGAINST_SAMPLES,
-        parameters: String::new(),
-    })
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        needs_labels(Self::TAG, info)
+    }
+
+    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
+        ""
+    }
+
+    /// The codes that the model reads off reference examples, as clusters, against their labels.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let read = cx.answers.read.as_ref().ok_or("the model reads no codes")?;
+        let classes: Vec<Option<usize>> = cx.real.labels.iter().map(|&label| usize::try_from(label).ok()).collect();
+        if classes.is_empty() {
+            return Err("there are no labeled reference examples".to_owned());
+        }
+        let values = best(&read.categorical, &classes).ok_or("the model has no categorical code")?;
+        Ok(Outcome {
+            values: values.to_vec(),
+            n_real: Some(classes.len()),
+            n_fake: 0,
+            against: AGAINST_SAMPLES,
+            parameters: String::new(),
+        })
+    }
 }
 
-/// The codes that samples were made from, against the classes that the truth of the data says they are of.
-pub(super) fn code_classes(spec: &CodeClassesSpec, cx: &Context) -> Result<Outcome, String> {
-    let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
-    let places = choose(cx.seed, Choice::Codes, cx.fake.x.rows(), spec.rows.get());
-    let class = |&i: &usize| class_of(cx, cx.fake.x.row(i), spec.error.get());
-    let classes: Vec<Option<usize>> = places.iter().map(class).collect::<Result<_, String>>()?;
-    let chosen: Vec<Vec<i64>> =
-        codes.categorical.iter().map(|code| places.iter().map(|&i| code[i]).collect()).collect();
-    let values = best(&chosen, &classes).ok_or("the model has no categorical code")?;
-    Ok(Outcome {
-        values: values.to_vec(),
-        n_real: None,
-        n_fake: places.len(),
-        against: AGAINST_LAW,
-        parameters: format!("error<={}", spec.error.get()),
-    })
+impl Metric for CodeClassesSpec {
+    const TAG: &'static str = "code-classes";
+    const VALUES: &'static [MetricName] =
+        &[named("code-classes/purity", Higher, "share"), named("code-classes/information", Higher, "share")];
+
+    fn product(&self) -> Product {
+        Product::CategoricalCodes
+    }
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        needs_classes(Self::TAG, info)
+    }
+
+    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
+        if cx.info.is_image() { "shape-fit" } else { "values" }
+    }
+
+    /// The codes that samples were made from, against the classes that the truth of the data says they are of.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
+        let places = choose(cx.seed, Choice::Codes, cx.fake.x.rows(), self.rows.get());
+        let class = |&i: &usize| class_of(cx, cx.fake.x.row(i), self.error.get());
+        let classes: Vec<Option<usize>> = places.iter().map(class).collect::<Result<_, String>>()?;
+        let chosen: Vec<Vec<i64>> =
+            codes.categorical.iter().map(|code| places.iter().map(|&i| code[i]).collect()).collect();
+        let values = best(&chosen, &classes).ok_or("the model has no categorical code")?;
+        Ok(Outcome {
+            values: values.to_vec(),
+            n_real: None,
+            n_fake: places.len(),
+            against: AGAINST_LAW,
+            parameters: format!("error<={}", self.error.get()),
+        })
+    }
 }
 
 /// The class that a sample is of by the truth of the data; none where it is of none.
@@ -88,55 +129,76 @@ fn purity_and_information(codes: &[i64], classes: &[Option<usize>]) -> [f64; 2] 
     [right / classes.len() as f64, if n > 0.0 { information } else { 0.0 }]
 }
 
-/// For each factor the largest absolute rank correlation that a dimension of the continuous codes has with it; within
-/// classes a mean over them, weighted by how many samples each has. 0 where too few samples are valid, or all the same.
-pub(super) fn code_factors(spec: &CodeFactorsSpec, cx: &Context) -> Result<Outcome, String> {
-    let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
-    let Truth::Shapes(set) = &cx.info.truth else {
-        return Err("nothing knows the factors of samples of this data".to_owned());
-    };
-    let places = choose(cx.seed, Choice::Codes, cx.fake.x.rows(), spec.rows.get());
-    let seen: Vec<(usize, Attributes)> = places
-        .iter()
-        .filter_map(|&i| {
-            let verdict = shapes::classify(cx.fake.x.row(i), set);
-            (f64::from(verdict.error) <= spec.error.get()).then_some((i, verdict.attributes))
-        })
-        .collect();
-    let mut values = Vec::new();
-    for &factor in &spec.factors {
-        let shown: Vec<&(usize, Attributes)> =
-            seen.iter().filter(|(_, attributes)| factor.shows(set.classes[attributes.class])).collect();
-        let groups: Vec<Vec<&(usize, Attributes)>> = match spec.within_classes {
-            false => vec![shown],
-            true => (0..set.classes.len())
-                .map(|class| shown.iter().copied().filter(|(_, attributes)| attributes.class == class).collect())
-                .collect(),
-        };
-        let of_dim = |dim: usize| {
-            let (mut sum, mut n) = (0.0, 0.0);
-            for group in groups.iter().filter(|group| group.len() >= FEWEST) {
-                let truth: Vec<f64> = group.iter().map(|(_, attributes)| factor.of(attributes)).collect();
-                let code: Vec<f64> = group.iter().map(|(i, _)| f64::from(codes.continuous.row(*i)[dim])).collect();
-                // NaN, where one side is constant, counts as 0.
-                sum += rank_correlation(&code, &truth).abs().max(0.0) * group.len() as f64;
-                n += group.len() as f64;
-            }
-            sum / n
-        };
-        values.push((0..codes.continuous.row_len()).map(of_dim).fold(0.0, f64::max));
+impl Metric for CodeFactorsSpec {
+    const TAG: &'static str = "code-factors";
+    const VALUES: &'static [MetricName] = &[named("code-factors", Higher, "correlation")];
+
+    fn product(&self) -> Product {
+        Product::ContinuousCodes
     }
-    Ok(Outcome {
-        values,
-        n_real: None,
-        n_fake: places.len(),
-        against: AGAINST_LAW,
-        parameters: format!(
-            "error<={} within={}",
-            spec.error.get(),
-            if spec.within_classes { "classes" } else { "all" }
-        ),
-    })
+
+    fn names(&self, _: &DataInfo) -> Vec<MetricName> {
+        self.factors.iter().map(|factor| Self::VALUES[0].below(factor.name())).collect()
+    }
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        needs_factors(Self::TAG, self, info)
+    }
+
+    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
+        "shape-fit"
+    }
+
+    /// For each factor the largest absolute rank correlation that a dimension of the continuous codes has with it; within
+    /// classes a mean over them, weighted by how many samples each has. 0 where too few samples are valid, or all the same.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
+        let Truth::Shapes(set) = &cx.info.truth else {
+            return Err("nothing knows the factors of samples of this data".to_owned());
+        };
+        let places = choose(cx.seed, Choice::Codes, cx.fake.x.rows(), self.rows.get());
+        let seen: Vec<(usize, Attributes)> = places
+            .iter()
+            .filter_map(|&i| {
+                let verdict = shapes::classify(cx.fake.x.row(i), set);
+                (f64::from(verdict.error) <= self.error.get()).then_some((i, verdict.attributes))
+            })
+            .collect();
+        let mut values = Vec::new();
+        for &factor in &self.factors {
+            let shown: Vec<&(usize, Attributes)> =
+                seen.iter().filter(|(_, attributes)| factor.shows(set.classes[attributes.class])).collect();
+            let groups: Vec<Vec<&(usize, Attributes)>> = match self.within_classes {
+                false => vec![shown],
+                true => (0..set.classes.len())
+                    .map(|class| shown.iter().copied().filter(|(_, attributes)| attributes.class == class).collect())
+                    .collect(),
+            };
+            let of_dim = |dim: usize| {
+                let (mut sum, mut n) = (0.0, 0.0);
+                for group in groups.iter().filter(|group| group.len() >= FEWEST) {
+                    let truth: Vec<f64> = group.iter().map(|(_, attributes)| factor.of(attributes)).collect();
+                    let code: Vec<f64> = group.iter().map(|(i, _)| f64::from(codes.continuous.row(*i)[dim])).collect();
+                    // NaN, where one side is constant, counts as 0.
+                    sum += rank_correlation(&code, &truth).abs().max(0.0) * group.len() as f64;
+                    n += group.len() as f64;
+                }
+                sum / n
+            };
+            values.push((0..codes.continuous.row_len()).map(of_dim).fold(0.0, f64::max));
+        }
+        Ok(Outcome {
+            values,
+            n_real: None,
+            n_fake: places.len(),
+            against: AGAINST_LAW,
+            parameters: format!(
+                "error<={} within={}",
+                self.error.get(),
+                if self.within_classes { "classes" } else { "all" }
+            ),
+        })
+    }
 }
 
 impl FactorKind {

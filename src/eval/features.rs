@@ -4,10 +4,11 @@ use super::extractor::{Features, SIDE};
 use super::rows::Rows;
 use super::spec::{ExtractorSpec, FeatureMetricSpec, FeaturesSpec};
 use super::{
-    AGAINST_SAMPLES, Choice, Context, FEATURE_NAMES, MetricName, Outcome, Value, choose, classes, finite, frechet,
-    images_of_side, kid, neighbors, values,
+    AGAINST_SAMPLES, Choice, Context, FEATURE_NAMES, Metric, MetricName, Outcome, Value, choose, classes, finite,
+    frechet, images_of_side, kid, neighbors, values,
 };
 use crate::data::DataInfo;
+use crate::objective::Product;
 use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -42,36 +43,6 @@ impl FeatureMetricSpec {
             Self::TwoSample => Some(1),
             Self::Frechet | Self::Kid(_) | Self::InceptionScore(_) | Self::Classes => None,
         }
-    }
-}
-
-/// Whether such data have these features.
-pub(super) fn needs(spec: &FeaturesSpec, info: &DataInfo) -> Result<(), String> {
-    if spec.metrics.is_empty() {
-        return Err("`features` has no metrics".into());
-    }
-    let classes =
-        spec.metrics.iter().find(|m| matches!(m, FeatureMetricSpec::InceptionScore(_) | FeatureMetricSpec::Classes));
-    match (&spec.extractor, classes) {
-        (ExtractorSpec::Torchscript(_), _) => {}
-        (extractor, Some(metric)) => {
-            let (tag, name) = (metric.tag(), extractor.name());
-            return Err(format!(
-                "`{tag}` needs classes, and `{name}` has none: take a classifier in a `torchscript` file"
-            ));
-        }
-        _ => {}
-    }
-    match &spec.extractor {
-        ExtractorSpec::Values if info.is_image() => Err("`values` is for low-dimensional data; take `pixels`".into()),
-        ExtractorSpec::Pixels if !info.is_image() => {
-            Err(format!("`pixels` needs images; this is {:?}: take `values`", info.shape))
-        }
-        ExtractorSpec::RandomConv => images_of_side("random-conv", SIDE, info),
-        ExtractorSpec::Torchscript(spec) if !info.is_image() && (spec.side.is_some() || spec.color) => {
-            Err(format!("`side` and `color` are for images; this is {:?}", info.shape))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -130,39 +101,85 @@ impl Known {
     }
 }
 
-/// All that is asked for, in its order.
-pub(super) fn measure(spec: &FeaturesSpec, cx: &Context) -> Vec<Value> {
-    let extractor = spec.extractor.extractor(cx.info);
-    let sides = finite(cx).and_then(|()| extractor.as_ref().map_err(String::clone)).and_then(|extractor| {
-        let side = |x: &crate::base::Array, choice| {
-            let features = extractor.features(x, &choose(cx.seed, choice, x.rows(), spec.rows.get()))?;
-            Ok::<_, String>(Side::new(features, spec))
-        };
-        let real = || side(&cx.real.x, Choice::FeaturesReal);
-        let real = match cx.known {
-            Some(known) => known.side(spec, cx.fake.x.rows(), real)?,
-            None => Arc::new(real()?),
-        };
-        let fake = side(&cx.fake.x, Choice::FeaturesFake)?;
-        if real.rows.are_finite() && fake.rows.are_finite() {
-            Ok((real, fake))
-        } else {
-            Err("a feature is not finite".to_owned())
-        }
-    });
-    // The passes over pairs are the same for all that looks at neighbors.
-    let found = OnceCell::new();
-    let mut all = Vec::new();
-    for metric in &spec.metrics {
-        let outcome = sides.as_ref().map_err(String::clone).and_then(|(real, fake)| {
-            let (values, parameters) = take(metric, spec, (real, fake), &found, cx)?;
-            let (n_real, n_fake) = (Some(real.rows.count), fake.rows.count);
-            Ok(Outcome { values, n_real, n_fake, against: AGAINST_SAMPLES, parameters })
-        });
-        let name = extractor.as_ref().map_or_else(|_| spec.extractor.name().into_owned(), |e| e.name.clone());
-        all.extend(values(&metric.names(&spec.extractor), outcome, &name, cx));
+impl Metric for FeaturesSpec {
+    const TAG: &'static str = "features";
+    /// Those of what is measured over the features.
+    const VALUES: &'static [MetricName] = &[];
+
+    fn names(&self, _: &DataInfo) -> Vec<MetricName> {
+        self.metrics.iter().flat_map(|metric| metric.names(&self.extractor)).collect()
     }
-    all
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        if self.metrics.is_empty() {
+            return Err("`features` has no metrics".into());
+        }
+        let classes = self
+            .metrics
+            .iter()
+            .find(|m| matches!(m, FeatureMetricSpec::InceptionScore(_) | FeatureMetricSpec::Classes));
+        match (&self.extractor, classes) {
+            (ExtractorSpec::Torchscript(_), _) => {}
+            (extractor, Some(metric)) => {
+                let (tag, name) = (metric.tag(), extractor.name());
+                return Err(format!(
+                    "`{tag}` needs classes, and `{name}` has none: take a classifier in a `torchscript` file"
+                ));
+            }
+            _ => {}
+        }
+        match &self.extractor {
+            ExtractorSpec::Values if info.is_image() => {
+                Err("`values` is for low-dimensional data; take `pixels`".into())
+            }
+            ExtractorSpec::Pixels if !info.is_image() => {
+                Err(format!("`pixels` needs images; this is {:?}: take `values`", info.shape))
+            }
+            ExtractorSpec::RandomConv => images_of_side("random-conv", SIDE, info),
+            ExtractorSpec::Torchscript(spec) if !info.is_image() && (spec.side.is_some() || spec.color) => {
+                Err(format!("`side` and `color` are for images; this is {:?}", info.shape))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&self, _: &Context) -> Result<Outcome, String> {
+        unreachable!("all of them are taken at once, by `measure`")
+    }
+
+    fn measure(&self, cx: &Context) -> Vec<Value> {
+        let extractor = self.extractor.extractor(cx.info);
+        let sides = finite(cx).and_then(|()| extractor.as_ref().map_err(String::clone)).and_then(|extractor| {
+            let side = |x: &crate::base::Array, choice| {
+                let features = extractor.features(x, &choose(cx.seed, choice, x.rows(), self.rows.get()))?;
+                Ok::<_, String>(Side::new(features, self))
+            };
+            let real = || side(&cx.real.x, Choice::FeaturesReal);
+            let real = match cx.known {
+                Some(known) => known.side(self, cx.fake.x.rows(), real)?,
+                None => Arc::new(real()?),
+            };
+            let fake = side(&cx.fake.x, Choice::FeaturesFake)?;
+            if real.rows.are_finite() && fake.rows.are_finite() {
+                Ok((real, fake))
+            } else {
+                Err("a feature is not finite".to_owned())
+            }
+        });
+        // The passes over pairs are the same for all that looks at neighbors.
+        let found = OnceCell::new();
+        let mut all = Vec::new();
+        for metric in &self.metrics {
+            let outcome = sides.as_ref().map_err(String::clone).and_then(|(real, fake)| {
+                let (values, parameters) = take(metric, self, (real, fake), &found, cx)?;
+                let (n_real, n_fake) = (Some(real.rows.count), fake.rows.count);
+                Ok(Outcome { values, n_real, n_fake, against: AGAINST_SAMPLES, parameters })
+            });
+            let name = extractor.as_ref().map_or_else(|_| self.extractor.name().into_owned(), |e| e.name.clone());
+            all.extend(values(&metric.names(&self.extractor), outcome, &name, cx));
+        }
+        all
+    }
 }
 
 fn take(

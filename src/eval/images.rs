@@ -1,25 +1,47 @@
 //! Metrics of images that need no learned features.
 
+use super::Direction::{Higher, Lower, Neither};
 use super::spec::ShapesSpec;
-use super::{AGAINST_NOTHING, AGAINST_SAMPLES, Choice, Context, Outcome, choose, line};
+use super::{
+    AGAINST_NOTHING, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, line, named, needs_images,
+};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 
-/// Mean and deviation over all pixels of all samples; then the root mean square, over pixel positions, of the difference
-/// between the two mean images, and between the two images of deviations.
-pub(super) fn pixel_statistics(cx: &Context) -> Outcome {
-    let (mean, variance) = line::moments(&cx.fake.x.data);
-    let ((fake_means, fake_stds), (real_means, real_stds)) = (positions(&cx.fake.x), positions(&cx.real.x));
-    Outcome {
-        values: vec![
-            mean,
-            variance.sqrt(),
-            root_mean_square(&fake_means, &real_means),
-            root_mean_square(&fake_stds, &real_stds),
-        ],
-        n_real: Some(cx.real.x.rows()),
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: "ddof=0; errors are root mean squares over positions".into(),
+/// Means and deviations of pixels.
+pub(super) struct PixelStatistics;
+
+impl Metric for PixelStatistics {
+    const TAG: &'static str = "pixel-statistics";
+    const VALUES: &'static [MetricName] = &[
+        named("pixel-statistics/mean", Neither, "data"),
+        named("pixel-statistics/std", Neither, "data"),
+        named("pixel-statistics/mean-error", Lower, "data"),
+        named("pixel-statistics/std-error", Lower, "data"),
+    ];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        needs_images(Self::TAG, info)
+    }
+
+    /// Mean and deviation over all pixels of all samples; then the root mean square, over pixel positions, of the difference
+    /// between the two mean images, and between the two images of deviations.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let (mean, variance) = line::moments(&cx.fake.x.data);
+        let ((fake_means, fake_stds), (real_means, real_stds)) = (positions(&cx.fake.x), positions(&cx.real.x));
+        Ok(Outcome {
+            values: vec![
+                mean,
+                variance.sqrt(),
+                root_mean_square(&fake_means, &real_means),
+                root_mean_square(&fake_stds, &real_stds),
+            ],
+            n_real: Some(cx.real.x.rows()),
+            n_fake: cx.fake.x.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: "ddof=0; errors are root mean squares over positions".into(),
+        })
     }
 }
 
@@ -43,45 +65,63 @@ fn root_mean_square(a: &[f64], b: &[f64]) -> f64 {
     (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
 }
 
-/// Valid: the share of samples whose best-fitting shape has a small error. Of the valid ones: the entropy of their classes,
-/// and how many classes have their share. Accuracy, over all samples: the share that is valid and of the class that the
-/// generator was asked for.
-pub(super) fn shapes(spec: &ShapesSpec, cx: &Context) -> Result<Outcome, String> {
-    let score = cx.score_shape.ok_or("nothing knows the shapes of this data set")?;
-    let places = choose(cx.seed, Choice::Shapes, cx.fake.x.rows(), spec.rows.get());
-    let n = places.len() as f64;
-    let (mut counts, mut right) = (vec![0_usize; cx.info.classes], 0_usize);
-    for &i in &places {
-        let (class, error) = score(cx.fake.x.row(i));
-        if error > spec.error.get() {
-            continue;
-        }
-        if class >= counts.len() {
-            counts.resize(class + 1, 0);
-        }
-        counts[class] += 1;
-        right += usize::from(cx.fake.labels.get(i).is_some_and(|&label| usize::try_from(label) == Ok(class)));
+impl Metric for ShapesSpec {
+    const TAG: &'static str = "shapes";
+    const VALUES: &'static [MetricName] = &[
+        named("shapes/valid", Higher, "share"),
+        named("shapes/entropy", Higher, "nats"),
+        named("shapes/classes", Higher, "classes"),
+        named("shapes/accuracy", Higher, "share"),
+    ];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        needs_images(Self::TAG, info)
     }
-    let valid = counts.iter().sum::<usize>() as f64;
-    let shares = || counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / valid);
-    let entropy = if valid > 0.0 { shares().map(|share| -share * share.ln()).sum() } else { f64::NAN };
-    let present = shares().filter(|&share| share >= spec.present_from.get()).count();
-    let mut values = vec![valid / n, entropy, present as f64];
-    if !cx.fake.labels.is_empty() {
-        values.push(right as f64 / n);
+
+    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
+        "shape-fit"
     }
-    Ok(Outcome {
-        values,
-        n_real: None,
-        n_fake: places.len(),
-        against: AGAINST_NOTHING,
-        parameters: format!(
-            "classes={} error<={} present-from={}",
-            cx.info.classes,
-            spec.error.get(),
-            spec.present_from.get()
-        ),
-    })
+
+    /// Valid: the share of samples whose best-fitting shape has a small error. Of the valid ones: the entropy of their classes,
+    /// and how many classes have their share. Accuracy, over all samples: the share that is valid and of the class that the
+    /// generator was asked for.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let score = cx.score_shape.ok_or("nothing knows the shapes of this data set")?;
+        let places = choose(cx.seed, Choice::Shapes, cx.fake.x.rows(), self.rows.get());
+        let n = places.len() as f64;
+        let (mut counts, mut right) = (vec![0_usize; cx.info.classes], 0_usize);
+        for &i in &places {
+            let (class, error) = score(cx.fake.x.row(i));
+            if error > self.error.get() {
+                continue;
+            }
+            if class >= counts.len() {
+                counts.resize(class + 1, 0);
+            }
+            counts[class] += 1;
+            right += usize::from(cx.fake.labels.get(i).is_some_and(|&label| usize::try_from(label) == Ok(class)));
+        }
+        let valid = counts.iter().sum::<usize>() as f64;
+        let shares = || counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / valid);
+        let entropy = if valid > 0.0 { shares().map(|share| -share * share.ln()).sum() } else { f64::NAN };
+        let present = shares().filter(|&share| share >= self.present_from.get()).count();
+        let mut values = vec![valid / n, entropy, present as f64];
+        if !cx.fake.labels.is_empty() {
+            values.push(right as f64 / n);
+        }
+        Ok(Outcome {
+            values,
+            n_real: None,
+            n_fake: places.len(),
+            against: AGAINST_NOTHING,
+            parameters: format!(
+                "classes={} error<={} present-from={}",
+                cx.info.classes,
+                self.error.get(),
+                self.present_from.get()
+            ),
+        })
+    }
 }
 
 #[cfg(test)]

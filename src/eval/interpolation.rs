@@ -1,42 +1,54 @@
 //! Whether what a model makes changes evenly on the way from one latent to another, or jumps: sharp steps tell of a model that
 //! keeps examples in mind and of latents that nothing lies between (arXiv:1511.06434, section 6.1).
 
+use super::Direction::{Lower, Neither};
 use super::spec::InterpolationSpec;
-use super::{AGAINST_NOTHING, Context, Outcome};
+use super::{AGAINST_NOTHING, Context, Metric, MetricName, Outcome, named};
+use crate::objective::Product;
 
-/// The mean over paths of the largest step over the mean step, and of the length of the path over the distance of its ends.
-pub(super) fn interpolation(spec: &InterpolationSpec, cx: &Context) -> Result<Outcome, String> {
-    let paths = cx.answers.paths.as_ref().ok_or("the model makes no samples from latents")?;
-    let places = spec.places();
-    let (mut jump, mut length, mut moving) = (0.0, 0.0, 0usize);
-    for path in 0..paths.rows() / places {
-        let apart = |a: usize, b: usize| {
-            let (a, b) = (paths.row(path * places + a), paths.row(path * places + b));
-            a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
-        };
-        let steps: Vec<f64> = (1..places).map(|place| apart(place - 1, place)).collect();
-        let (whole, largest) = (steps.iter().sum::<f64>(), steps.iter().fold(0.0f64, |most, step| most.max(*step)));
-        let straight = apart(0, places - 1);
-        if !whole.is_finite() {
-            return Err("samples are not finite".to_owned());
-        }
-        // Ends that look alike have no path between them.
-        if straight > 0.0 {
-            jump += largest * steps.len() as f64 / whole;
-            length += whole / straight;
-            moving += 1;
-        }
+impl Metric for InterpolationSpec {
+    const TAG: &'static str = "interpolation";
+    const VALUES: &'static [MetricName] =
+        &[named("interpolation/jump", Lower, "mean steps"), named("interpolation/length", Neither, "ratio")];
+
+    fn product(&self) -> Product {
+        Product::Latents
     }
-    if moving == 0 {
-        return Err("no path has two ends that look different".to_owned());
+
+    /// The mean over paths of the largest step over the mean step, and of the length of the path over the distance of its ends.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let paths = cx.answers.paths.as_ref().ok_or("the model makes no samples from latents")?;
+        let places = self.places();
+        let (mut jump, mut length, mut moving) = (0.0, 0.0, 0usize);
+        for path in 0..paths.rows() / places {
+            let apart = |a: usize, b: usize| {
+                let (a, b) = (paths.row(path * places + a), paths.row(path * places + b));
+                a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
+            };
+            let steps: Vec<f64> = (1..places).map(|place| apart(place - 1, place)).collect();
+            let (whole, largest) = (steps.iter().sum::<f64>(), steps.iter().fold(0.0f64, |most, step| most.max(*step)));
+            let straight = apart(0, places - 1);
+            if !whole.is_finite() {
+                return Err("samples are not finite".to_owned());
+            }
+            // Ends that look alike have no path between them.
+            if straight > 0.0 {
+                jump += largest * steps.len() as f64 / whole;
+                length += whole / straight;
+                moving += 1;
+            }
+        }
+        if moving == 0 {
+            return Err("no path has two ends that look different".to_owned());
+        }
+        Ok(Outcome {
+            values: vec![jump / moving as f64, length / moving as f64],
+            n_real: None,
+            n_fake: moving * places,
+            against: AGAINST_NOTHING,
+            parameters: format!("paths={moving} steps={} {} L2", self.steps, cx.answers.way),
+        })
     }
-    Ok(Outcome {
-        values: vec![jump / moving as f64, length / moving as f64],
-        n_real: None,
-        n_fake: moving * places,
-        against: AGAINST_NOTHING,
-        parameters: format!("paths={moving} steps={} {} L2", spec.steps, cx.answers.way),
-    })
 }
 
 #[cfg(test)]

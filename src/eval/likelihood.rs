@@ -1,7 +1,11 @@
 //! How likely a model holds reference examples: the evidence lower bound in its parts, and log p itself or the bound by
 //! importance sampling. Held against the exact law where that is known.
 
-use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, MetricSpec, Outcome};
+use super::Direction::{Higher, Lower, Neither, Target};
+use super::spec::{ElboSpec, LikelihoodSpec, SampleLikelihoodSpec};
+use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, with_gap};
+use crate::data::DataInfo;
+use crate::objective::Product;
 use std::f64::consts::LN_2;
 
 fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -20,14 +24,8 @@ fn gap(nats: f64, rows: usize, cx: &Context) -> Option<f64> {
     Some(mean((0..rows).map(|i| truth(cx.real.x.row(i)))) - nats)
 }
 
-/// How a model found its likelihoods: exactly or by draws, under which law. A setting as weights are.
-pub(super) fn answered(metric: &MetricSpec, cx: &Context) -> String {
-    let draws = match metric {
-        MetricSpec::Elbo(_) => cx.answers.evidence.as_ref().map(|evidence| evidence.draws),
-        MetricSpec::Likelihood(_) => cx.answers.likelihoods.as_ref().and_then(|all| Some(all.last()?.draws)),
-        MetricSpec::SampleLikelihood(_) => cx.answers.own.as_ref().map(|_| 0),
-        _ => None,
-    };
+/// How a model found its likelihoods: exactly or by draws, under which law.
+fn answered(draws: Option<u32>, cx: &Context) -> String {
     let law = &cx.answers.law;
     match draws {
         None => String::new(),
@@ -50,54 +48,158 @@ fn outcome(values: Vec<f64>, rows: usize, parameters: String) -> Outcome {
     Outcome { values, n_real: Some(rows), n_fake: 0, against, parameters }
 }
 
-/// The bound in nats and in bits, its two parts, how many dimensions of the code are in use, and its gap.
-pub(super) fn elbo(cx: &Context) -> Result<Outcome, String> {
-    let evidence = cx.answers.evidence.as_ref().ok_or("the model has no such bound")?;
-    let rows = evidence.reconstruction.len();
-    if rows == 0 {
-        return Err("there are no reference examples".to_owned());
+impl Metric for ElboSpec {
+    const TAG: &'static str = "elbo";
+    const VALUES: &'static [MetricName] = &[
+        named("elbo", Higher, "nats"),
+        named("elbo/bits", Lower, "bits a dimension"),
+        named("elbo/reconstruction", Neither, "nats"),
+        named("elbo/kl", Neither, "nats"),
+        named("elbo/active", Neither, "dimensions"),
+        named("elbo/gap", Target(0.0), "nats"),
+    ];
+
+    fn product(&self) -> Product {
+        Product::Evidence
     }
-    let reconstruction = mean(evidence.reconstruction.iter().map(|&v| f64::from(v)));
-    let divergence = mean(evidence.divergence.iter().map(|&v| f64::from(v)));
-    let bound = reconstruction - divergence;
-    let mut values = vec![bound, bits(bound, cx), reconstruction, divergence, evidence.active as f64];
-    values.extend(gap(bound, rows, cx));
-    Ok(outcome(values, rows, parameters(cx)))
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        with_gap(Self::VALUES, info.truth.log_density().is_some())
+    }
+
+    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
+        &cx.answers.kind
+    }
+
+    fn weights(&self, cx: &Context) -> String {
+        answered(cx.answers.evidence.as_ref().map(|evidence| evidence.draws), cx)
+    }
+
+    /// The bound in nats and in bits, its two parts, how many dimensions of the code are in use, and its gap.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let evidence = cx.answers.evidence.as_ref().ok_or("the model has no such bound")?;
+        let rows = evidence.reconstruction.len();
+        if rows == 0 {
+            return Err("there are no reference examples".to_owned());
+        }
+        let reconstruction = mean(evidence.reconstruction.iter().map(|&v| f64::from(v)));
+        let divergence = mean(evidence.divergence.iter().map(|&v| f64::from(v)));
+        let bound = reconstruction - divergence;
+        let mut values = vec![bound, bits(bound, cx), reconstruction, divergence, evidence.active as f64];
+        values.extend(gap(bound, rows, cx));
+        Ok(outcome(values, rows, parameters(cx)))
+    }
 }
 
-/// log p with the most draws in nats and in bits, its gap, and the bounds of fewer draws.
-pub(super) fn likelihood(cx: &Context) -> Result<Outcome, String> {
-    let all = cx.answers.likelihoods.as_ref().ok_or("the model knows no likelihood")?;
-    let (best, fewer) = all.split_last().ok_or("the model knows no likelihood")?;
-    if best.of.is_empty() {
-        return Err("there are no reference examples".to_owned());
+impl Metric for LikelihoodSpec {
+    const TAG: &'static str = "likelihood";
+    const VALUES: &'static [MetricName] = &[
+        named("likelihood", Higher, "nats"),
+        named("likelihood/bits", Lower, "bits a dimension"),
+        named("likelihood/gap", Target(0.0), "nats"),
+    ];
+
+    fn product(&self) -> Product {
+        Product::Likelihoods
     }
-    let nats = |of: &[f32]| mean(of.iter().map(|&v| f64::from(v)));
-    let value = nats(&best.of);
-    let mut values = vec![value, bits(value, cx)];
-    values.extend(gap(value, best.of.len(), cx));
-    values.extend(fewer.iter().map(|bound| nats(&bound.of)));
-    Ok(outcome(values, best.of.len(), parameters(cx)))
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        let fewer = self.samples.iter().rev().skip(1).rev();
+        with_gap(Self::VALUES, info.truth.log_density().is_some())
+            .into_iter()
+            .chain(fewer.map(|draws| Self::VALUES[0].below(draws)))
+            .collect()
+    }
+
+    fn needs(&self, _: &DataInfo, _: &[Product]) -> Result<(), String> {
+        if self.samples.is_empty() || !self.samples.is_sorted_by(|a, b| a < b) {
+            return Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned());
+        }
+        Ok(())
+    }
+
+    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
+        &cx.answers.kind
+    }
+
+    fn weights(&self, cx: &Context) -> String {
+        answered(cx.answers.likelihoods.as_ref().and_then(|all| Some(all.last()?.draws)), cx)
+    }
+
+    /// log p with the most draws in nats and in bits, its gap, and the bounds of fewer draws.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let all = cx.answers.likelihoods.as_ref().ok_or("the model knows no likelihood")?;
+        let (best, fewer) = all.split_last().ok_or("the model knows no likelihood")?;
+        if best.of.is_empty() {
+            return Err("there are no reference examples".to_owned());
+        }
+        let nats = |of: &[f32]| mean(of.iter().map(|&v| f64::from(v)));
+        let value = nats(&best.of);
+        let mut values = vec![value, bits(value, cx)];
+        values.extend(gap(value, best.of.len(), cx));
+        values.extend(fewer.iter().map(|bound| nats(&bound.of)));
+        Ok(outcome(values, best.of.len(), parameters(cx)))
+    }
 }
 
-/// What the model gives its own samples, and how far that is above what it gives the data.
-pub(super) fn sample_likelihood(cx: &Context) -> Result<Outcome, String> {
-    let [samples, real] = cx.answers.own.as_ref().ok_or("the model knows no likelihood")?;
-    if samples.is_empty() || real.is_empty() {
-        return Err("there are no samples or no reference examples".to_owned());
+impl Metric for SampleLikelihoodSpec {
+    const TAG: &'static str = "sample-likelihood";
+    const VALUES: &'static [MetricName] =
+        &[named("sample-likelihood", Neither, "nats"), named("sample-likelihood/excess", Target(0.0), "nats")];
+
+    fn product(&self) -> Product {
+        Product::Likelihoods
     }
-    let [of_samples, of_real] = [samples, real].map(|nats| mean(nats.iter().map(|&v| f64::from(v))));
-    let values = vec![of_samples, of_samples - of_real];
-    Ok(Outcome { n_fake: samples.len(), ..outcome(values, real.len(), parameters(cx)) })
+
+    fn needs(&self, _: &DataInfo, products: &[Product]) -> Result<(), String> {
+        if products.contains(&Product::Evidence) {
+            return Err(
+                "`sample-likelihood` needs a likelihood that is exact, and this algorithm has a bound".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
+        &cx.answers.kind
+    }
+
+    fn weights(&self, cx: &Context) -> String {
+        answered(cx.answers.own.as_ref().map(|_| 0), cx)
+    }
+
+    /// What the model gives its own samples, and how far that is above what it gives the data.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let [samples, real] = cx.answers.own.as_ref().ok_or("the model knows no likelihood")?;
+        if samples.is_empty() || real.is_empty() {
+            return Err("there are no samples or no reference examples".to_owned());
+        }
+        let [of_samples, of_real] = [samples, real].map(|nats| mean(nats.iter().map(|&v| f64::from(v))));
+        let values = vec![of_samples, of_samples - of_real];
+        Ok(Outcome { n_fake: samples.len(), ..outcome(values, real.len(), parameters(cx)) })
+    }
 }
 
-/// The share of samples whose density is not 0.
-pub(super) fn support(cx: &Context) -> Result<Outcome, String> {
-    let truth = cx.info.truth.log_density().ok_or("the law of the data is not known")?;
-    let rows = cx.fake.x.rows();
-    let possible = (0..rows).filter(|&i| truth(cx.fake.x.row(i)) > f64::NEG_INFINITY).count();
-    let values = vec![possible as f64 / rows as f64];
-    Ok(Outcome { values, n_real: None, n_fake: rows, against: AGAINST_LAW, parameters: String::new() })
+/// The share of samples that can be.
+pub(super) struct Support;
+
+impl Metric for Support {
+    const TAG: &'static str = "support";
+    const VALUES: &'static [MetricName] = &[named("support", Higher, "share")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        let known = info.truth.log_density().map(|_| ());
+        known.ok_or_else(|| "`support` needs data whose law has a density that is known".to_owned())
+    }
+
+    /// The share of samples whose density is not 0.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let truth = cx.info.truth.log_density().ok_or("the law of the data is not known")?;
+        let rows = cx.fake.x.rows();
+        let possible = (0..rows).filter(|&i| truth(cx.fake.x.row(i)) > f64::NEG_INFINITY).count();
+        let values = vec![possible as f64 / rows as f64];
+        Ok(Outcome { values, n_real: None, n_fake: rows, against: AGAINST_LAW, parameters: String::new() })
+    }
 }
 
 #[cfg(test)]

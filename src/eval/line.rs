@@ -1,20 +1,49 @@
 //! Metrics of one-dimensional samples.
 
-use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Outcome};
+use super::Direction::{Lower, Neither};
+use super::{
+    AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, one_dimensional,
+};
+use crate::data::DataInfo;
 use crate::data::Truth;
+use crate::objective::Product;
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
-pub(super) fn mean(cx: &Context) -> Outcome {
-    alone(cx, moments(&cx.fake.x.data).0, "")
+/// The mean of one-dimensional samples.
+pub(super) struct Mean;
+
+impl Metric for Mean {
+    const TAG: &'static str = "mean";
+    const VALUES: &'static [MetricName] = &[named("mean", Neither, "data")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        one_dimensional(Self::TAG, info)
+    }
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        Ok(alone(cx, moments(&cx.fake.x.data).0, ""))
+    }
 }
 
-pub(super) fn std(cx: &Context) -> Result<Outcome, String> {
-    let n = cx.fake.x.rows();
-    if n < 2 {
-        return Err("a deviation needs two samples".into());
+/// Their standard deviation.
+pub(super) struct Std;
+
+impl Metric for Std {
+    const TAG: &'static str = "std";
+    const VALUES: &'static [MetricName] = &[named("std", Neither, "data")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        one_dimensional(Self::TAG, info)
     }
-    let variance = moments(&cx.fake.x.data).1 * n as f64 / (n - 1) as f64;
-    Ok(alone(cx, variance.sqrt(), "ddof=1"))
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let n = cx.fake.x.rows();
+        if n < 2 {
+            return Err("a deviation needs two samples".into());
+        }
+        let variance = moments(&cx.fake.x.data).1 * n as f64 / (n - 1) as f64;
+        Ok(alone(cx, variance.sqrt(), "ddof=1"))
+    }
 }
 
 fn alone(cx: &Context, value: f64, parameters: &str) -> Outcome {
@@ -27,12 +56,36 @@ fn alone(cx: &Context, value: f64, parameters: &str) -> Outcome {
     }
 }
 
-pub(super) fn w1(cx: &Context) -> Outcome {
-    compared(cx, w1_to_normal, |fake, real| wasserstein(fake, real, 1.0))
+/// The Wasserstein distance in one dimension.
+pub(super) struct W1;
+
+impl Metric for W1 {
+    const TAG: &'static str = "w1";
+    const VALUES: &'static [MetricName] = &[named("w1", Lower, "data")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        one_dimensional(Self::TAG, info)
+    }
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        Ok(compared(cx, w1_to_normal, |fake, real| wasserstein(fake, real, 1.0)))
+    }
 }
 
-pub(super) fn ks(cx: &Context) -> Outcome {
-    compared(cx, ks_to_normal, ks_between)
+/// The Kolmogorov-Smirnov statistic.
+pub(super) struct Ks;
+
+impl Metric for Ks {
+    const TAG: &'static str = "ks";
+    const VALUES: &'static [MetricName] = &[named("ks", Lower, "probability")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        one_dimensional(Self::TAG, info)
+    }
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        Ok(compared(cx, ks_to_normal, ks_between))
+    }
 }
 
 /// Against the law where it is known, else against the reference; both get sorted samples.

@@ -2,8 +2,8 @@
 //! carries its protocol, so that two numbers can be seen to be comparable or not.
 //!
 //! Metrics know nothing of networks: whoever evaluates brings samples, reference and (for metrics that judge an image)
-//! a function that judges. A metric is an arm of [`MetricSpec`], its values in [`MetricSpec::names`], what it needs in
-//! [`MetricSpec::needs`], and a function in one of the files beside this one. A metric over features is an arm of
+//! a function that judges. A metric is an arm of [`MetricSpec`], and in one of the files beside this one all there is of it
+//! ([`Metric`]). A metric over features is an arm of
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
 mod agreement;
@@ -37,14 +37,15 @@ pub use features::Known;
 pub use probe::Probed;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
-use spec::{ExtractorSpec, FactorKind, FeaturesSpec};
+use spec::{ExtractorSpec, FeaturesSpec, NAMES};
 
 use crate::base::Array;
 use crate::data::images::at_levels;
-use crate::data::{DataError, DataInfo, DataRoots, Examples, Truth};
+use crate::data::{DataError, DataInfo, DataRoots, Examples};
 use crate::objective::{Codes, Evidence, Nats, Pairs, Product};
 use crate::rng;
 use std::borrow::Cow;
+use std::fmt::Display;
 
 /// Gives the class and the error of the shape that fits an image best.
 pub type ScoreShape<'a> = &'a dyn Fn(&[f32]) -> (usize, f64);
@@ -220,120 +221,76 @@ pub struct MetricName {
     pub unit: &'static str,
 }
 
+impl MetricName {
+    /// The same of a part: of one side of an image, of one factor.
+    fn below(&self, part: impl Display) -> Self {
+        Self { name: format!("{}/{part}", self.name).into(), ..self.clone() }
+    }
+}
+
 const fn named(name: &'static str, direction: Direction, unit: &'static str) -> MetricName {
     MetricName { name: Cow::Borrowed(name), direction, unit }
 }
 
 /// The values of each metric, in the order in which it gives them, under its tag.
-const NAMES: &[(&str, &[MetricName])] = {
-    use Direction::{Higher, Lower, Neither, Target};
-    &[
-        ("mean", &[named("mean", Neither, "data")]),
-        ("std", &[named("std", Neither, "data")]),
-        ("w1", &[named("w1", Lower, "data")]),
-        ("ks", &[named("ks", Lower, "probability")]),
-        (
-            "modes",
-            &[
-                named("modes/covered", Higher, "modes"),
-                named("modes/seen", Higher, "modes"),
-                named("modes/quality", Higher, "share"),
-                named("modes/kl", Lower, "nats"),
-            ],
-        ),
-        ("sliced-wasserstein", &[named("sliced-wasserstein", Lower, "data")]),
-        ("mmd", &[named("mmd", Lower, "squared")]),
-        (
-            "pixel-statistics",
-            &[
-                named("pixel-statistics/mean", Neither, "data"),
-                named("pixel-statistics/std", Neither, "data"),
-                named("pixel-statistics/mean-error", Lower, "data"),
-                named("pixel-statistics/std-error", Lower, "data"),
-            ],
-        ),
-        ("diversity", &[named("diversity", Target(1.0), "ratio")]),
-        ("nearest", &[named("nearest", Target(1.0), "ratio")]),
-        (
-            "shapes",
-            &[
-                named("shapes/valid", Higher, "share"),
-                named("shapes/entropy", Higher, "nats"),
-                named("shapes/classes", Higher, "classes"),
-                named("shapes/accuracy", Higher, "share"),
-            ],
-        ),
-        ("laplacian-wasserstein", &[named("laplacian-wasserstein", Lower, "deviations")]),
-        ("bands", &[named("bands/deviation", Target(1.0), "ratio"), named("bands/kurtosis", Target(1.0), "ratio")]),
-        ("ms-ssim", &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")]),
-        (
-            "classification",
-            &[
-                named("accuracy", Higher, "share"),
-                named("cross-entropy", Lower, "nats"),
-                named("error", Lower, "share"),
-                named("accuracy/gap", Target(0.0), "share"),
-            ],
-        ),
-        ("transfer", &[named("transfer", Higher, "share"), named("transfer/unadapted", Neither, "share")]),
-        ("agreement", &[named("agreement/distance", Lower, "data"), named("agreement", Higher, "share")]),
-        ("clusters", &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")]),
-        (
-            "code-classes",
-            &[named("code-classes/purity", Higher, "share"), named("code-classes/information", Higher, "share")],
-        ),
-        ("code-factors", &[named("code-factors", Higher, "correlation")]),
-        (
-            "reconstruction",
-            &[named("reconstruction/mse", Lower, "squared"), named("reconstruction/psnr", Higher, "dB")],
-        ),
-        ("denoising", &[named("denoising/gain", Higher, "dB"), named("denoising/mse", Lower, "squared")]),
-        (
-            "elbo",
-            &[
-                named("elbo", Higher, "nats"),
-                named("elbo/bits", Lower, "bits a dimension"),
-                named("elbo/reconstruction", Neither, "nats"),
-                named("elbo/kl", Neither, "nats"),
-                named("elbo/active", Neither, "dimensions"),
-                named("elbo/gap", Target(0.0), "nats"),
-            ],
-        ),
-        (
-            "likelihood",
-            &[
-                named("likelihood", Higher, "nats"),
-                named("likelihood/bits", Lower, "bits a dimension"),
-                named("likelihood/gap", Target(0.0), "nats"),
-            ],
-        ),
-        (
-            "sample-likelihood",
-            &[named("sample-likelihood", Neither, "nats"), named("sample-likelihood/excess", Target(0.0), "nats")],
-        ),
-        ("support", &[named("support", Higher, "share")]),
-        (
-            "interpolation",
-            &[named("interpolation/jump", Lower, "mean steps"), named("interpolation/length", Neither, "ratio")],
-        ),
-        (
-            "linear-probe",
-            &[
-                named("linear-probe", Higher, "share"),
-                named("linear-probe/plain", Neither, "share"),
-                named("linear-probe/gain", Higher, "share"),
-            ],
-        ),
-        (
-            "parzen",
-            &[
-                named("parzen", Higher, "nats"),
-                named("parzen/standard-error", Neither, "nats"),
-                named("parzen/width", Neither, "data"),
-            ],
-        ),
-    ]
-};
+/// A metric: all there is of it beside its arm in [`MetricSpec`].
+trait Metric {
+    /// As in a TOML. The names of its values begin with it.
+    const TAG: &'static str;
+    /// Each value that it may give, in their order.
+    const VALUES: &'static [MetricName];
+
+    /// What a model must give for it to be taken.
+    fn product(&self) -> Product {
+        Product::Samples
+    }
+
+    /// Those that it gives of such data.
+    fn names(&self, _info: &DataInfo) -> Vec<MetricName> {
+        Self::VALUES.to_vec()
+    }
+
+    /// Whether it can be taken of such data, from a model that gives these products.
+    fn needs(&self, _info: &DataInfo, _products: &[Product]) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Why training examples cannot be its reference.
+    fn held_out(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What the numbers compared are, for the protocol.
+    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
+        if cx.info.is_image() { "pixels" } else { "values" }
+    }
+
+    /// How a model found what it says, for the protocol: a setting as weights are.
+    fn weights(&self, _cx: &Context) -> String {
+        String::new()
+    }
+
+    /// Its values, in the order of its names.
+    fn take(&self, cx: &Context) -> Result<Outcome, String>;
+
+    /// Its values with their names and how they were taken.
+    fn measure(&self, cx: &Context) -> Vec<Value> {
+        let there = match self.product() {
+            Product::Samples => finite(cx),
+            _ => Ok(()),
+        };
+        let outcome = there.and_then(|()| self.take(cx));
+        let mut values = values(&self.names(cx.info), outcome, self.extractor(cx), cx);
+        values.iter_mut().for_each(|value| value.protocol.weights = self.weights(cx));
+        values
+    }
+}
+
+/// All values but those that are held against a law that is not known.
+fn with_gap(own: &'static [MetricName], known: bool) -> Vec<MetricName> {
+    let there = |name: &&MetricName| known || !name.name.ends_with("/gap");
+    own.iter().filter(there).cloned().collect()
+}
 
 /// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
 /// behind `laplacian-wasserstein` and `bands/…`, a factor behind `code-factors` and draws behind `likelihood` are the same.
@@ -400,109 +357,12 @@ const AGAINST_LAW: &str = "law";
 const AGAINST_SAMPLES: &str = "samples";
 
 impl MetricSpec {
-    /// The metric's name in a TOML, with which the names of its values begin.
-    pub fn tag(&self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::Std => "std",
-            Self::W1 => "w1",
-            Self::Ks => "ks",
-            Self::Modes(_) => "modes",
-            Self::SlicedWasserstein(_) => "sliced-wasserstein",
-            Self::Mmd(_) => "mmd",
-            Self::PixelStatistics => "pixel-statistics",
-            Self::Diversity(_) => "diversity",
-            Self::Nearest(_) => "nearest",
-            Self::Shapes(_) => "shapes",
-            Self::Features(_) => "features",
-            Self::LaplacianWasserstein(_) => "laplacian-wasserstein",
-            Self::Bands => "bands",
-            Self::MsSsim(_) => "ms-ssim",
-            Self::Parzen(_) => "parzen",
-            Self::Classification => "classification",
-            Self::Transfer => "transfer",
-            Self::Agreement => "agreement",
-            Self::Clusters => "clusters",
-            Self::CodeClasses(_) => "code-classes",
-            Self::CodeFactors(_) => "code-factors",
-            Self::Reconstruction => "reconstruction",
-            Self::Denoising(_) => "denoising",
-            Self::Elbo(_) => "elbo",
-            Self::Likelihood(_) => "likelihood",
-            Self::SampleLikelihood(_) => "sample-likelihood",
-            Self::Support => "support",
-            Self::Interpolation(_) => "interpolation",
-            Self::LinearProbe(_) => "linear-probe",
-        }
-    }
-
     /// The values that it gives of any data.
     pub fn plain_names(&self) -> impl Iterator<Item = &'static str> {
-        let own = NAMES.iter().find(|(tag, _)| *tag == self.tag());
-        own.into_iter().flat_map(|(_, names)| *names).filter_map(|name| match name.name {
+        self.values().iter().filter_map(|name| match name.name {
             Cow::Borrowed(name) => Some(name),
             Cow::Owned(_) => None,
         })
-    }
-
-    /// What a model must give for it to be taken.
-    pub fn product(&self) -> Product {
-        match self {
-            Self::Classification => Product::Classes,
-            Self::Transfer => Product::SecondClasses,
-            Self::Agreement => Product::Pairs,
-            Self::Clusters | Self::CodeClasses(_) => Product::CategoricalCodes,
-            Self::CodeFactors(_) => Product::ContinuousCodes,
-            Self::Reconstruction | Self::Denoising(_) => Product::Reconstructions,
-            Self::Elbo(_) => Product::Evidence,
-            Self::Likelihood(_) | Self::SampleLikelihood(_) => Product::Likelihoods,
-            Self::Interpolation(_) => Product::Latents,
-            Self::LinearProbe(_) => Product::Features,
-            _ => Product::Samples,
-        }
-    }
-
-    /// The values that it gives of such data (`shapes/accuracy` only where the generator was asked for labels).
-    pub fn names(&self, info: &DataInfo) -> Vec<MetricName> {
-        let own = |tag| NAMES.iter().find(|(known, _)| *known == tag).expect("every tag has its names").1.to_vec();
-        match self {
-            Self::Features(spec) => spec.metrics.iter().flat_map(|metric| metric.names(&spec.extractor)).collect(),
-            Self::LaplacianWasserstein(_) => {
-                let [whole] = own(self.tag()).try_into().expect("one name");
-                let level = |side| MetricName { name: format!("{}/{side}", whole.name).into(), ..whole.clone() };
-                std::iter::once(whole.clone()).chain(patches::sides(&info.shape).into_iter().map(level)).collect()
-            }
-            Self::Bands => {
-                let of = |name: MetricName| {
-                    let level = move |side| MetricName { name: format!("{}/{side}", name.name).into(), ..name.clone() };
-                    bands::sides(&info.shape).into_iter().map(level)
-                };
-                own(self.tag()).into_iter().flat_map(of).collect()
-            }
-            Self::CodeFactors(spec) => {
-                let [whole] = own(self.tag()).try_into().expect("one name");
-                let of = |factor: &FactorKind| format!("{}/{}", whole.name, factor.name()).into();
-                spec.factors.iter().map(|factor| MetricName { name: of(factor), ..whole.clone() }).collect()
-            }
-            Self::Agreement if !matches!(info.truth, Truth::Modes { .. }) && info.range.is_none() => {
-                own(self.tag())[..1].to_vec()
-            }
-            Self::Reconstruction if info.range.is_none() => own(self.tag())[..1].to_vec(),
-            Self::Elbo(_) | Self::Likelihood(_) => {
-                let known = info.truth.log_density().is_some();
-                let mut names: Vec<MetricName> =
-                    own(self.tag()).into_iter().filter(|name| known || !name.name.ends_with("/gap")).collect();
-                if let Self::Likelihood(spec) = self {
-                    let fewer = spec.samples.iter().rev().skip(1).rev();
-                    let bound = |draws| MetricName { name: format!("likelihood/{draws}").into(), ..names[0].clone() };
-                    let bounds: Vec<MetricName> = fewer.map(bound).collect();
-                    names.extend(bounds);
-                }
-                names
-            }
-            Self::Classification if info.truth.log_joint().is_none() => own(self.tag())[..3].to_vec(),
-            _ => own(self.tag()),
-        }
     }
 
     /// Whether it can be taken of such data from models that give these products.
@@ -514,98 +374,7 @@ impl MetricSpec {
         if !products.contains(&product) {
             return Err(format!("`{tag}` is taken of {}, and this algorithm makes none", product.name()));
         }
-        match self {
-            Self::Mean | Self::Std | Self::W1 | Self::Ks if info.shape != [1] => {
-                Err(format!("`{tag}` needs one-dimensional data; this is {:?}", info.shape))
-            }
-            Self::Modes(_) if !matches!(info.truth, Truth::Modes { .. }) => {
-                Err(format!("`{tag}` needs a mixture whose centers are known; this data has none"))
-            }
-            Self::PixelStatistics | Self::Shapes(_) if !info.is_image() => {
-                Err(format!("`{tag}` needs images; this is {:?}", info.shape))
-            }
-            Self::Nearest(_) if info.len.is_none() => {
-                Err(format!("`{tag}` needs a data set; a distribution has no training examples to copy"))
-            }
-            Self::Likelihood(spec) if !spec.samples.is_sorted_by(|a, b| a < b) || spec.samples.is_empty() => {
-                Err("`likelihood` needs numbers of draws from few to many in `samples`".to_owned())
-            }
-            Self::SampleLikelihood(_) if products.contains(&Product::Evidence) => {
-                Err(format!("`{tag}` needs a likelihood that is exact, and this algorithm has a bound"))
-            }
-            Self::Support if info.truth.log_density().is_none() => {
-                Err(format!("`{tag}` needs data whose law has a density that is known"))
-            }
-            Self::LaplacianWasserstein(_) => images_of_side(tag, patches::SIDE, info),
-            Self::Bands => images_of_side(tag, bands::SMALLEST, info),
-            Self::MsSsim(_) => images_of_side(tag, ssim::WINDOW, info),
-            Self::Features(spec) => features::needs(spec, info),
-            Self::Clusters | Self::LinearProbe(_) if info.classes < 2 => {
-                Err(format!("`{tag}` needs data with labels of two or more classes"))
-            }
-            Self::LinearProbe(spec) if spec.strengths.is_empty() => {
-                Err("`linear-probe` needs a strength of the line or several in `strengths`".to_owned())
-            }
-            Self::CodeClasses(_) => codes::needs_classes(tag, info),
-            Self::CodeFactors(spec) => codes::needs_factors(tag, spec, info),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes the metric. What cannot be taken (samples that are not finite, a reference that is missing) is NaN, with
-    /// the reason in the protocol.
-    pub fn measure(&self, cx: &Context) -> Vec<Value> {
-        if let Self::Features(spec) = self {
-            return features::measure(spec, cx);
-        }
-        let there = match self.product() {
-            Product::Samples => finite(cx),
-            _ => Ok(()),
-        };
-        let outcome = there.and_then(|()| match self {
-            Self::Mean => Ok(line::mean(cx)),
-            Self::Std => line::std(cx),
-            Self::W1 => Ok(line::w1(cx)),
-            Self::Ks => Ok(line::ks(cx)),
-            Self::Modes(spec) => modes::modes(spec, cx),
-            Self::SlicedWasserstein(spec) => Ok(slices::sliced_wasserstein(spec, cx)),
-            Self::Mmd(spec) => pairs::mmd(spec, cx),
-            Self::PixelStatistics => Ok(images::pixel_statistics(cx)),
-            Self::Diversity(spec) => pairs::diversity(spec, cx),
-            Self::Nearest(spec) => pairs::nearest(spec, cx),
-            Self::Shapes(spec) => images::shapes(spec, cx),
-            Self::Features(_) => unreachable!("taken above"),
-            Self::LaplacianWasserstein(spec) => patches::laplacian_wasserstein(spec, cx),
-            Self::Bands => bands::bands(cx),
-            Self::MsSsim(spec) => ssim::ms_ssim(spec, cx),
-            Self::Parzen(spec) => parzen::parzen(spec, cx),
-            Self::Classification => classes::classification(cx),
-            Self::Transfer => classes::transfer(cx),
-            Self::Agreement => agreement::agreement(cx),
-            Self::Clusters => codes::clusters(cx),
-            Self::CodeClasses(spec) => codes::code_classes(spec, cx),
-            Self::CodeFactors(spec) => codes::code_factors(spec, cx),
-            Self::Reconstruction => reconstruction::reconstruction(cx),
-            Self::Denoising(noise) => reconstruction::denoising(*noise, cx),
-            Self::Elbo(_) => likelihood::elbo(cx),
-            Self::Likelihood(_) => likelihood::likelihood(cx),
-            Self::SampleLikelihood(_) => likelihood::sample_likelihood(cx),
-            Self::Support => likelihood::support(cx),
-            Self::Interpolation(spec) => interpolation::interpolation(spec, cx),
-            Self::LinearProbe(spec) => probe::linear_probe(spec, cx),
-        });
-        let extractor = match self {
-            Self::Shapes(_) | Self::CodeFactors(_) => "shape-fit",
-            Self::CodeClasses(_) if cx.info.is_image() => "shape-fit",
-            Self::Elbo(_) | Self::Likelihood(_) | Self::SampleLikelihood(_) => &cx.answers.kind,
-            Self::Classification | Self::Clusters | Self::Transfer => "",
-            Self::LinearProbe(spec) => spec.layers.name(),
-            _ if cx.info.is_image() => "pixels",
-            _ => "values",
-        };
-        let mut values = values(&self.names(cx.info), outcome, extractor, cx);
-        values.iter_mut().for_each(|value| value.protocol.weights = likelihood::answered(self, cx));
-        values
+        self.needs_of(info, products)
     }
 }
 
@@ -668,21 +437,34 @@ impl EvalSpec {
             } else if let Some((_, twice)) = twice {
                 let said = if matches!(metric, MetricSpec::Features(_)) { &*twice.name } else { metric.tag() };
                 problems.push((i, format!("`{said}` stands twice; eval.csv could not tell the two apart")));
-            } else if self.reference == ReferenceKind::Train {
-                let why = match metric {
-                    MetricSpec::Nearest(_) => "training examples are their own neighbors",
-                    MetricSpec::Parzen(_) => "training examples choose the window's width",
-                    MetricSpec::LinearProbe(_) => "the line is fit to training examples",
-                    _ => "",
-                };
-                if !why.is_empty() {
-                    problems.push((i, format!("`{}` needs `reference = \"test\"`: {why}", metric.tag())));
-                }
+            } else if self.reference == ReferenceKind::Train
+                && let Some(why) = metric.held_out()
+            {
+                problems.push((i, format!("`{}` needs `reference = \"test\"`: {why}", metric.tag())));
             }
             earlier.extend(names);
         }
         problems
     }
+}
+
+/// Whether examples are single numbers.
+fn one_dimensional(tag: &str, info: &DataInfo) -> Result<(), String> {
+    if info.shape == [1] {
+        Ok(())
+    } else {
+        Err(format!("`{tag}` needs one-dimensional data; this is {:?}", info.shape))
+    }
+}
+
+/// Whether examples are images.
+fn needs_images(tag: &str, info: &DataInfo) -> Result<(), String> {
+    if info.is_image() { Ok(()) } else { Err(format!("`{tag}` needs images; this is {:?}", info.shape)) }
+}
+
+/// Whether examples are of classes.
+fn needs_labels(tag: &str, info: &DataInfo) -> Result<(), String> {
+    if info.classes > 1 { Ok(()) } else { Err(format!("`{tag}` needs data with labels of two or more classes")) }
 }
 
 /// Whether the data are images whose sides are at least that long.
@@ -770,14 +552,18 @@ fn choose(seed: u64, choice: Choice, rows: usize, most: u32) -> Vec<usize> {
 mod tests {
     use super::testing::{World, info, line};
     use super::*;
+    use crate::data::Truth;
 
     #[test]
     fn every_metric_has_a_direction_and_values_named_after_its_tag() {
         let metrics = testing::every_metric();
         let tags: std::collections::BTreeSet<_> = metrics.iter().map(MetricSpec::tag).collect();
-        assert_eq!(tags.len(), NAMES.len() + 1, "each has its row, and `features` a table");
+        assert_eq!(tags.len(), NAMES.len(), "each is tested");
         let image = info(vec![1, 28, 28], Truth::Unknown);
         for metric in &metrics {
+            let written = serde_json::to_value(metric).expect("a spec");
+            let tag = written.as_str().or_else(|| Some(written.as_object()?.keys().next()?));
+            assert_eq!(tag, Some(metric.tag()));
             for name in metric.names(&image) {
                 // The two that everybody calls by these names alone.
                 if !["features", "classification"].contains(&metric.tag()) {

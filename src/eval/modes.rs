@@ -1,48 +1,69 @@
 //! Which modes of a known mixture samples reach.
 
+use super::Direction::{Higher, Lower};
 use super::spec::ModesSpec;
-use super::{AGAINST_LAW, Context, Outcome};
+use super::{AGAINST_LAW, Context, Metric, MetricName, Outcome, named};
+use crate::data::DataInfo;
 use crate::data::Truth;
+use crate::objective::Product;
 
-/// Covered: modes with enough high-quality samples. Seen: modes with one. Quality: the share of samples of high quality.
-/// KL: of the histogram of *all* samples over their nearest centers from the true weights, in nats. Coverage alone is
-/// fooled by noise, quality alone by collapse: the four belong together.
-pub(super) fn modes(spec: &ModesSpec, cx: &Context) -> Result<Outcome, String> {
-    let Truth::Modes { centers, std, weights } = &cx.info.truth else {
-        return Err("the centers of the data are not known".into());
-    };
-    let rows = cx.fake.x.rows();
-    let radius = spec.sigmas.get() * std;
-    let (mut nearest, mut good) = (vec![0_usize; centers.len()], vec![0_usize; centers.len()]);
-    for i in 0..rows {
-        let row = cx.fake.x.row(i);
-        let squared = |center: &Vec<f64>| center.iter().zip(row).map(|(c, &v)| (f64::from(v) - c).powi(2)).sum::<f64>();
-        let (mode, distance) = centers
-            .iter()
-            .map(squared)
-            .enumerate()
-            .min_by(|a, b| a.1.total_cmp(&b.1))
-            .ok_or("the mixture has no modes")?;
-        nearest[mode] += 1;
-        good[mode] += usize::from(distance <= radius * radius);
+impl Metric for ModesSpec {
+    const TAG: &'static str = "modes";
+    const VALUES: &'static [MetricName] = &[
+        named("modes/covered", Higher, "modes"),
+        named("modes/seen", Higher, "modes"),
+        named("modes/quality", Higher, "share"),
+        named("modes/kl", Lower, "nats"),
+    ];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        match info.truth {
+            Truth::Modes { .. } => Ok(()),
+            _ => Err("`modes` needs a mixture whose centers are known; this data has none".to_owned()),
+        }
     }
-    // The small step down keeps a product such as 0.07 · 100 = 7.000000000000001 from asking for one sample more.
-    let enough = ((spec.covered_from.get() * rows as f64 - 1e-9).ceil() as usize).max(1);
-    let covered = good.iter().filter(|&&hits| hits >= enough).count();
-    let seen = good.iter().filter(|&&hits| hits > 0).count();
-    let quality = good.iter().sum::<usize>() as f64 / rows as f64;
-    let term = |(&hits, &weight): (&usize, &f64)| {
-        let share = hits as f64 / rows as f64;
-        if hits == 0 { 0.0 } else { share * (share / weight).ln() }
-    };
-    let kl = nearest.iter().zip(weights).map(term).sum();
-    Ok(Outcome {
-        values: vec![covered as f64, seen as f64, quality, kl],
-        n_real: None,
-        n_fake: rows,
-        against: AGAINST_LAW,
-        parameters: format!("modes={} sigmas={} hits={enough}", centers.len(), spec.sigmas.get()),
-    })
+
+    /// Covered: modes with enough high-quality samples. Seen: modes with one. Quality: the share of samples of high quality.
+    /// KL: of the histogram of *all* samples over their nearest centers from the true weights, in nats. Coverage alone is
+    /// fooled by noise, quality alone by collapse: the four belong together.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let Truth::Modes { centers, std, weights } = &cx.info.truth else {
+            return Err("the centers of the data are not known".into());
+        };
+        let rows = cx.fake.x.rows();
+        let radius = self.sigmas.get() * std;
+        let (mut nearest, mut good) = (vec![0_usize; centers.len()], vec![0_usize; centers.len()]);
+        for i in 0..rows {
+            let row = cx.fake.x.row(i);
+            let squared =
+                |center: &Vec<f64>| center.iter().zip(row).map(|(c, &v)| (f64::from(v) - c).powi(2)).sum::<f64>();
+            let (mode, distance) = centers
+                .iter()
+                .map(squared)
+                .enumerate()
+                .min_by(|a, b| a.1.total_cmp(&b.1))
+                .ok_or("the mixture has no modes")?;
+            nearest[mode] += 1;
+            good[mode] += usize::from(distance <= radius * radius);
+        }
+        // The small step down keeps a product such as 0.07 · 100 = 7.000000000000001 from asking for one sample more.
+        let enough = ((self.covered_from.get() * rows as f64 - 1e-9).ceil() as usize).max(1);
+        let covered = good.iter().filter(|&&hits| hits >= enough).count();
+        let seen = good.iter().filter(|&&hits| hits > 0).count();
+        let quality = good.iter().sum::<usize>() as f64 / rows as f64;
+        let term = |(&hits, &weight): (&usize, &f64)| {
+            let share = hits as f64 / rows as f64;
+            if hits == 0 { 0.0 } else { share * (share / weight).ln() }
+        };
+        let kl = nearest.iter().zip(weights).map(term).sum();
+        Ok(Outcome {
+            values: vec![covered as f64, seen as f64, quality, kl],
+            n_real: None,
+            n_fake: rows,
+            against: AGAINST_LAW,
+            parameters: format!("modes={} sigmas={} hits={enough}", centers.len(), self.sigmas.get()),
+        })
+    }
 }
 
 #[cfg(test)]

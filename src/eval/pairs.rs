@@ -1,29 +1,37 @@
 //! Metrics over pairs of rows: maximum mean discrepancy, diversity, nearest neighbors.
 
+use super::Direction::{Lower, Target};
 use super::spec::{DiversitySpec, MmdSpec, NearestSpec};
-use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 
-pub(super) fn mmd(spec: &MmdSpec, cx: &Context) -> Result<Outcome, String> {
-    let real = chosen(&cx.real.x, cx.seed, Choice::MmdReal, spec.rows.get());
-    let fake = chosen(&cx.fake.x, cx.seed, Choice::MmdFake, spec.rows.get());
-    if real.rows() < 2 || fake.rows() < 2 {
-        return Err("an unbiased estimate needs two rows of each side".into());
+impl Metric for MmdSpec {
+    const TAG: &'static str = "mmd";
+    const VALUES: &'static [MetricName] = &[named("mmd", Lower, "squared")];
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let real = chosen(&cx.real.x, cx.seed, Choice::MmdReal, self.rows.get());
+        let fake = chosen(&cx.fake.x, cx.seed, Choice::MmdFake, self.rows.get());
+        if real.rows() < 2 || fake.rows() < 2 {
+            return Err("an unbiased estimate needs two rows of each side".into());
+        }
+        let (sigma, rule) = match self.sigma {
+            Some(sigma) => (sigma.get(), "given"),
+            None => (median_distance(&real), "median of reference pairs"),
+        };
+        if sigma <= 0.0 {
+            return Err("the median distance between reference examples is 0; give `sigma`".into());
+        }
+        Ok(Outcome {
+            values: vec![mmd_squared(&real, &fake, sigma)],
+            n_real: Some(real.rows()),
+            n_fake: fake.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!("squared unbiased kernel=exp(-d^2/(2 sigma^2)) sigma={sigma:.6} ({rule})"),
+        })
     }
-    let (sigma, rule) = match spec.sigma {
-        Some(sigma) => (sigma.get(), "given"),
-        None => (median_distance(&real), "median of reference pairs"),
-    };
-    if sigma <= 0.0 {
-        return Err("the median distance between reference examples is 0; give `sigma`".into());
-    }
-    Ok(Outcome {
-        values: vec![mmd_squared(&real, &fake, sigma)],
-        n_real: Some(real.rows()),
-        n_fake: fake.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("squared unbiased kernel=exp(-d^2/(2 sigma^2)) sigma={sigma:.6} ({rule})"),
-    })
 }
 
 /// The unbiased estimate of MMD²: pairs of a row with itself are left out within a side.
@@ -55,43 +63,62 @@ fn median_distance(x: &Array) -> f64 {
     f64::midpoint(f64::from(lower).sqrt(), upper)
 }
 
-pub(super) fn diversity(spec: &DiversitySpec, cx: &Context) -> Result<Outcome, String> {
-    let real = chosen(&cx.real.x, cx.seed, Choice::DiversityReal, spec.rows.get());
-    let fake = chosen(&cx.fake.x, cx.seed, Choice::DiversityFake, spec.rows.get());
-    let mean = |x: &Array| {
-        let mut sum = 0.0;
-        each_pair_within(x, |_, _, squared| sum += f64::from(squared).sqrt());
-        sum / (x.rows() * (x.rows().max(1) - 1) / 2) as f64
-    };
-    let of_real = mean(&real);
-    if of_real.is_nan() || of_real == 0.0 || fake.rows() < 2 {
-        return Err("two different reference examples and two samples are needed".into());
+impl Metric for DiversitySpec {
+    const TAG: &'static str = "diversity";
+    const VALUES: &'static [MetricName] = &[named("diversity", Target(1.0), "ratio")];
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let real = chosen(&cx.real.x, cx.seed, Choice::DiversityReal, self.rows.get());
+        let fake = chosen(&cx.fake.x, cx.seed, Choice::DiversityFake, self.rows.get());
+        let mean = |x: &Array| {
+            let mut sum = 0.0;
+            each_pair_within(x, |_, _, squared| sum += f64::from(squared).sqrt());
+            sum / (x.rows() * (x.rows().max(1) - 1) / 2) as f64
+        };
+        let of_real = mean(&real);
+        if of_real.is_nan() || of_real == 0.0 || fake.rows() < 2 {
+            return Err("two different reference examples and two samples are needed".into());
+        }
+        Ok(Outcome {
+            values: vec![mean(&fake) / of_real],
+            n_real: Some(real.rows()),
+            n_fake: fake.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!("all pairs; mean L2 of reference={of_real:.6}"),
+        })
     }
-    Ok(Outcome {
-        values: vec![mean(&fake) / of_real],
-        n_real: Some(real.rows()),
-        n_fake: fake.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("all pairs; mean L2 of reference={of_real:.6}"),
-    })
 }
 
-pub(super) fn nearest(spec: &NearestSpec, cx: &Context) -> Result<Outcome, String> {
-    let train = cx.train.ok_or("there are no training examples to look among")?;
-    let train = chosen(&train.x, cx.seed, Choice::NearestTrain, spec.train_rows.get());
-    let real = chosen(&cx.real.x, cx.seed, Choice::NearestReal, spec.rows.get());
-    let fake = chosen(&cx.fake.x, cx.seed, Choice::NearestFake, spec.rows.get());
-    let of_real = mean_nearest(&real, &train);
-    if of_real.is_nan() || of_real == 0.0 {
-        return Err("the reference lies within the training examples; nothing is held out".into());
+impl Metric for NearestSpec {
+    const TAG: &'static str = "nearest";
+    const VALUES: &'static [MetricName] = &[named("nearest", Target(1.0), "ratio")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        let why = "`nearest` needs a data set; a distribution has no training examples to copy";
+        info.len.map(|_| ()).ok_or_else(|| why.to_owned())
     }
-    Ok(Outcome {
-        values: vec![mean_nearest(&fake, &train) / of_real],
-        n_real: Some(real.rows()),
-        n_fake: fake.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("among={} training examples; mean L2 of reference={of_real:.6}", train.rows()),
-    })
+
+    fn held_out(&self) -> Option<&'static str> {
+        Some("training examples are their own neighbors")
+    }
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let train = cx.train.ok_or("there are no training examples to look among")?;
+        let train = chosen(&train.x, cx.seed, Choice::NearestTrain, self.train_rows.get());
+        let real = chosen(&cx.real.x, cx.seed, Choice::NearestReal, self.rows.get());
+        let fake = chosen(&cx.fake.x, cx.seed, Choice::NearestFake, self.rows.get());
+        let of_real = mean_nearest(&real, &train);
+        if of_real.is_nan() || of_real == 0.0 {
+            return Err("the reference lies within the training examples; nothing is held out".into());
+        }
+        Ok(Outcome {
+            values: vec![mean_nearest(&fake, &train) / of_real],
+            n_real: Some(real.rows()),
+            n_fake: fake.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!("among={} training examples; mean L2 of reference={of_real:.6}", train.rows()),
+        })
+    }
 }
 
 /// The mean over rows of `x` of the distance to the nearest row of `among`.

@@ -1,56 +1,70 @@
 //! The log-likelihood under a Parzen window, as it was reported in 2014.
 
+use super::Direction::{Higher, Neither};
 use super::rows::{Rows, each_distances};
 use super::spec::ParzenSpec;
-use super::{AGAINST_SAMPLES, Choice, Context, Outcome, choose};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named};
 use crate::base::Array;
 
 /// What lies further below the largest term of a sum adds nothing that double precision could hold.
 const NOTHING: f64 = -45.0;
 
-/// The mean over the reference examples, its standard error, and the width that was chosen.
-pub(super) fn parzen(spec: &ParzenSpec, cx: &Context) -> Result<Outcome, String> {
-    let train = cx.train.ok_or("there are no training examples to choose the window's width by")?;
-    let chosen = choose(cx.seed, Choice::ParzenWidth, train.x.rows(), spec.choose_by.get());
-    let all = |x: &Array| (0..x.rows()).collect::<Vec<_>>();
-    let scaled = |x: &Array, places: &[usize]| {
-        let mut rows = Rows::of(x, places);
-        if let Some((low, high)) = cx.info.range {
-            let (low, width) = (f64::from(low), f64::from(high) - f64::from(low));
-            rows.data.iter_mut().for_each(|v| *v = (*v - low) / width);
-        }
-        rows
-    };
-    let fake = scaled(&cx.fake.x, &all(&cx.fake.x));
-    let (train, real) = (scaled(&train.x, &chosen), scaled(&cx.real.x, &all(&cx.real.x)));
-    if train.count == 0 || real.count < 2 {
-        return Err("a training example and two reference examples are needed".into());
+impl Metric for ParzenSpec {
+    const TAG: &'static str = "parzen";
+    const VALUES: &'static [MetricName] = &[
+        named("parzen", Higher, "nats"),
+        named("parzen/standard-error", Neither, "nats"),
+        named("parzen/width", Neither, "data"),
+    ];
+
+    fn held_out(&self) -> Option<&'static str> {
+        Some("training examples choose the window's width")
     }
-    let widths = widths(spec);
-    let (best, _) = densities(&train, &fake, &widths)
-        .iter()
-        .map(|of_width| mean(of_width))
-        .enumerate()
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .expect("a width");
-    let found = densities(&real, &fake, &widths[best..=best]).remove(0);
-    let (value, n) = (mean(&found), found.len() as f64);
-    let variance = found.iter().map(|v| (v - value).powi(2)).sum::<f64>() / n;
-    let edge = if best == 0 || best + 1 == widths.len() { ", an end of the row" } else { "" };
-    Ok(Outcome {
-        values: vec![value, (variance / n).sqrt(), widths[best]],
-        n_real: Some(real.count),
-        n_fake: fake.count,
-        against: AGAINST_SAMPLES,
-        parameters: format!(
-            "{} widths from {} to {} by {} training examples{edge}{}",
-            widths.len(),
-            spec.low.get(),
-            spec.high.get(),
-            train.count,
-            if cx.info.range.is_some() { ", scaled to [0, 1]" } else { "" }
-        ),
-    })
+
+    /// The mean over the reference examples, its standard error, and the width that was chosen.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let train = cx.train.ok_or("there are no training examples to choose the window's width by")?;
+        let chosen = choose(cx.seed, Choice::ParzenWidth, train.x.rows(), self.choose_by.get());
+        let all = |x: &Array| (0..x.rows()).collect::<Vec<_>>();
+        let scaled = |x: &Array, places: &[usize]| {
+            let mut rows = Rows::of(x, places);
+            if let Some((low, high)) = cx.info.range {
+                let (low, width) = (f64::from(low), f64::from(high) - f64::from(low));
+                rows.data.iter_mut().for_each(|v| *v = (*v - low) / width);
+            }
+            rows
+        };
+        let fake = scaled(&cx.fake.x, &all(&cx.fake.x));
+        let (train, real) = (scaled(&train.x, &chosen), scaled(&cx.real.x, &all(&cx.real.x)));
+        if train.count == 0 || real.count < 2 {
+            return Err("a training example and two reference examples are needed".into());
+        }
+        let widths = widths(self);
+        let (best, _) = densities(&train, &fake, &widths)
+            .iter()
+            .map(|of_width| mean(of_width))
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .expect("a width");
+        let found = densities(&real, &fake, &widths[best..=best]).remove(0);
+        let (value, n) = (mean(&found), found.len() as f64);
+        let variance = found.iter().map(|v| (v - value).powi(2)).sum::<f64>() / n;
+        let edge = if best == 0 || best + 1 == widths.len() { ", an end of the row" } else { "" };
+        Ok(Outcome {
+            values: vec![value, (variance / n).sqrt(), widths[best]],
+            n_real: Some(real.count),
+            n_fake: fake.count,
+            against: AGAINST_SAMPLES,
+            parameters: format!(
+                "{} widths from {} to {} by {} training examples{edge}{}",
+                widths.len(),
+                self.low.get(),
+                self.high.get(),
+                train.count,
+                if cx.info.range.is_some() { ", scaled to [0, 1]" } else { "" }
+            ),
+        })
+    }
 }
 
 fn mean(x: &[f64]) -> f64 {

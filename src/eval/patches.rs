@@ -1,8 +1,11 @@
 //! The sliced Wasserstein distance between patches of a Laplacian pyramid.
 
+use super::Direction::Lower;
 use super::spec::LaplacianWassersteinSpec;
-use super::{AGAINST_SAMPLES, Choice, Context, Outcome, slices};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, images_of_side, named, slices};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 use crate::rng::{Purpose, Stream};
 
 /// The side of a patch, and the smallest of an image.
@@ -27,26 +30,40 @@ pub(super) fn sides(shape: &[usize]) -> Vec<usize> {
     sides
 }
 
-/// The mean over levels, then each level, from the finest.
-pub(super) fn laplacian_wasserstein(spec: &LaplacianWassersteinSpec, cx: &Context) -> Result<Outcome, String> {
-    if cx.real.x.rows() == 0 {
-        return Err("there are no reference examples".into());
+impl Metric for LaplacianWassersteinSpec {
+    const TAG: &'static str = "laplacian-wasserstein";
+    const VALUES: &'static [MetricName] = &[named("laplacian-wasserstein", Lower, "deviations")];
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        let level = |side: usize| Self::VALUES[0].below(side);
+        Self::VALUES.iter().cloned().chain(sides(&info.shape).into_iter().map(level)).collect()
     }
-    let (patches, directions) = (spec.patches.get() as usize, spec.directions.get() as usize);
-    let (real, fake) = (descriptors(&cx.real.x, patches, cx.seed), descriptors(&cx.fake.x, patches, cx.seed));
-    let level = |(level, (real, fake)): (u64, (&Array, &Array))| {
-        let stream = Stream::new(cx.seed, Purpose::Eval, Choice::PatchDirections as u32, level);
-        slices::distance(fake, real, &slices::directions(stream, directions, fake.row_len()), 1.0)
-    };
-    let levels: Vec<f64> = (0..).zip(real.iter().zip(&fake)).map(level).collect();
-    let mean = levels.iter().sum::<f64>() / levels.len() as f64;
-    Ok(Outcome {
-        values: std::iter::once(mean).chain(levels).collect(),
-        n_real: Some(cx.real.x.rows()),
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("patches={patches} of {SIDE}x{SIDE} directions={directions} p=1"),
-    })
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        images_of_side(Self::TAG, SIDE, info)
+    }
+
+    /// The mean over levels, then each level, from the finest.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        if cx.real.x.rows() == 0 {
+            return Err("there are no reference examples".into());
+        }
+        let (patches, directions) = (self.patches.get() as usize, self.directions.get() as usize);
+        let (real, fake) = (descriptors(&cx.real.x, patches, cx.seed), descriptors(&cx.fake.x, patches, cx.seed));
+        let level = |(level, (real, fake)): (u64, (&Array, &Array))| {
+            let stream = Stream::new(cx.seed, Purpose::Eval, Choice::PatchDirections as u32, level);
+            slices::distance(fake, real, &slices::directions(stream, directions, fake.row_len()), 1.0)
+        };
+        let levels: Vec<f64> = (0..).zip(real.iter().zip(&fake)).map(level).collect();
+        let mean = levels.iter().sum::<f64>() / levels.len() as f64;
+        Ok(Outcome {
+            values: std::iter::once(mean).chain(levels).collect(),
+            n_real: Some(cx.real.x.rows()),
+            n_fake: cx.fake.x.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!("patches={patches} of {SIDE}x{SIDE} directions={directions} p=1"),
+        })
+    }
 }
 
 /// For each level, patches of all images as rows: each channel brought to mean 0 and deviation 1 over all of them.

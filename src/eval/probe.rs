@@ -4,10 +4,13 @@
 //! The line is a support vector machine with squared losses (L2-SVM), one class against all others; its dual is solved by
 //! Newton's method on the examples that count (Chapelle: Training a Support Vector Machine in the Primal, 2007).
 
+use super::Direction::{Higher, Neither};
 use super::rows::Rows;
 use super::spec::LinearProbeSpec;
-use super::{AGAINST_SAMPLES, Context, Outcome};
+use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, needs_labels};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 use nalgebra::{Cholesky, DMatrix, DVector};
 
 /// What a network says of examples.
@@ -55,46 +58,74 @@ impl LinearProbeSpec {
     }
 }
 
-/// The share of reference examples that are named rightly by features, by the examples as they are, and their difference.
-pub(super) fn linear_probe(spec: &LinearProbeSpec, cx: &Context) -> Result<Outcome, String> {
-    let probed = cx.answers.features.as_ref().ok_or("the model has no layers that do without labels")?;
-    let train = cx.train.ok_or("there are no training examples to label")?;
-    let draws = spec.labeled(&train.labels, cx.info.classes)?;
-    let real = spec.asked(&cx.real.x);
-    let truth = &cx.real.labels[..real.rows()];
-    let (mut by_features, mut by_examples, mut first) = (0.0, 0.0, 0);
-    for draw in &draws {
-        let labels: Vec<i64> = draw.iter().map(|&i| train.labels[i]).collect();
-        let own: Vec<usize> = (first..first + draw.len()).collect();
-        first += draw.len();
-        let accuracy = |train: &Array, places: &[usize], real: &Array| {
-            let all: Vec<usize> = (0..real.rows()).collect();
-            let (train, real) = (Rows::of(train, places), Rows::of(real, &all));
-            if !train.are_finite() || !real.are_finite() {
-                return Err("a feature is not finite".to_owned());
-            }
-            let named = named(spec, train, &labels, real, cx.info.classes);
-            Ok(share_right(&named, truth) / draws.len() as f64)
-        };
-        by_features += accuracy(&probed.train, &own, &probed.real)?;
-        by_examples += accuracy(&train.x, draw, &real)?;
+impl Metric for LinearProbeSpec {
+    const TAG: &'static str = "linear-probe";
+    const VALUES: &'static [MetricName] = &[
+        named("linear-probe", Higher, "share"),
+        named("linear-probe/plain", Neither, "share"),
+        named("linear-probe/gain", Higher, "share"),
+    ];
+
+    fn product(&self) -> Product {
+        Product::Features
     }
-    let strengths: Vec<String> = spec.strengths.iter().map(|c| c.get().to_string()).collect();
-    let parameters = format!(
-        "labels={} a class draws={} features={} l2-svm c={}{}",
-        spec.labels_per_class,
-        draws.len(),
-        probed.real.row_len(),
-        strengths.join("|"),
-        if spec.strengths.len() > 1 { format!(" by {FOLDS} folds") } else { String::new() },
-    );
-    Ok(Outcome {
-        values: vec![by_features, by_examples, by_features - by_examples],
-        n_real: Some(real.rows()),
-        n_fake: 0,
-        against: AGAINST_SAMPLES,
-        parameters,
-    })
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        if self.strengths.is_empty() {
+            return Err("`linear-probe` needs a strength of the line or several in `strengths`".to_owned());
+        }
+        needs_labels(Self::TAG, info)
+    }
+
+    fn held_out(&self) -> Option<&'static str> {
+        Some("the line is fit to training examples")
+    }
+
+    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
+        self.layers.name()
+    }
+
+    /// The share of reference examples that are named rightly by features, by the examples as they are, and their difference.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let probed = cx.answers.features.as_ref().ok_or("the model has no layers that do without labels")?;
+        let train = cx.train.ok_or("there are no training examples to label")?;
+        let draws = self.labeled(&train.labels, cx.info.classes)?;
+        let real = self.asked(&cx.real.x);
+        let truth = &cx.real.labels[..real.rows()];
+        let (mut by_features, mut by_examples, mut first) = (0.0, 0.0, 0);
+        for draw in &draws {
+            let labels: Vec<i64> = draw.iter().map(|&i| train.labels[i]).collect();
+            let own: Vec<usize> = (first..first + draw.len()).collect();
+            first += draw.len();
+            let accuracy = |train: &Array, places: &[usize], real: &Array| {
+                let all: Vec<usize> = (0..real.rows()).collect();
+                let (train, real) = (Rows::of(train, places), Rows::of(real, &all));
+                if !train.are_finite() || !real.are_finite() {
+                    return Err("a feature is not finite".to_owned());
+                }
+                let named = by_lines(self, train, &labels, real, cx.info.classes);
+                Ok(share_right(&named, truth) / draws.len() as f64)
+            };
+            by_features += accuracy(&probed.train, &own, &probed.real)?;
+            by_examples += accuracy(&train.x, draw, &real)?;
+        }
+        let strengths: Vec<String> = self.strengths.iter().map(|c| c.get().to_string()).collect();
+        let parameters = format!(
+            "labels={} a class draws={} features={} l2-svm c={}{}",
+            self.labels_per_class,
+            draws.len(),
+            probed.real.row_len(),
+            strengths.join("|"),
+            if self.strengths.len() > 1 { format!(" by {FOLDS} folds") } else { String::new() },
+        );
+        Ok(Outcome {
+            values: vec![by_features, by_examples, by_features - by_examples],
+            n_real: Some(real.rows()),
+            n_fake: 0,
+            against: AGAINST_SAMPLES,
+            parameters,
+        })
+    }
 }
 
 fn share_right(named: &[usize], truth: &[i64]) -> f64 {
@@ -102,7 +133,7 @@ fn share_right(named: &[usize], truth: &[i64]) -> f64 {
 }
 
 /// The classes that a line through these rows, chosen by folds of them, gives others.
-fn named(spec: &LinearProbeSpec, mut train: Rows, labels: &[i64], mut others: Rows, classes: usize) -> Vec<usize> {
+fn by_lines(spec: &LinearProbeSpec, mut train: Rows, labels: &[i64], mut others: Rows, classes: usize) -> Vec<usize> {
     level(&mut train, &mut others);
     let products = with_constant(&train, &train);
     let all: Vec<usize> = (0..train.count).collect();

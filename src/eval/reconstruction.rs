@@ -1,7 +1,10 @@
 //! How well a model puts examples together again, clean ones and noisy ones.
 
-use super::{AGAINST_SAMPLES, Context, Outcome};
+use super::Direction::{Higher, Lower};
+use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named};
 use crate::base::Array;
+use crate::data::DataInfo;
+use crate::objective::Product;
 use crate::objective::autoencoder::NoiseSpec;
 
 /// The mean of (a − b)² over all numbers.
@@ -10,21 +13,48 @@ fn squared_error(a: &Array, b: &Array) -> f64 {
     sum / a.data.len() as f64
 }
 
-/// The squared error, and where the data has a range the ratio of its square to the error in decibels.
-pub(super) fn reconstruction(cx: &Context) -> Result<Outcome, String> {
-    let made = cx.answers.reconstructions.as_ref().ok_or("the model reconstructs nothing")?;
-    let error = of_examples(&cx.real.x, made)?;
-    let mut values = vec![error];
-    values.extend(cx.info.range.map(|(low, high)| decibels((f64::from(high) - f64::from(low)).powi(2), error)));
-    Ok(outcome(values, made, "psnr=of the mean error".to_owned()))
+/// What becomes of examples.
+pub(super) struct Reconstruction;
+
+impl Metric for Reconstruction {
+    const TAG: &'static str = "reconstruction";
+    const VALUES: &'static [MetricName] =
+        &[named("reconstruction/mse", Lower, "squared"), named("reconstruction/psnr", Higher, "dB")];
+
+    fn product(&self) -> Product {
+        Product::Reconstructions
+    }
+
+    fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+        Self::VALUES[..if info.range.is_some() { 2 } else { 1 }].to_vec()
+    }
+
+    /// The squared error, and where the data has a range the ratio of its square to the error in decibels.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let made = cx.answers.reconstructions.as_ref().ok_or("the model reconstructs nothing")?;
+        let error = of_examples(&cx.real.x, made)?;
+        let mut values = vec![error];
+        values.extend(cx.info.range.map(|(low, high)| decibels((f64::from(high) - f64::from(low)).powi(2), error)));
+        Ok(outcome(values, made, "psnr=of the mean error".to_owned()))
+    }
 }
 
-/// How much less is wrong with what becomes of noisy examples than with themselves, in decibels; and their error.
-pub(super) fn denoising(noise: NoiseSpec, cx: &Context) -> Result<Outcome, String> {
-    let denoised = cx.answers.denoised.as_ref().ok_or("the model reconstructs nothing")?;
-    let (before, after) = (of_examples(&cx.real.x, &denoised.noisy)?, of_examples(&cx.real.x, &denoised.restored)?);
-    let values = vec![decibels(before, after), after];
-    Ok(outcome(values, &denoised.restored, format!("noise {} mse before={before:.6}", noise.name())))
+impl Metric for NoiseSpec {
+    const TAG: &'static str = "denoising";
+    const VALUES: &'static [MetricName] =
+        &[named("denoising/gain", Higher, "dB"), named("denoising/mse", Lower, "squared")];
+
+    fn product(&self) -> Product {
+        Product::Reconstructions
+    }
+
+    /// How much less is wrong with what becomes of noisy examples than with themselves, in decibels; and their error.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let denoised = cx.answers.denoised.as_ref().ok_or("the model reconstructs nothing")?;
+        let (before, after) = (of_examples(&cx.real.x, &denoised.noisy)?, of_examples(&cx.real.x, &denoised.restored)?);
+        let values = vec![decibels(before, after), after];
+        Ok(outcome(values, &denoised.restored, format!("noise {} mse before={before:.6}", self.name())))
+    }
 }
 
 fn of_examples(real: &Array, made: &Array) -> Result<f64, String> {

@@ -1,20 +1,26 @@
 //! The sliced Wasserstein distance.
 
+use super::Direction::Lower;
 use super::spec::SlicedWassersteinSpec;
-use super::{AGAINST_SAMPLES, Choice, Context, Outcome, line, pairs};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, line, named, pairs};
 use crate::base::Array;
 use crate::rng::{Purpose, Stream};
 
-pub(super) fn sliced_wasserstein(spec: &SlicedWassersteinSpec, cx: &Context) -> Outcome {
-    let (count, p) = (spec.directions.get(), spec.p.get());
-    let stream = Stream::new(cx.seed, Purpose::Eval, Choice::Directions as u32, 0);
-    let directions = directions(stream, count as usize, cx.fake.x.row_len());
-    Outcome {
-        values: vec![distance(&cx.fake.x, &cx.real.x, &directions, p)],
-        n_real: Some(cx.real.x.rows()),
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!("directions={count} p={p}"),
+impl Metric for SlicedWassersteinSpec {
+    const TAG: &'static str = "sliced-wasserstein";
+    const VALUES: &'static [MetricName] = &[named("sliced-wasserstein", Lower, "data")];
+
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let (count, p) = (self.directions.get(), self.p.get());
+        let stream = Stream::new(cx.seed, Purpose::Eval, Choice::Directions as u32, 0);
+        let directions = directions(stream, count as usize, cx.fake.x.row_len());
+        Ok(Outcome {
+            values: vec![distance(&cx.fake.x, &cx.real.x, &directions, p)],
+            n_real: Some(cx.real.x.rows()),
+            n_fake: cx.fake.x.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!("directions={count} p={p}"),
+        })
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a TOML says of evaluation.
 
+use super::{Context, Metric, MetricName, Value};
 use crate::base::{Positive, Probability};
+use crate::data::DataInfo;
 use crate::data::interval::Interval;
+use crate::objective::Product;
 use crate::objective::autoencoder::NoiseSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,94 +70,169 @@ pub enum ReferenceKind {
     Train,
 }
 
-/// A metric. Each gives one value or several, named after its tag: `w1`, `modes/covered`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum MetricSpec {
-    /// The mean of one-dimensional samples.
-    Mean,
-    /// The standard deviation of one-dimensional samples (n - 1 in the denominator).
-    Std,
-    /// The 1-D Wasserstein distance, ∫|F − G|, to the exact law where it is known, else to the reference.
-    W1,
-    /// The Kolmogorov-Smirnov statistic, max|F − G|, against the exact law where it is known, else the reference.
-    Ks,
-    /// Which modes of a mixture the samples reach, and how closely.
-    Modes(ModesSpec),
-    /// The mean 1-D Wasserstein distance over random projections (arXiv:1710.10196 without the patches).
-    SlicedWasserstein(SlicedWassersteinSpec),
-    /// The squared maximum mean discrepancy with a Gaussian kernel, unbiased: it can be below 0.
-    Mmd(MmdSpec),
-    /// Mean and deviation of pixels, and how far the mean image and the image of deviations are from the real ones.
-    PixelStatistics,
-    /// The mean L2 distance between two samples, relative to that between two real examples.
-    Diversity(DiversitySpec),
-    /// The mean L2 distance from a sample to its nearest training example, relative to that of held-out examples.
-    Nearest(NearestSpec),
-    /// Whether generated shapes are shapes, and which (the embedded image set).
-    Shapes(ShapesSpec),
-    /// What is measured over the features that a named extractor gives: `frechet/pixels`, `kid/random-conv`.
-    Features(FeaturesSpec),
-    /// The sliced Wasserstein distance between patches, at each level of a Laplacian pyramid (arXiv:1710.10196).
-    LaplacianWasserstein(LaplacianWassersteinSpec),
-    /// How much there is in each band of a Laplacian pyramid (binomial filter, halved while the sides are even and the half has
-    /// 4 pixels): the standard deviation of samples over that of the reference, `bands/deviation/28` for images of that side, and
-    /// the ratio of kurtoses, `bands/kurtosis/28`; the smallest side is what is left. Blurred samples lack the fine ones.
-    Bands,
-    /// The mean multi-scale structural similarity of two samples, and how far it is above that of two real examples.
-    MsSsim(MsSsimSpec),
-    /// The log-likelihood of held-out examples under a Parzen window over the samples, in nats, by the protocol of 2014.
-    ///
-    /// A number of those papers and no measure of a model: in many dimensions it follows the window's width, ten thousand
-    /// samples are far too few, and copies or cluster centers outrank true samples (arXiv:1511.01844).
-    Parzen(ParzenSpec),
-    /// The share of reference examples whose class the model names rightly (`accuracy`), the mean of −log p of their
-    /// class (`cross-entropy`), and the share of those that it names wrongly (`error`). Of models that name classes.
-    Classification,
-    /// The share of reference examples whose class the model names rightly in a second domain, of which it saw no label, by that
-    /// domain's network (`transfer`) and by the first domain's (`transfer/unadapted`).
-    Transfer,
-    /// How far samples of one latent are the same thing in two domains: the mean distance between what a sample of the first
-    /// becomes in the second and the second's own (`agreement/distance`), and the share of them in one mode, or, of images,
-    /// 1 less the mean difference of their pixels over the range (`agreement`).
-    Agreement,
-    /// The categorical code that the model reads off each reference example, taken as a clustering, against their labels:
-    /// `clusters/purity`, where each value of the code stands for its commonest class (1 − the error of InfoGAN's paper),
-    /// and `clusters/information`, the mutual information over the mean of the two entropies. Of several codes the one that
-    /// says most.
-    Clusters,
-    /// The same of samples: the code that each was made from against the class that it is of by the truth of the data, the
-    /// embedded shapes or a mixture. A sample of no class is never right.
-    CodeClasses(CodeClassesSpec),
-    /// For each factor of the embedded shapes the largest absolute rank correlation (Spearman's) of a dimension of the
-    /// continuous codes with what is seen of the samples made from it.
-    CodeFactors(CodeFactorsSpec),
-    /// The mean squared error of what becomes of reference examples, and the peak's ratio to it (PSNR) in decibels.
-    Reconstruction,
-    /// How many decibels less is wrong with what becomes of noisy reference examples than with the noisy ones, and the mean
-    /// squared error that is left. The noise is named here: models that learned with another, or with none, can be asked.
-    Denoising(NoiseSpec),
-    /// The evidence lower bound of reference examples in nats and in bits a dimension, with E log p(x|z), the divergence, and
-    /// the dimensions of the code that are in use. Where the law of the data is known, how far below the truth it is.
-    Elbo(ElboSpec),
-    /// The log-likelihood of reference examples in nats and in bits a dimension: exact, or bounded by importance sampling
-    /// (arXiv:1509.00519), which comes nearer the more draws there are.
-    Likelihood(LikelihoodSpec),
-    /// The mean log-likelihood that the model gives its own samples, in nats, and by how much that is above the mean over reference
-    /// examples (`sample-likelihood/excess`): near 0 where samples are to the model what the data are, below 0 where it makes
-    /// what it holds less likely than the data. Of models whose likelihood is exact.
-    SampleLikelihood(SampleLikelihoodSpec),
-    /// The share of samples that the law of the data can make at all, where its density is known.
-    Support,
-    /// How samples change on the way from one latent to another: the largest step over the mean step (`interpolation/jump`, 1
-    /// where all are alike, the count of steps where all change at once), and the length of the path over the distance of its
-    /// ends (`interpolation/length`). The mean over paths whose ends differ. Paths are spherical for Gaussian latents and
-    /// straight for others; labels and codes stay those of the first end.
-    Interpolation(InterpolationSpec),
-    /// How many reference examples a line through what layers say of them names rightly after a few labels (`linear-probe`), a
-    /// line through the examples as they are (`linear-probe/plain`), and the difference (`linear-probe/gain`). Of the
-    /// discriminator, or of an encoder; the weights stay as they are (arXiv:1511.06434, section 5).
-    LinearProbe(LinearProbeSpec),
+/// The choice of a metric: an arm holds its settings, or names what it is where it has none.
+macro_rules! metrics {
+    (
+        $(#[$about:meta])*
+        pub enum MetricSpec { $( $(#[$doc:meta])* $arm:ident $(($settings:ty))? $(=> $unit:path)?, )* }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub enum MetricSpec { $( $(#[$doc])* $arm $(($settings))?, )* }
+
+        /// The tag of each, and its values.
+        pub(super) const NAMES: &[(&str, &[MetricName])] = &[
+            $( $( (<$settings>::TAG, <$settings>::VALUES), )? $( (<$unit>::TAG, <$unit>::VALUES), )? )*
+        ];
+
+        impl MetricSpec {
+            /// The metric's name in a TOML, with which the names of its values begin.
+            pub fn tag(&self) -> &'static str {
+                match self {
+                    $( $( Self::$arm(_) => <$settings>::TAG, )? $( Self::$arm => <$unit>::TAG, )? )*
+                }
+            }
+
+            /// All the values that it may give.
+            pub(super) fn values(&self) -> &'static [MetricName] {
+                match self {
+                    $( $( Self::$arm(_) => <$settings>::VALUES, )? $( Self::$arm => <$unit>::VALUES, )? )*
+                }
+            }
+
+            /// What a model must give for it to be taken.
+            pub fn product(&self) -> Product {
+                match self {
+                    $( $( Self::$arm(settings) => <$settings as Metric>::product(settings), )?
+                       $( Self::$arm => <$unit as Metric>::product(&$unit), )? )*
+                }
+            }
+
+            /// The values that it gives of such data (`shapes/accuracy` only where the generator was asked for labels).
+            pub fn names(&self, info: &DataInfo) -> Vec<MetricName> {
+                match self {
+                    $( $( Self::$arm(settings) => <$settings as Metric>::names(settings, info), )?
+                       $( Self::$arm => <$unit as Metric>::names(&$unit, info), )? )*
+                }
+            }
+
+            /// As [`Metric::needs`].
+            pub(super) fn needs_of(&self, info: &DataInfo, products: &[Product]) -> Result<(), String> {
+                match self {
+                    $( $( Self::$arm(settings) => <$settings as Metric>::needs(settings, info, products), )?
+                       $( Self::$arm => <$unit as Metric>::needs(&$unit, info, products), )? )*
+                }
+            }
+
+            /// As [`Metric::held_out`].
+            pub(super) fn held_out(&self) -> Option<&'static str> {
+                match self {
+                    $( $( Self::$arm(settings) => <$settings as Metric>::held_out(settings), )?
+                       $( Self::$arm => <$unit as Metric>::held_out(&$unit), )? )*
+                }
+            }
+
+            /// Takes the metric. What cannot be taken (samples that are not finite, a reference that is missing) is NaN, with
+            /// the reason in the protocol.
+            pub fn measure(&self, cx: &Context) -> Vec<Value> {
+                match self {
+                    $( $( Self::$arm(settings) => <$settings as Metric>::measure(settings, cx), )?
+                       $( Self::$arm => <$unit as Metric>::measure(&$unit, cx), )? )*
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// A metric. Each gives one value or several, named after its tag: `w1`, `modes/covered`.
+    pub enum MetricSpec {
+        /// The mean of one-dimensional samples.
+        Mean => super::line::Mean,
+        /// The standard deviation of one-dimensional samples (n - 1 in the denominator).
+        Std => super::line::Std,
+        /// The 1-D Wasserstein distance, ∫|F − G|, to the exact law where it is known, else to the reference.
+        W1 => super::line::W1,
+        /// The Kolmogorov-Smirnov statistic, max|F − G|, against the exact law where it is known, else the reference.
+        Ks => super::line::Ks,
+        /// Which modes of a mixture the samples reach, and how closely.
+        Modes(ModesSpec),
+        /// The mean 1-D Wasserstein distance over random projections (arXiv:1710.10196 without the patches).
+        SlicedWasserstein(SlicedWassersteinSpec),
+        /// The squared maximum mean discrepancy with a Gaussian kernel, unbiased: it can be below 0.
+        Mmd(MmdSpec),
+        /// Mean and deviation of pixels, and how far the mean image and the image of deviations are from the real ones.
+        PixelStatistics => super::images::PixelStatistics,
+        /// The mean L2 distance between two samples, relative to that between two real examples.
+        Diversity(DiversitySpec),
+        /// The mean L2 distance from a sample to its nearest training example, relative to that of held-out examples.
+        Nearest(NearestSpec),
+        /// Whether generated shapes are shapes, and which (the embedded image set).
+        Shapes(ShapesSpec),
+        /// What is measured over the features that a named extractor gives: `frechet/pixels`, `kid/random-conv`.
+        Features(FeaturesSpec),
+        /// The sliced Wasserstein distance between patches, at each level of a Laplacian pyramid (arXiv:1710.10196).
+        LaplacianWasserstein(LaplacianWassersteinSpec),
+        /// How much there is in each band of a Laplacian pyramid (binomial filter, halved while the sides are even and the half has
+        /// 4 pixels): the standard deviation of samples over that of the reference, `bands/deviation/28` for images of that side, and
+        /// the ratio of kurtoses, `bands/kurtosis/28`; the smallest side is what is left. Blurred samples lack the fine ones.
+        Bands => super::bands::Bands,
+        /// The mean multi-scale structural similarity of two samples, and how far it is above that of two real examples.
+        MsSsim(MsSsimSpec),
+        /// The log-likelihood of held-out examples under a Parzen window over the samples, in nats, by the protocol of 2014.
+        ///
+        /// A number of those papers and no measure of a model: in many dimensions it follows the window's width, ten thousand
+        /// samples are far too few, and copies or cluster centers outrank true samples (arXiv:1511.01844).
+        Parzen(ParzenSpec),
+        /// The share of reference examples whose class the model names rightly (`accuracy`), the mean of −log p of their
+        /// class (`cross-entropy`), and the share of those that it names wrongly (`error`). Of models that name classes.
+        Classification => super::classes::Classification,
+        /// The share of reference examples whose class the model names rightly in a second domain, of which it saw no label, by that
+        /// domain's network (`transfer`) and by the first domain's (`transfer/unadapted`).
+        Transfer => super::classes::Transfer,
+        /// How far samples of one latent are the same thing in two domains: the mean distance between what a sample of the first
+        /// becomes in the second and the second's own (`agreement/distance`), and the share of them in one mode, or, of images,
+        /// 1 less the mean difference of their pixels over the range (`agreement`).
+        Agreement => super::agreement::Agreement,
+        /// The categorical code that the model reads off each reference example, taken as a clustering, against their labels:
+        /// `clusters/purity`, where each value of the code stands for its commonest class (1 − the error of InfoGAN's paper),
+        /// and `clusters/information`, the mutual information over the mean of the two entropies. Of several codes the one that
+        /// says most.
+        Clusters => super::codes::Clusters,
+        /// The same of samples: the code that each was made from against the class that it is of by the truth of the data, the
+        /// embedded shapes or a mixture. A sample of no class is never right.
+        CodeClasses(CodeClassesSpec),
+        /// For each factor of the embedded shapes the largest absolute rank correlation (Spearman's) of a dimension of the
+        /// continuous codes with what is seen of the samples made from it.
+        CodeFactors(CodeFactorsSpec),
+        /// The mean squared error of what becomes of reference examples, and the peak's ratio to it (PSNR) in decibels.
+        Reconstruction => super::reconstruction::Reconstruction,
+        /// How many decibels less is wrong with what becomes of noisy reference examples than with the noisy ones, and the mean
+        /// squared error that is left. The noise is named here: models that learned with another, or with none, can be asked.
+        Denoising(NoiseSpec),
+        /// The evidence lower bound of reference examples in nats and in bits a dimension, with E log p(x|z), the divergence, and
+        /// the dimensions of the code that are in use. Where the law of the data is known, how far below the truth it is.
+        Elbo(ElboSpec),
+        /// The log-likelihood of reference examples in nats and in bits a dimension: exact, or bounded by importance sampling
+        /// (arXiv:1509.00519), which comes nearer the more draws there are.
+        Likelihood(LikelihoodSpec),
+        /// The mean log-likelihood that the model gives its own samples, in nats, and by how much that is above the mean over reference
+        /// examples (`sample-likelihood/excess`): near 0 where samples are to the model what the data are, below 0 where it makes
+        /// what it holds less likely than the data. Of models whose likelihood is exact.
+        SampleLikelihood(SampleLikelihoodSpec),
+        /// The share of samples that the law of the data can make at all, where its density is known.
+        Support => super::likelihood::Support,
+        /// How samples change on the way from one latent to another: the largest step over the mean step (`interpolation/jump`, 1
+        /// where all are alike, the count of steps where all change at once), and the length of the path over the distance of its
+        /// ends (`interpolation/length`). The mean over paths whose ends differ. Paths are spherical for Gaussian latents and
+        /// straight for others; labels and codes stay those of the first end.
+        Interpolation(InterpolationSpec),
+        /// How many reference examples a line through what layers say of them names rightly after a few labels (`linear-probe`), a
+        /// line through the examples as they are (`linear-probe/plain`), and the difference (`linear-probe/gain`). Of the
+        /// discriminator, or of an encoder; the weights stay as they are (arXiv:1511.06434, section 5).
+        LinearProbe(LinearProbeSpec),
+    }
 }
 
 /// Paths between latents.

@@ -1,9 +1,12 @@
 //! Multi-scale structural similarity of pairs of images.
 
+use super::Direction::{Neither, Target};
 use super::spec::MsSsimSpec;
-use super::{AGAINST_SAMPLES, Choice, Context, Outcome};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, images_of_side, named};
 use crate::base::Array;
+use crate::data::DataInfo;
 use crate::data::Examples;
+use crate::objective::Product;
 use crate::rng::{Purpose, Stream};
 use std::collections::BTreeMap;
 
@@ -15,32 +18,42 @@ const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 const K1: f64 = 0.01;
 const K2: f64 = 0.03;
 
-/// The mean over pairs of samples, and how far it is above that over pairs of real examples.
-pub(super) fn ms_ssim(spec: &MsSsimSpec, cx: &Context) -> Result<Outcome, String> {
-    let (low, high) = cx.info.range.ok_or("the range of the images is not known")?;
-    let range = f64::from(high) - f64::from(low);
-    // Where the generator was asked for nothing, a pair may be of two classes, and so may those that it is held against.
-    let by_class = cx.fake.labels.len() == cx.fake.x.rows() && cx.real.labels.len() == cx.real.x.rows();
-    let mean = |of: &Examples, choice: Choice| {
-        let pairs =
-            pairs(of, by_class, spec.pairs.get() as usize, Stream::new(cx.seed, Purpose::Eval, choice as u32, 0))
-                .ok_or("two samples and two reference examples are needed, of one class where there are classes")?;
-        let sum: f64 = pairs.iter().map(|&(i, j)| similarity(&of.x, (i, j), range)).sum();
-        Ok::<_, String>((sum / pairs.len() as f64, pairs.len()))
-    };
-    let (of_real, real_pairs) = mean(cx.real, Choice::SsimReal)?;
-    let (of_fake, pairs) = mean(cx.fake, Choice::SsimFake)?;
-    let class = if by_class { " within classes" } else { "" };
-    Ok(Outcome {
-        values: vec![of_fake, of_fake - of_real],
-        n_real: Some(cx.real.x.rows()),
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_SAMPLES,
-        parameters: format!(
-            "pairs={pairs}{class} reference pairs={real_pairs} scales={} window={WINDOW} range={range}; mean of reference={of_real:.6}",
-            scales(&cx.fake.x.shape)
-        ),
-    })
+impl Metric for MsSsimSpec {
+    const TAG: &'static str = "ms-ssim";
+    const VALUES: &'static [MetricName] =
+        &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")];
+
+    fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
+        images_of_side(Self::TAG, WINDOW, info)
+    }
+
+    /// The mean over pairs of samples, and how far it is above that over pairs of real examples.
+    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+        let (low, high) = cx.info.range.ok_or("the range of the images is not known")?;
+        let range = f64::from(high) - f64::from(low);
+        // Where the generator was asked for nothing, a pair may be of two classes, and so may those that it is held against.
+        let by_class = cx.fake.labels.len() == cx.fake.x.rows() && cx.real.labels.len() == cx.real.x.rows();
+        let mean = |of: &Examples, choice: Choice| {
+            let pairs =
+                pairs(of, by_class, self.pairs.get() as usize, Stream::new(cx.seed, Purpose::Eval, choice as u32, 0))
+                    .ok_or("two samples and two reference examples are needed, of one class where there are classes")?;
+            let sum: f64 = pairs.iter().map(|&(i, j)| similarity(&of.x, (i, j), range)).sum();
+            Ok::<_, String>((sum / pairs.len() as f64, pairs.len()))
+        };
+        let (of_real, real_pairs) = mean(cx.real, Choice::SsimReal)?;
+        let (of_fake, pairs) = mean(cx.fake, Choice::SsimFake)?;
+        let class = if by_class { " within classes" } else { "" };
+        Ok(Outcome {
+            values: vec![of_fake, of_fake - of_real],
+            n_real: Some(cx.real.x.rows()),
+            n_fake: cx.fake.x.rows(),
+            against: AGAINST_SAMPLES,
+            parameters: format!(
+                "pairs={pairs}{class} reference pairs={real_pairs} scales={} window={WINDOW} range={range}; mean of reference={of_real:.6}",
+                scales(&cx.fake.x.shape)
+            ),
+        })
+    }
 }
 
 /// All pairs where there are no more, else random ones; `None` where there is none.
