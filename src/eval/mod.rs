@@ -232,7 +232,6 @@ const fn named(name: &'static str, direction: Direction, unit: &'static str) -> 
     MetricName { name: Cow::Borrowed(name), direction, unit }
 }
 
-/// The values of each metric, in the order in which it gives them, under its tag.
 /// A metric: all there is of it beside its arm in [`MetricSpec`].
 trait Metric {
     /// As in a TOML. The names of its values begin with it.
