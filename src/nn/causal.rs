@@ -62,10 +62,10 @@ fn gate(x: &Tensor, runs: i64) -> Tensor {
     // In pieces: the way back from these puts them together, that from parts fills a whole with zeros for each.
     if runs == 1 {
         let halves = x.split(half, 1);
-        // Of a part of maps the CPU would take σ number by number.
+        // Of a part of maps the CPU would take σ number by number, and tanh in as many calls as there are pixels.
         let are_maps = size.len() == 4 && x.device() == Device::Cpu;
-        let open = if are_maps { image::channels_last(&halves[1]) } else { halves[1].shallow_clone() };
-        return halves[0].tanh() * open.sigmoid();
+        let whole = |x: &Tensor| if are_maps { image::channels_last(x) } else { x.shallow_clone() };
+        return whole(&halves[0]).tanh() * whole(&halves[1]).sigmoid();
     }
     let halves = x.reshape([&[size[0], runs, 2, half], &size[2..]].concat()).unbind(2);
     (halves[0].tanh() * halves[1].sigmoid()).flatten(1, 2)
