@@ -129,6 +129,13 @@ fn what_was_trained_before_is_found_under_its_own_name_and_its_own_file_stays() 
     let (code, text) = said(work.gantlet(&["verify", "runs/encoders"]).output().expect("gantlet starts"));
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("1 of 1 claim"), "{text}");
+    // What is done needs nothing to begin with.
+    for run in runs(&work, "encoders") {
+        std::fs::remove_dir_all(run).expect("a run");
+    }
+    let text = work.run("runs", &[]);
+    assert!(text.contains("nothing was left to do"), "{text}");
+    assert!(runs(&work, "encoders").is_empty());
 }
 
 #[test]

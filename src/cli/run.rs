@@ -36,7 +36,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let retry =
         Retry { failed: args.retry.contains(&RetryArg::Failed), diverged: args.retry.contains(&RetryArg::Diverged) };
     let id_of = |text: &str| crate::experiment::Plan::of_run_config(text).ok().map(|cell| cell.id);
-    let decisions = loop {
+    let mut decisions = loop {
         let decisions =
             survey(&entries, out, retry, &id_of).map_err(|errors| Failure::all(Exit::Experiment, &errors))?;
         let held = decisions.iter().any(|decision| matches!(decision, Decision::Held(_)));
@@ -45,6 +45,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
         std::thread::sleep(Duration::from_millis(100));
     };
+    let asked: Vec<bool> = planned.iter().flat_map(|planned| vec![!planned.is_origin; planned.entries.len()]).collect();
+    leave_out(&entries, &mut decisions, &asked);
     let worker = worker_beside_this_program()?;
     prepare(&entries, &decisions, out)?;
     for planned in &planned {
@@ -54,9 +56,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
     let outcome = train(&entries, &decisions, &devices, args, worker)?;
     let grids = write_grids(&planned, out);
-    let asked = planned.iter().flat_map(|planned| vec![!planned.is_origin; planned.entries.len()]);
     // What others begin with was not asked for: it is shown where it was worked on.
-    let shown = entries.iter().zip(&decisions).zip(asked).filter(|((_, decision), asked)| *asked || decision.is_work());
+    let shown =
+        entries.iter().zip(&decisions).zip(&asked).filter(|((_, decision), asked)| **asked || decision.is_work());
     let shown: Vec<&Entry> = shown.map(|((entry, _), _)| entry).collect();
     summary(&shown, &decisions, &outcome, out, began.elapsed())?;
     let exit = verdict(&decisions, &outcome)?;
@@ -65,6 +67,28 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
 fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Leaves alone what was not asked for and what nothing begins with any more: runs that have gone further than their first
+/// step have all that they need.
+fn leave_out(entries: &[Entry], decisions: &mut [Decision], asked: &[bool]) {
+    let mut needed: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let before = needed.len();
+        for ((entry, decision), asked) in entries.iter().zip(&*decisions).zip(asked) {
+            if decision.is_at_the_beginning() && (*asked || needed.contains(entry.state.id.as_str())) {
+                needed.extend(entry.after.iter().map(String::as_str));
+            }
+        }
+        if needed.len() == before {
+            break;
+        }
+    }
+    for ((entry, decision), asked) in entries.iter().zip(decisions).zip(asked) {
+        if !asked && !needed.contains(entry.state.id.as_str()) {
+            *decision = Decision::Done;
+        }
+    }
 }
 
 /// The document that `verify`, `compare` and `diff` read beside the runs. The configuration of one run says less than
@@ -130,7 +154,7 @@ fn train(
     let on_cpu = devices.iter().all(|device| *device == Device::Cpu);
     let workers = if on_cpu { args.jobs.map_or(cores, count).min(cores) } else { devices.len() };
     loop {
-        let now = ready(entries, &left, out)?;
+        let now = ready(entries, &left, out);
         let mut packs = plan_packs(entries, &now, args.no_pack, workers);
         if packs.is_empty() || outcome.interrupted || outcome.gave_up {
             break;
@@ -157,15 +181,19 @@ fn train(
 }
 
 /// What of the work that is left can be done now; the rest begins with runs that are not done.
-fn ready(entries: &[Entry], left: &[Decision], out: &Path) -> Result<Vec<Decision>, Failure> {
+fn ready(entries: &[Entry], left: &[Decision], out: &Path) -> Vec<Decision> {
     let mut done: BTreeMap<&str, bool> = BTreeMap::new();
     let ids: BTreeSet<&str> = entries.iter().flat_map(|entry| &entry.after).map(String::as_str).collect();
     for entry in entries.iter().filter(|entry| ids.contains(entry.state.id.as_str())) {
-        done.insert(&entry.state.id, dir_of(entry, out).stored_state()?.state == State::Done);
+        let is_done = dir_of(entry, out).stored_state().is_ok_and(|state| state.state == State::Done);
+        done.insert(&entry.state.id, is_done);
     }
-    let can = |entry: &Entry| entry.after.iter().all(|id| done.get(id.as_str()) == Some(&true));
-    let one = |(entry, decision): (&Entry, &Decision)| if can(entry) { decision.clone() } else { Decision::Done };
-    Ok(entries.iter().zip(left).map(one).collect())
+    let has_all = |entry: &Entry| entry.after.iter().all(|id| done.get(id.as_str()) == Some(&true));
+    let one = |(entry, decision): (&Entry, &Decision)| match decision {
+        decision if decision.is_at_the_beginning() && !has_all(entry) => Decision::Done,
+        decision => decision.clone(),
+    };
+    entries.iter().zip(left).map(one).collect()
 }
 
 /// `grid.csv` of every experiment.

@@ -87,6 +87,11 @@ impl Decision {
     pub fn is_work(&self) -> bool {
         matches!(self, Self::Start | Self::Resume { .. } | Self::Mend { .. })
     }
+
+    /// Whether it is to be trained from its first step on.
+    pub fn is_at_the_beginning(&self) -> bool {
+        matches!(self, Self::Start | Self::Resume { step: 0, .. } | Self::Mend { step: 0, .. })
+    }
 }
 
 /// Decides for each entry, by its directory under `out`. `id_of` resolves the text of a configuration to its id.
