@@ -149,6 +149,14 @@ extern "C" void gantlet_bfloat16(bool on, bool cuda) {
   at::autocast::set_autocast_enabled(device, on);
 }
 
+// Switches autocast for the device on or off, for this thread, and returns whether it was on.
+extern "C" bool gantlet_autocast(bool on, bool cuda) {
+  const auto device = cuda ? at::kCUDA : at::kCPU;
+  const bool before = at::autocast::is_autocast_enabled(device);
+  at::autocast::set_autocast_enabled(device, on);
+  return before;
+}
+
 // Whether CUDA's products and convolutions of float32 numbers may leave out 13 bits of their fractions.
 extern "C" void gantlet_tf32(bool on) {
   at::globalContext().setAllowTF32CuBLAS(on);

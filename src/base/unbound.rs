@@ -133,6 +133,29 @@ pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Does the work in float32 on the device, also inside [`in_bfloat16`]. The operands must be float32 already.
+pub fn in_float32<T>(device: Device, work: impl FnOnce() -> T) -> T {
+    fn switch(on: bool, cuda: bool) -> bool {
+        // SAFETY: a setting of this thread.
+        #[expect(unsafe_code, reason = "a function in C++")]
+        unsafe {
+            gantlet_autocast(on, cuda)
+        }
+    }
+    struct Back {
+        on: bool,
+        cuda: bool,
+    }
+    impl Drop for Back {
+        fn drop(&mut self) {
+            switch(self.on, self.cuda);
+        }
+    }
+    let cuda = device.is_cuda();
+    let _back = Back { on: switch(false, cuda), cuda };
+    work()
+}
+
 /// Whether products and convolutions of float32 numbers on NVIDIA's GPUs may use TF32, with 10 bits of fraction, from now
 /// on. Of the whole process.
 pub fn allow_tf32(on: bool) {
@@ -158,6 +181,7 @@ unsafe extern "C" {
     fn gantlet_recording() -> bool;
     fn gantlet_is_bfloat16() -> bool;
     fn gantlet_bfloat16(on: bool, cuda: bool);
+    fn gantlet_autocast(on: bool, cuda: bool) -> bool;
     fn gantlet_tf32(on: bool);
     fn gantlet_parallel(count: usize, state: *const c_void, work: extern "C" fn(*const c_void, usize, usize)) -> bool;
 }
@@ -232,6 +256,18 @@ mod tests {
         assert_eq!((rounded.kind(), rounded.double_value(&[0, 0])), (tch::Kind::BFloat16, 1.0));
         let exact = x.mm(&one);
         assert_eq!((exact.kind(), exact.double_value(&[0, 0])), (tch::Kind::Float, 1.0 + 1.0 / 512.0));
+    }
+
+    #[test]
+    fn float32_inside_bfloat16_is_for_its_work_alone() {
+        let (x, one) = (Tensor::from_slice2(&[[1.0f32 + 1.0 / 512.0]]), Tensor::from_slice2(&[[1.0f32]]));
+        let kinds = in_bfloat16(Device::Cpu, || {
+            let inside = in_float32(Device::Cpu, || x.mm(&one));
+            [inside.kind(), x.mm(&one).kind()]
+        });
+        assert_eq!(kinds, [tch::Kind::Float, tch::Kind::BFloat16]);
+        assert_eq!(in_float32(Device::Cpu, || x.mm(&one)).kind(), tch::Kind::Float);
+        assert_eq!(x.mm(&one).kind(), tch::Kind::Float, "nothing is left switched on");
     }
 
     #[test]

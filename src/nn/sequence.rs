@@ -7,6 +7,7 @@ use super::activation::activate;
 use super::plan::{Block, Cell, Embedding, Linear, NetworkPlan, PlaceNorm, Recurrent, Role, Step};
 use super::spec::ActivationSpec;
 use super::{dense, weight};
+use crate::base::unbound;
 use tch::{Kind, Tensor};
 
 /// As PyTorch has it.
@@ -44,8 +45,15 @@ fn normal(x: &Tensor) -> Tensor {
     x.layer_norm([x.size()[x.dim() - 1]], None::<&Tensor>, None, EPS, false)
 }
 
-/// The states of a recurrent layer at each place, run after run: libtorch's layers know no axis of runs.
+/// The states of a recurrent layer at each position, run after run: libtorch's layers have no axis of runs.
+///
+/// Always in float32: under autocast, libtorch computes cuDNN's GRU and LSTM in float16, whatever type was asked for, and
+/// without scaled losses the gradients underflow.
 pub(super) fn recurrent(layer: &Recurrent, x: &Tensor, params: &[Tensor], train: bool) -> Tensor {
+    unbound::in_float32(x.device(), || recurrent_in_float32(layer, &x.to_kind(Kind::Float), params, train))
+}
+
+fn recurrent_in_float32(layer: &Recurrent, x: &Tensor, params: &[Tensor], train: bool) -> Tensor {
     let (runs, batch) = (x.size()[0], x.size()[1]);
     let begin = Tensor::zeros([1, batch, layer.width as i64], (x.kind(), x.device()));
     let of_run = |run: i64| {
@@ -295,6 +303,16 @@ mod tests {
         let at = |text: i64, place: i64| logits.get(0).get(text).get(place);
         assert_near(&at(0, 0), &[-0.952_218_1, 0.245_288_85, 1.217_278_4, 1.070_107_8, -0.060_914_976]);
         assert_near(&at(1, 5), &[-0.984_527_2, 0.167_432_17, 1.165_455_2, 1.091_964_1, 0.014_526_238]);
+    }
+
+    #[test]
+    fn recurrent_layers_stay_float32_where_bfloat16_is_asked_for() {
+        let plan = plan("{ layers = [{ embedding = 4 }, { gru = 3 }, { lstm = 5 }] }");
+        let params = pack(&plan, &[1]).params;
+        let logits = || said(&plan, &params, &texts(), None, &[1], true, false).out;
+        let rounded = unbound::in_bfloat16(tch::Device::Cpu, logits);
+        assert_eq!(rounded.kind(), Kind::Float);
+        assert_eq!(numbers(&rounded), numbers(&logits()));
     }
 
     #[test]

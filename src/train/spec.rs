@@ -81,8 +81,8 @@ pub enum Precision {
     Float32,
     /// 10 bits, on NVIDIA GPUs; float32 on the CPU.
     Tf32,
-    /// 7 bits, sums in float32. On the CPU, layers that this program computes itself (small, or of few channels) stay
-    /// float32.
+    /// 7 bits, sums in float32. GRU and LSTM layers stay float32, and so do, on the CPU, layers that this program computes
+    /// itself (small, or of few channels).
     Bfloat16,
 }
 
