@@ -163,7 +163,7 @@ pub const PROTOCOL_COLUMNS: &[&str] =
 impl Protocol {
     /// Whether it says why there is no number.
     fn is_undefined(&self) -> bool {
-        self.parameters.starts_with(UNDEFINED)
+        why_undefined(&self.parameters).is_some()
     }
 
     /// The fields in the order of [`PROTOCOL_COLUMNS`].
@@ -348,6 +348,12 @@ struct Outcome {
 
 /// What precedes the reason why there is no number.
 const UNDEFINED: &str = "undefined: ";
+
+/// The reason why a value is undefined, from the `parameters` of its protocol; `None` if it is defined.
+pub fn why_undefined(parameters: &str) -> Option<&str> {
+    parameters.strip_prefix(UNDEFINED)
+}
+
 /// What is compared with nothing.
 const AGAINST_NOTHING: &str = "";
 /// What is compared with the exact law.

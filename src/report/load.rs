@@ -3,7 +3,7 @@
 //! Reading doubts: a file that is missing or does not parse is named in [`Run::faults`], and no number is made up for it.
 
 use crate::base::file::{self, FileError};
-use crate::eval::{Direction, direction};
+use crate::eval::{Direction, direction, why_undefined};
 use crate::experiment::grid::fits;
 use crate::experiment::plan::is_of;
 use crate::experiment::{Cell, REMARKS};
@@ -49,6 +49,8 @@ pub struct Reading {
     pub step: u64,
     /// The number, which may be infinite or not a number; `None` where it could not be measured.
     pub value: Option<f64>,
+    /// The recorded reason why the metric is undefined.
+    pub undefined: Option<String>,
     /// How it was measured, without the seed: column and content, empty ones left out.
     pub protocol: BTreeMap<String, String>,
 }
@@ -276,9 +278,11 @@ fn scalars(table: Table) -> BTreeMap<String, Vec<(u64, f64)>> {
 fn evals(rows: Vec<EvalRow>) -> BTreeMap<String, Vec<Reading>> {
     let mut evals: BTreeMap<String, Vec<Reading>> = BTreeMap::new();
     for row in rows {
+        let parameters = row.protocol.iter().find(|(column, _)| column == "parameters");
+        let undefined = parameters.and_then(|(_, text)| why_undefined(text)).map(str::to_owned);
         let protocol =
             row.protocol.into_iter().filter(|(column, value)| column != "seed" && !value.is_empty()).collect();
-        let reading = Reading { step: row.step, value: row.value, protocol };
+        let reading = Reading { step: row.step, value: row.value, undefined, protocol };
         let readings = evals.entry(row.metric).or_default();
         match readings.iter_mut().find(|r| r.step == reading.step && r.protocol == reading.protocol) {
             Some(old) => *old = reading,

@@ -82,12 +82,11 @@ fn contents(html: &mut String, sections: &[Section<'_>]) {
     *html += "<h1>Experiments</h1>\n<nav class=\"scroll\"><table>\n";
     for (i, section) in sections.iter().enumerate() {
         let claims = || section.verification.experiments.iter().flat_map(|e| &e.claims);
-        let count = |verdict: Verdict| match (claims().filter(|c| c.verdict == verdict).count(), verdict.word()) {
-            (0, _) => String::new(),
-            (1, word) => format!("<span class=\"{word}\"><b>1 {word}</b></span> "),
-            (n, word) => format!("<span class=\"{word}\"><b>{n} {}</b></span> ", word.trim_end_matches('s')),
+        let count = |verdict: Verdict| match claims().filter(|c| c.verdict == verdict).count() {
+            0 => String::new(),
+            n => format!("<span class=\"{}\"><b>{n} {}</b></span> ", verdict.word(), verdict.word_for(n)),
         };
-        let verdicts: String = [Verdict::Holds, Verdict::Fails, Verdict::Undecided].into_iter().map(count).collect();
+        let verdicts: String = Verdict::ALL.into_iter().map(count).collect();
         let states = count_text(&self::count(&section.runs.iter().collect::<Vec<_>>()));
         let about = section.say("about").unwrap_or_default();
         *html += &format!(
@@ -228,32 +227,28 @@ fn claims(html: &mut String, verification: &Verification) {
     *html += "<h2>Claims</h2>\n";
     for claim in &claims {
         let word = claim.verdict.word();
-        let paper = claim.paper.map(|p| format!("; the paper has {}", short(p))).unwrap_or_default();
         *html += &format!("<div class=\"claim {word}\"><p><b>{word}</b> {}</p>\n", escape(&claim.says));
         let parts = claim.parts.iter().map(|part| format!("<p>{}</p>\n", escape(&verify::part_text(claim, part))));
         let parts: Vec<String> = parts.collect();
         if parts.len() > PARTS {
-            let of = |verdict: Verdict| match claim.parts.iter().filter(|part| part.verdict == verdict).count() {
+            let of = |verdict: Verdict| match claim.count(verdict) {
                 0 => None,
-                n => Some(format!("{n} {}", verdict.word())),
+                n => Some(format!("{n} {}", verdict.word_for(n))),
             };
-            let counts = [Verdict::Holds, Verdict::Fails, Verdict::Undecided].into_iter().filter_map(of);
+            let counts = Verdict::ALL.into_iter().filter_map(of);
             let (counts, parts) = (counts.collect::<Vec<_>>().join(", "), parts.concat());
             *html += &format!("<details><summary>{} cells: {counts}</summary>\n{parts}</details>\n", claim.parts.len());
         } else {
             *html += &parts.concat();
         }
         *html += &format!(
-            "<p class=\"faint\">asked: {} {}, {}{paper} · {}</p></div>\n",
-            escape(&claim.metric),
-            escape(&claim.asked),
-            escape(&claim.over),
+            "<p class=\"faint\">{} · {}</p></div>\n",
+            escape(&verify::requirement(claim)),
             escape(&claim.reason)
         );
     }
     if verification.experiments.iter().any(|e| e.tests > 1) {
-        *html += "<p class=\"faint\">Each verdict that rests on an interval stands corrected for how many of them there \
-                  are (Holm's method); intervals are shown uncorrected.</p>\n";
+        *html += &format!("<p class=\"faint\">{}</p>\n", verify::CORRECTION);
     }
 }
 
