@@ -3,6 +3,8 @@
     just bench                      # makes .bench-venv with PyTorch for the other side
     just bench --families           # an update of each family of experiments/
     just bench --rounds 3 --only 1-D --python /path/to/a/python/with/torch
+    just bench --against /path/to/another/gantlet      # two builds of gantlet, without PyTorch
+    just bench --plain          # what each path of our own gains: gantlet with it and without it (GANTLET_PLAIN)
 
 The rounds interleave (eager, fused, compiled, gantlet, …), so that whatever else the machine does hits all alike. Steps a
 second of gantlet are those of `run.json`: of the training, with its recording, without the start of the process.
@@ -26,6 +28,8 @@ PACK = 256
 SILENT = ["output.metrics-every=1000000000", "output.checkpoint-every=0", "eval.every=0", "eval.metrics=[]", "output.samples=1"]
 SMALL = [f"architecture.{player}={{mlp={{hidden=[128,128,128]}}}}" for player in ("generator", "discriminator")]
 TINY, TINY_STEPS = 64, 500
+# What GANTLET_PLAIN can turn off, and all of it.
+PATHS = ["small", "medium", "im2col", "dense", "1"]
 # The families: who of families.py does the work of which file, in which cell, and how many steps of it are timed.
 DIGITS = "data={shapes={size=28}}"
 BINARY = "data={shapes={size=28,binarize='threshold',normalize=[0,1]}}"
@@ -91,18 +95,18 @@ def pytorch(python, task, threads, seconds, *variant, script="eager.py"):
     return json.loads(done.stdout)["steps_per_second"]
 
 
-def environment():
-    return {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+def environment(**more):
+    return {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "GANTLET_PLAIN")} | more
 
 
-def gantlet(program, file, threads, *sets, options=(), together=sum):
-    """Steps a second of all runs together."""
+def gantlet(program, file, threads, *sets, options=(), together=sum, plain=""):
+    """Steps per second of all runs together; `plain` names the paths of our own that are turned off."""
     with tempfile.TemporaryDirectory() as out:
         command = [program, "run", file, "--out", out, "--device", "cpu", "--jobs", "1", *options]
         command += ["--threads", str(threads or os.cpu_count())]
         for one in sets:
             command += ["--set", one]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(GANTLET_PLAIN=plain))
         if done.returncode != 0:
             sys.exit(f"bench: {' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr}")
         runs = [json.loads(path.read_text()) for path in Path(out).glob("*/*/run.json")]
@@ -148,6 +152,20 @@ def machine():
     return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
 
 
+def print_builds(rates):
+    """One row per work: the first column's rate, and how many times it that of each other column is."""
+    others = list(dict.fromkeys(name for who in rates.values() for name in list(who)[1:]))
+    base = next(iter(next(iter(rates.values()))))
+    print(f"| work | {base}, steps/s | {' | '.join(f'{base} / {name} (lowest to highest)' for name in others)} |")
+    print("| --- " * (2 + len(others)) + "|")
+    for work, who in rates.items():
+        cells = [f"{statistics.median(who[base]):,.1f}"]
+        for name in others:
+            ratios = [ours / theirs for ours, theirs in zip(who[base], who[name])]
+            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        print(f"| {work} | {' | '.join(cells)} |")
+
+
 def print_families(rates):
     """A row a family; the ratio is the median of the rounds' ratios, for what hits a round hits both."""
     print("| family | cell of | eager PyTorch, steps/s | gantlet, steps/s | gantlet against eager (lowest to highest) |")
@@ -167,9 +185,12 @@ def main():
     parser.add_argument("--only", default="", help="works whose name begins so")
     parser.add_argument("--python", help="a Python with torch 2.11 and numpy, instead of making .bench-venv")
     parser.add_argument("--gantlet", default=str(ROOT / "target" / "release" / "gantlet"))
+    parser.add_argument("--against", help="another gantlet program to compare with, instead of PyTorch")
+    parser.add_argument("--plain", action="store_true", help="compare with gantlet without each of its own paths, instead of PyTorch")
     parser.add_argument("--json", action="store_true", help="all numbers as JSON instead of a table")
     options = parser.parse_args()
-    python, program = options.python or venv(), options.gantlet
+    alone = options.plain or options.against  # without PyTorch
+    python, program = None if alone else options.python or venv(), options.gantlet
 
     def of_pytorch(task, threads, *variants):
         names = {"eager": (), "fused": ("--fused",), "compiled": ("--compiled",)}
@@ -178,13 +199,31 @@ def main():
     def of_gantlet(task, threads, *sets, **how):
         return lambda: gantlet(program, HERE / f"{task}.toml", threads, *sets, **how)
 
-    def of_family(name):
+    def file_of(name):
         file, steps, *sets = FAMILIES[name]
-        file, sets = ROOT / "experiments" / f"{file}.toml", [*sets, "seeds={count=1}", f"schedule.steps={steps}"]
+        return ROOT / "experiments" / f"{file}.toml", [*sets, "seeds={count=1}", f"schedule.steps={steps}", *SILENT, "claims=[]"]
+
+    def of_family(name):
+        file, sets = file_of(name)
         return {
             "eager": lambda: pytorch(python, name, 1, options.seconds, script="families.py"),
-            "gantlet": lambda: gantlet(program, file, 1, *sets, *SILENT, "claims=[]"),
+            "gantlet": lambda: gantlet(program, file, 1, *sets),
         }
+
+    def of_builds(file, threads, *sets, **how):
+        """This program, and what it is compared with: another program, or itself without some of its paths."""
+        who = {"gantlet": lambda: gantlet(program, file, threads, *sets, **how)}
+        if options.against:
+            who["the other"] = lambda: gantlet(options.against, file, threads, *sets, **how)
+        for path in PATHS if options.plain else []:
+            who["without any" if path == "1" else f"without {path}"] = (
+                lambda path=path: gantlet(program, file, threads, *sets, plain=path, **how)
+            )
+        return who
+
+    def of_alone(name):
+        file, sets = file_of(name)
+        return of_builds(file, 1, *sets)
 
     toy, grid, dcgan = "gaussian-1d", "grid-25", "dcgan-28"
     pack = (f"seeds={{count={PACK}}}", "schedule.steps=5000")
@@ -216,8 +255,20 @@ def main():
             f"gantlet, {TINY} runs": lambda: tiny_grid(program),
         },
     }
+    if alone:
+        file = lambda task: HERE / f"{task}.toml"
+        works = {
+            "1-D GAN, one thread": of_builds(file(toy), 1, *SILENT),
+            f"1-D GAN, pack of {PACK}, one thread": of_builds(file(toy), 1, *pack, *SILENT),
+            "25 Gaussians, 3×512, all cores": of_builds(file(grid), 0, *SILENT),
+            "25 Gaussians, 3×512, one thread": of_builds(file(grid), 1, *SILENT),
+            "25 Gaussians, 3×128, one thread": of_builds(file(grid), 1, *SMALL, *SILENT),
+            "25 Gaussians, 3×128, pack of 16, one thread": of_builds(file(grid), 1, *small, *SILENT),
+            "DCGAN 28×28, all cores": of_builds(file(dcgan), 0, *SILENT),
+            "DCGAN 28×28, one thread": of_builds(file(dcgan), 1, *SILENT),
+        }
     if options.families:
-        works = {name: of_family(name) for name in FAMILIES}
+        works = {name: of_alone(name) if alone else of_family(name) for name in FAMILIES}
     works = {work: who for work, who in works.items() if work.startswith(options.only)}
     rates = {work: {name: [] for name in who} for work, who in works.items()}
     for number in range(options.rounds):
@@ -225,7 +276,7 @@ def main():
             for name, measure in who.items():
                 print(f"bench: round {number + 1} of {options.rounds}: {work}: {name}", file=sys.stderr, flush=True)
                 rates[work][name].append(measure())
-    starts = {} if options.families else {
+    starts = {} if options.families or alone else {
         "gantlet --help": seconds([program, "--help"]),
         "gantlet plan, 1,000 cells": seconds([program, "plan", HERE / "plan-1000.toml"]),
     }
@@ -234,6 +285,9 @@ def main():
         return
 
     print(f"{machine()}; medians of {options.rounds} interleaved rounds\n")
+    if alone:
+        print_builds(rates)
+        return
     if options.families:
         print_families(rates)
         return
