@@ -5,6 +5,10 @@ use std::path::PathBuf;
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=build.rs");
+    // Nothing is compiled in C++ or linked.
+    if std::env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
+        return;
+    }
     if let Some(root) = std::env::var_os("LIBTORCH").map(PathBuf::from) {
         // The wheel keeps the two NVIDIA libraries that libtorch_cpu.so needs in a folder beside torch's own.
         for folder in [root.join("lib"), root.join("../nvidia/cu13/lib")] {

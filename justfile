@@ -85,13 +85,30 @@ run FILE *OPTIONS: build
 test: setup
     cargo test --release --locked
 
-# All that must be clean: format, lints, documentation, tests
+# All that CI checks: format, lints, documentation, the oldest Rust, tests
 [group('check')]
-check: setup
+check: setup && msrv test
     cargo fmt --check
-    cargo clippy --release --locked --all-targets -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
-    cargo test --release --locked
+    cargo clippy --release --locked --all-targets --quiet -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --features doc-only
+
+# Check that the oldest Rust that Cargo.toml names suffices; it is left out where rustup does not have it
+[group('check')]
+msrv:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    oldest="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
+    if rustup run "$oldest" cargo --version 2>/dev/null; then
+        cargo "+$oldest" check --release --locked --all-targets --features doc-only
+    else
+        echo "msrv: not checked with Rust $oldest itself (rustup toolchain install $oldest)"
+    fi
+
+# Licenses, advisories and sources of all packages that Cargo.lock names
+[group('check')]
+deny:
+    command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+    cargo deny --locked check
 
 # The slow tests too: a hundred kills, damage in a hundred places, long packs, and many more changed inputs
 [group('check')]

@@ -1,8 +1,52 @@
-//! gantlet: a paper is a TOML file that trains, measures itself, and says whether its claim holds.
+//! gantlet runs experiments with GANs and other generative models. An experiment is a TOML file: it describes the data,
+//! the networks, the losses and the optimizers, and it states what the results should show. gantlet trains every
+//! combination of settings and seeds, measures the samples, and decides whether each claim holds.
 //!
-//! The modules stand in the order in which they may import each other: each uses only those above it
-//! (`tests/tidy.rs` holds the order). The `gantlet` command calls nothing that needs libtorch; what does is marked
-//! *(torch)* here and reached from `gantlet-worker` alone.
+//! Most users need only the `gantlet` command, which the README describes. This library is what the command and its
+//! worker process are made of. Its interface may change with every release.
+//!
+//! Reading an experiment needs neither libtorch nor data:
+//!
+//! ```no_run
+//! use gantlet::experiment::Plan;
+//! use std::path::Path;
+//!
+//! let text = r#"
+//! name = "rings"
+//! seeds = 3
+//! data = "ring"
+//!
+//! [algorithm.gan]
+//! latent = { normal = { dim = 2 } }
+//!
+//! [architecture]
+//! generator = { mlp = { hidden = [64, 64] } }
+//! discriminator = { mlp = { hidden = [64, 64] } }
+//!
+//! [optimizer]
+//! generator = { adam = { lr = 1e-3 } }
+//! discriminator = { adam = { lr = 1e-3 } }
+//!
+//! [schedule]
+//! steps = 2000
+//! batch = 256
+//!
+//! [grid]
+//! "loss.adversarial" = ["non-saturating", "hinge"]
+//! "#;
+//! let plan = Plan::of_text(Path::new("rings.toml"), text, None).expect("a valid experiment");
+//! // Two losses, each with three seeds. Cells with the same key train together as one batched model.
+//! assert_eq!(plan.cells.len(), 6);
+//! assert_eq!(plan.cells[0].pack_key(), plan.cells[1].pack_key());
+//! ```
+//!
+//! # Modules
+//!
+//! The modules are listed in the order in which they may import each other: each uses only those above it
+//! (`tests/tidy.rs` checks this). Modules that need libtorch are marked *(torch)*. The `gantlet` command calls none of
+//! them; `gantlet-worker` does.
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, reason = "tests may read and write as they like"))]
 
 pub mod base; // units, host arrays, atomic files
 pub mod rng; // counter-based random streams

@@ -1,5 +1,8 @@
-//! The page of `gantlet report` in a real browser, where there is one: its script runs, and what it promises happens.
+//! The page of `gantlet report` in a real browser.
 
+mod common;
+
+use common::skip::{Need, require};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,21 +71,19 @@ document.title = said.join(" | ");
 fn browser() -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
+    let mut paths = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    require(Need::Chromium, paths.find(|path| path.is_file()))
 }
 
 #[test]
 fn a_reader_hides_a_series_reads_a_value_and_moves_through_the_samples() {
-    let Some(browser) = browser() else {
-        eprintln!("skipped: there is no chromium on this machine (Debian: apt install chromium)");
-        return;
-    };
-    let place = tempfile::tempdir().unwrap();
-    write_runs(place.path());
-    let page = place.path().join("page.html");
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(folder.path());
+    let page = folder.path().join("page.html");
     let made = assert_cmd::Command::cargo_bin("gantlet")
         .unwrap()
-        .current_dir(place.path())
+        .current_dir(folder.path())
         .args(["report", "toy", "--out", "page.html"])
         .output()
         .unwrap();
@@ -92,7 +93,7 @@ fn a_reader_hides_a_series_reads_a_value_and_moves_through_the_samples() {
     for width in [1200, 500] {
         let output = Command::new(&browser)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
-            .arg(format!("--user-data-dir={}", place.path().join("profile").display()))
+            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
             .arg(format!("--window-size={width},900"))
             .arg(format!("file://{}", page.display()))
             .output()

@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::skip::{Need, require};
 use common::{DENSE, Dice, MINIBATCH, Workspace, assert_same, fact, said, signal, workers};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -183,9 +184,7 @@ fn mount(options: &[&str], at: &Path) -> bool {
 fn a_full_disk_stops_the_grid_and_it_goes_on_where_there_is_room() {
     let work = busy();
     let set = [&BUSY[..], &["--set", "output.keep=1000"]].concat();
-    let Some(disk) = Disk::mount(work.path("full"), "500k") else {
-        return eprintln!("skipped: a small disk cannot be mounted here, which takes root");
-    };
+    let Some(disk) = require(Need::Mount, Disk::mount(work.path("full"), "500k")) else { return };
     let (code, text) = said(work.command("full", &set).output().expect("gantlet starts"));
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("No space left on device"), "{text}");
@@ -286,11 +285,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     let (file, library) = (work.path("missing.c"), work.path("missing.so"));
     std::fs::write(&file, source).expect("a file");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&file).output();
-    if built.is_ok_and(|built| built.status.success()) {
-        return Some(library);
-    }
-    eprintln!("skipped: there is no C compiler");
-    None
+    require(Need::Cc, built.is_ok_and(|built| built.status.success()).then_some(library))
 }
 
 #[test]

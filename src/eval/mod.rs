@@ -3,7 +3,7 @@
 //!
 //! Metrics know nothing of networks: whoever evaluates brings samples, reference and (for metrics that judge an image)
 //! a function that judges. A metric is an arm of [`MetricSpec`], and in one of the files beside this one all there is of it
-//! ([`Metric`]). A metric over features is an arm of
+//! (`Metric`). A metric over features is an arm of
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
 mod agreement;

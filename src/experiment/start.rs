@@ -8,8 +8,8 @@
 //! layers     = 1                          # the first layers with weights; all that fit where nothing is said
 //! ```
 //!
-//! A text under `experiment` becomes the document that it names where the file is read ([`inline`]), and that document
-//! the one cell that is meant where a cell is read ([`choose`]). So a run's configuration holds all that its weights
+//! A text under `experiment` becomes the document that it names where the file is read (`inline`), and that document
+//! the one cell that is meant where a cell is read (`choose`). So a run's configuration holds all that its weights
 //! follow from, its id too, and both are checked before either is trained.
 
 use super::diagnostic::{Diagnostic, Mistake, listed};

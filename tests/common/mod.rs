@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each program of tests uses a part of this")]
 
+pub mod skip;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
