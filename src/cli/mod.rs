@@ -20,6 +20,7 @@ use crate::record::RecordError;
 use crate::record::event::WorkerExit;
 use crate::schedule::ScheduleError;
 use clap::Parser as _;
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -223,14 +224,20 @@ fn say(text: &str) {
 /// The version of each JSON that the commands of this folder print.
 const FORMAT: u32 = 1;
 
+/// A variable of the environment.
+#[expect(clippy::disallowed_methods, reason = "all variables that change what a command does are read here")]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 fn no_color() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Where data files are looked for: `GANTLET_DATA`, `data` here, and the user's data folder.
 fn data_roots() -> DataRoots {
     let mut folders: Vec<PathBuf> = Vec::new();
-    if let Some(named) = std::env::var_os("GANTLET_DATA") {
+    if let Some(named) = variable("GANTLET_DATA") {
         folders.extend(std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()));
     }
     folders.push(PathBuf::from("data"));
@@ -247,8 +254,8 @@ fn data_roots_of(file: &Path, named: &[PathBuf]) -> DataRoots {
 
 /// The user's own data folder, `~/.local/share/gantlet` unless `XDG_DATA_HOME` says otherwise.
 fn user_data() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")))?;
+    let named = variable("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = named.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")))?;
     Some(base.join("gantlet"))
 }
 
@@ -259,13 +266,13 @@ fn cores() -> usize {
 
 /// The devices of this machine, as this process may see them.
 fn found_devices() -> crate::schedule::device::Found {
-    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let visible = variable("CUDA_VISIBLE_DEVICES").and_then(|value| value.into_string().ok());
     crate::schedule::device::Found::now(visible.as_deref(), libtorch().as_deref())
 }
 
 /// Where libtorch lies.
 fn libtorch() -> Option<PathBuf> {
-    crate::schedule::device::libtorch_folder(std::env::var_os("LIBTORCH").map(PathBuf::from))
+    crate::schedule::device::libtorch_folder(variable("LIBTORCH").map(PathBuf::from))
 }
 
 #[cfg(test)]
