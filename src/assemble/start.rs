@@ -4,6 +4,7 @@ use super::PlayerNetwork;
 use crate::base::Problem;
 use crate::experiment::StartSpec;
 use crate::nn::plan::{NetworkPlan, ParamPlan};
+use std::ops::Range;
 
 /// Which parameters of one network begin with which of another, by their places, and how many layers that is.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,36 +17,21 @@ pub struct Taken {
     pub of: usize,
 }
 
-/// A layer with weights: its place in the network, and the places of its parameters.
-type Layer = Vec<usize>;
-
-fn layers(plan: &NetworkPlan) -> Vec<Layer> {
-    let place = |param: &ParamPlan| param.name.split('.').next().unwrap_or_default().to_owned();
-    let mut layers: Vec<(String, Layer)> = Vec::new();
-    for (at, param) in plan.params.iter().enumerate() {
-        match layers.last_mut() {
-            Some((last, params)) if *last == place(param) => params.push(at),
-            _ => layers.push((place(param), vec![at])),
-        }
-    }
-    layers.into_iter().map(|(_, params)| params).collect()
-}
-
 /// What a network takes of another: its first layers with weights, as long as their parameters have the same names and
 /// shapes, at most so many.
 pub fn taken(to: &NetworkPlan, from: &NetworkPlan, most: Option<usize>) -> Taken {
-    let (ours, theirs) = (layers(to), layers(from));
+    let (ours, theirs) = (to.layers_with_parameters(), from.layers_with_parameters());
     let within = |param: &ParamPlan| param.name.split_once('.').map(|(_, rest)| rest.to_owned());
-    let alike = |(ours, theirs): &(&Layer, &Layer)| {
-        let same = |(&a, &b): (&usize, &usize)| {
+    let alike = |(ours, theirs): &(&Range<usize>, &Range<usize>)| {
+        let same = |(a, b): (usize, usize)| {
             let (a, b) = (&to.params[a], &from.params[b]);
             within(a) == within(b) && a.shape == b.shape
         };
-        ours.len() == theirs.len() && ours.iter().zip(theirs.iter()).all(same)
+        ours.len() == theirs.len() && (*ours).clone().zip((*theirs).clone()).all(same)
     };
     let pairs = ours.iter().zip(&theirs).take(most.unwrap_or(usize::MAX)).take_while(alike);
     let pairs: Vec<Vec<(usize, usize)>> =
-        pairs.map(|(ours, theirs)| ours.iter().copied().zip(theirs.iter().copied()).collect()).collect();
+        pairs.map(|(ours, theirs)| ours.clone().zip(theirs.clone()).collect()).collect();
     Taken { layers: pairs.len(), of: ours.len(), pairs: pairs.concat() }
 }
 
@@ -71,8 +57,8 @@ pub fn fit(
                 0 => format!("no layer of the {player} is as in the {theirs} of `{name}`"),
                 n => format!("{wanted} layers are wanted, and {n} of the {player} are as in the {theirs} of `{name}`"),
             };
-            let next = |plan: &NetworkPlan| match layers(plan).get(taken.layers) {
-                Some(layer) => layer.iter().map(|&at| said(&plan.params[at])).collect::<Vec<_>>().join(", "),
+            let next = |plan: &NetworkPlan| match plan.layers_with_parameters().get(taken.layers) {
+                Some(layer) => layer.clone().map(|at| said(&plan.params[at])).collect::<Vec<_>>().join(", "),
                 None => "nothing".to_owned(),
             };
             let help = format!("the next has {} here and {} there", next(&ours.plan), next(&other.plan));

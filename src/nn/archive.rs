@@ -13,9 +13,9 @@ pub(super) fn torchscript(code: &str, attributes: &[(String, &Plain)], about: &s
     let mut zip = Zip::default();
     zip.add("data.pkl", &module(attributes));
     zip.add("code/__torch__/gantlet.py", code.as_bytes());
-    for (place, (_, tensor)) in attributes.iter().enumerate() {
+    for (index, (_, tensor)) in attributes.iter().enumerate() {
         let bytes: Vec<u8> = tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        zip.add(&format!("data/{place}"), &bytes);
+        zip.add(&format!("data/{index}"), &bytes);
     }
     // An empty tuple.
     zip.add("constants.pkl", b"\x80\x02).");
@@ -31,9 +31,9 @@ fn module(attributes: &[(String, &Plain)]) -> Vec<u8> {
     let mut pickle = Pickle(b"\x80\x02".to_vec());
     pickle.global("__torch__.gantlet", CLASS);
     pickle.raw(b")\x81}(");
-    for (place, (name, tensor)) in attributes.iter().enumerate() {
+    for (index, (name, tensor)) in attributes.iter().enumerate() {
         pickle.text(name);
-        pickle.tensor(place, &tensor.shape);
+        pickle.tensor(index, &tensor.shape);
     }
     pickle.text("training");
     pickle.raw(b"\x89ub.");
@@ -69,12 +69,12 @@ impl Pickle {
     }
 
     /// `torch._utils._rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict())`.
-    fn tensor(&mut self, place: usize, shape: &[usize]) {
+    fn tensor(&mut self, index: usize, shape: &[usize]) {
         self.global("torch._utils", "_rebuild_tensor_v2");
         self.raw(b"((");
         self.text("storage");
         self.global("torch", "FloatStorage");
-        self.text(&place.to_string());
+        self.text(&index.to_string());
         self.text("cpu");
         self.number(shape.iter().product());
         self.raw(b"tQ");

@@ -1,5 +1,6 @@
-//! Layers over vectors `[R, B, F]`: one product for all runs of a pack.
+//! Products of vectors `[R, B, F]`: one for all runs of a pack.
 
+use super::fused::Path;
 use crate::base::unbound::{self, Derivatives};
 use tch::{Device, Kind, Tensor};
 
@@ -14,7 +15,8 @@ const VERY_LARGE: i64 = 1 << 20;
 pub(super) fn product(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let (runs, batch, inputs) = x.size3().expect("a linear layer takes [runs, batch, features]");
     let outputs = w.size()[2];
-    if batch * inputs * outputs >= LARGE && x.device() == Device::Cpu && x.kind() == Kind::Float {
+    if batch * inputs * outputs >= LARGE && x.device() == Device::Cpu && x.kind() == Kind::Float && Path::Dense.is_on()
+    {
         return large(x, w, bias);
     }
     let bias = bias.map(|bias| per_run(bias, runs));
@@ -55,25 +57,4 @@ fn large(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
 /// Numbers `[R, F]` so that they broadcast against `[R, B, F]`; with one run they already do.
 pub(super) fn per_run(x: &Tensor, runs: i64) -> Tensor {
     if runs == 1 { x.shallow_clone() } else { x.unsqueeze(1) }
-}
-
-/// The largest of each `pieces` neighbours: `[R, B, units·pieces]` to `[R, B, units]`.
-pub(super) fn maxout(x: &Tensor, pieces: usize) -> Tensor {
-    let (runs, batch, _) = x.size3().expect("maxout takes [runs, batch, features]");
-    x.view([runs, batch, -1, pieces as i64]).max_dim(-1, false).0
-}
-
-/// Appends o_b = Σ_j exp(−‖M_ib − M_jb‖₁), the closeness of each example to its batch (itself included), where the rows
-/// of M = x·T are `kernels` vectors (arXiv:1606.03498, section 3.2).
-pub(super) fn minibatch(x: &Tensor, t: &Tensor, kernels: usize, mean: bool, parts: i64) -> Tensor {
-    let (runs, batch, _) = x.size3().expect("minibatch discrimination takes [runs, batch, features]");
-    let kernels = kernels as i64;
-    let m = product(x, t, None).view([runs * parts, batch / parts, -1]);
-    // The pairs of examples lie innermost, where sums over dims and over the batch are fastest.
-    let m = m.transpose(1, 2).contiguous().view([runs * parts, kernels, -1, batch / parts]);
-    let distance = (m.unsqueeze(-1) - m.unsqueeze(-2)).abs().sum_dim_intlist(2, false, None);
-    let closeness = distance.neg().exp();
-    let closeness = if mean { closeness.mean_dim(2, false, None) } else { closeness.sum_dim_intlist(2, false, None) };
-    let closeness = closeness.transpose(1, 2).reshape([runs, batch, kernels]);
-    Tensor::cat(&[x, &closeness], 2)
 }

@@ -3,11 +3,9 @@
 //! Activations are `[R, B, …]`, parameters `[R, …]`. On the CPU with one thread a run of a pack of any size R has, bit
 //! for bit, the outputs and derivatives that it has with R = 1; how is written beside each operation.
 
-use super::activation::activate;
-use super::plan::{Block, Linear, NetworkPlan, Role, Step};
-use super::spec::PoolKind;
-use super::{causal, dense, image, medium, norm, sequence, small, weight};
-use crate::base::unbound;
+use super::dense;
+use super::fused::{Chains, Path, Piece, Steps, medium};
+use super::plan::{NetworkPlan, Role};
 use tch::{Device, Kind, Tensor};
 
 /// What a network says.
@@ -72,12 +70,12 @@ impl NetworkPlan {
     /// If shapes are others, or a network that looks at labels gets none.
     pub fn forward(&self, params: &[Tensor], x: &Tensor, labels: Option<&Tensor>, mode: &mut Mode<'_>) -> Output {
         if mode.twin && !self.twin.is_empty() {
-            let params: Vec<Tensor> = self.twin.iter().map(|&place| params[place].shallow_clone()).collect();
+            let params: Vec<Tensor> = self.twin.iter().map(|&index| params[index].shallow_clone()).collect();
             let mode = &mut Mode { twin: false, noise: mode.noise, ..*mode };
             return self.forward(&params, x, labels, mode);
         }
         let runs = x.size()[0];
-        if !self.loops || x.device() != Device::Cpu {
+        if !self.facts.one_by_one || x.device() != Device::Cpu {
             return self.together(params, x, labels, mode);
         }
         if runs > 1 {
@@ -92,32 +90,29 @@ impl NetworkPlan {
     }
 
     /// What enters each layer with weights but the first, and what comes out of a network that is no discriminator: maps
-    /// `[B, C, H, W]` and rows `[B, F]`. Nothing where a layer looks at labels.
+    /// `[B, C, H, W]` and rows `[B, F]`. Nothing where a layer reads labels.
     ///
     /// # Shape
     /// As those of [`Self::forward`], of one run.
     pub fn layers(&self, params: &[Tensor], x: &Tensor, mode: &mut Mode<'_>) -> Option<Vec<Tensor>> {
-        if self
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Label { .. } | Step::Causal(_) | Step::Gated(_) | Step::MapLstm(_)))
-        {
+        if self.facts.labels {
             return None;
         }
         let mut pass = Pass { plan: self, params, one_hot: None, runs: 1, batch: x.size()[1], mode };
-        let (mut x, mut said, mut weighed, mut layers) = (x.shallow_clone(), None, false, vec![]);
-        for step in &self.steps {
-            if let Step::Linear(_) | Step::Conv(_) | Step::Maxout { .. } | Step::Residual { .. } = step {
-                layers.extend(said.take().filter(|_| weighed));
+        let (mut x, mut out, mut weighed, mut layers) = (x.shallow_clone(), None, false, vec![]);
+        for step in self.steps() {
+            let facts = step.facts();
+            if facts.weighs {
+                layers.extend(out.take().filter(|_| weighed));
                 weighed = true;
             }
-            x = pass.step(step, &x);
-            // What only lies otherwise is seen as it lay before: maps as maps.
-            if !matches!(step, Step::Fold | Step::Unfold | Step::Reshape(_)) {
-                said = Some(if x.dim() == 4 { x.shallow_clone() } else { x.squeeze_dim(0) });
+            x = step.forward(&mut pass, &x);
+            // What is only moved is seen as it was before: maps as maps.
+            if !facts.moves {
+                out = Some(if x.dim() == 4 { x.shallow_clone() } else { x.squeeze_dim(0) });
             }
         }
-        layers.extend(said.filter(|_| self.role != Role::Discriminator));
+        layers.extend(out.filter(|_| self.role != Role::Discriminator));
         Some(layers)
     }
 
@@ -163,7 +158,7 @@ impl NetworkPlan {
         let Some(reference) = self.reference else { return self.through_all(params, x, labels, mode) };
         let all = Tensor::cat(&[&params[reference.batch], x], 1);
         let labels = labels.zip(reference.labels);
-        let labels = labels.map(|(labels, place)| Tensor::cat(&[&params[place].to_kind(labels.kind()), labels], 1));
+        let labels = labels.map(|(labels, index)| Tensor::cat(&[&params[index].to_kind(labels.kind()), labels], 1));
         let said = self.through_all(params, &all, labels.as_ref(), &mut Mode { parts: 1, noise: mode.noise, ..*mode });
         let of_examples = |all: Tensor| all.narrow(1, reference.examples as i64, x.size()[1]);
         Output {
@@ -178,23 +173,22 @@ impl NetworkPlan {
         let (runs, batch) = (x.size()[0], x.size()[1]);
         let one_hot = labels.filter(|_| self.classes > 0).map(|labels| one_hot(labels, self.classes as i64));
         let mut pass = Pass { plan: self, params, one_hot: one_hot.as_ref(), runs, batch, mode };
-        let (before, after) = self.steps.split_at(self.features_at.unwrap_or(0));
-        let at_last = pass.through(before, x);
-        let out = pass.through(after, &at_last);
+        let at_last = pass.through(&self.body, x);
+        let out = pass.through(&self.last, &at_last);
         if self.role != Role::Discriminator {
             let scale = self.scale.map(|index| params[index].view([runs]));
             return Output { out, features: None, class_logits: None, scale };
         }
-        let features = self.features_at.map(|_| at_last);
+        let features = (self.features > 0).then_some(at_last);
         // One number an example needs no axis of its own.
         let logits = if self.output == [1] { out.view([runs, batch]) } else { out };
         if self.sums {
             return Output { out: log_sum(&logits), features, class_logits: Some(logits), scale: None };
         }
-        let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| pass.linear(head, h));
+        let class_logits = self.classifier.as_ref().zip(features.as_ref()).map(|(head, h)| head.of(&pass, h));
         let out = match (&self.projection, &features) {
             (Some(embedding), Some(h)) => {
-                let v = weight::effective(embedding, params, pass.mode.train);
+                let v = embedding.effective(params, pass.mode.train);
                 let chosen = dense::product(pass.labels(), &v, None);
                 logits + (chosen * h).sum_dim_intlist(-1, false, None)
             }
@@ -217,154 +211,41 @@ fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
     labels.unsqueeze(-1).eq_tensor(&all).to_kind(Kind::Float)
 }
 
-/// Layers done by this program and not by libtorch's operations.
-enum Chain {
-    Small(small::Chain),
-    Medium(medium::Chain),
-}
-
 /// One way through the steps.
-struct Pass<'a, 'm, 'n> {
-    plan: &'a NetworkPlan,
-    params: &'a [Tensor],
-    one_hot: Option<&'a Tensor>,
-    runs: i64,
-    batch: i64,
-    mode: &'m mut Mode<'n>,
+pub(super) struct Pass<'a, 'm, 'n> {
+    pub plan: &'a NetworkPlan,
+    pub params: &'a [Tensor],
+    pub one_hot: Option<&'a Tensor>,
+    pub runs: i64,
+    pub batch: i64,
+    pub mode: &'m mut Mode<'n>,
 }
 
 impl Pass<'_, '_, '_> {
-    fn through(&mut self, steps: &[Step], x: &Tensor) -> Tensor {
-        let (mut x, mut steps) = (x.shallow_clone(), steps);
-        while let Some((step, others)) = steps.split_first() {
-            (x, steps) = match self.chain(steps, &x) {
-                Some((Chain::Small(chain), n)) => (chain.apply(&x, self.params, self.mode.parts), &steps[n..]),
-                Some((Chain::Medium(chain), n)) => (chain.apply(&x, self.params, self.mode.slopes), &steps[n..]),
-                None => (self.step(step, &x), others),
-            };
-        }
-        x
+    pub fn through(&mut self, steps: &Steps, x: &Tensor) -> Tensor {
+        let pieces = if steps.has_chains() { steps.pieces(self.chains(x)) } else { None };
+        let Some(pieces) = pieces else {
+            return steps.iter().fold(x.shallow_clone(), |x, step| step.forward(self, &x));
+        };
+        pieces.iter().fold(x.shallow_clone(), |x, piece| match piece {
+            Piece::Step(at) => steps[*at].forward(self, &x),
+            Piece::Small(chain) => chain.apply(&x, self.params, self.mode.parts),
+            Piece::Medium(chain) => chain.apply(&x, self.params, self.mode.slopes),
+        })
     }
 
-    /// What the steps begin with as one piece of work, where that is faster and the derivatives suffice.
-    fn chain(&self, steps: &[Step], x: &Tensor) -> Option<(Chain, usize)> {
-        if x.device() != Device::Cpu || x.kind() != Kind::Float || x.dim() != 3 {
-            return None;
-        }
-        let (plans, features) = (&self.plan.params, x.size()[2] as usize);
-        let small = if self.mode.slopes { None } else { small::Chain::of(steps, plans, features) };
-        let medium = if unbound::is_bfloat16() { None } else { medium::Chain::of(steps, plans, features) };
-        match (small, medium) {
-            (Some((small, n)), medium) if medium.as_ref().is_none_or(|(_, m)| n >= *m) => {
-                Some((Chain::Small(small), n))
-            }
-            (_, medium) => medium.map(|(chain, n)| (Chain::Medium(chain), n)),
+    /// The chains that are faster here, and whose derivatives suffice.
+    fn chains(&self, x: &Tensor) -> Chains {
+        let here = x.device() == Device::Cpu && x.kind() == Kind::Float;
+        Chains {
+            small: here && !self.mode.slopes && Path::Small.is_on(),
+            medium: here && medium::Chain::is_here() && Path::Medium.is_on(),
         }
     }
 
-    fn step(&mut self, step: &Step, x: &Tensor) -> Tensor {
-        let params = self.params;
-        let optional = |index: &Option<usize>| index.map(|i| &params[i]);
-        match step {
-            Step::Fold => image::fold(x),
-            Step::Unfold => image::unfold(x, self.runs),
-            Step::Reshape(shape) => {
-                let mut whole = vec![self.runs, self.batch];
-                whole.extend(shape.iter().map(|&n| n as i64));
-                x.reshape(whole)
-            }
-            Step::Linear(linear) => self.linear(linear, x),
-            Step::Conv(conv) => {
-                let w = weight::effective(&conv.weight, params, self.mode.train);
-                image::convolve(conv, x, &w, optional(&conv.bias))
-            }
-            Step::Upsample(factor) => image::upsample(x, *factor),
-            Step::Downsample(factor) => image::downsample(x, *factor),
-            Step::GlobalPool(PoolKind::Mean) => x.mean_dim([3, 4].as_slice(), false, None),
-            Step::GlobalPool(PoolKind::Sum) => x.sum_dim_intlist([3, 4].as_slice(), false, None),
-            Step::Activation(activation) => activate(x, *activation, self.plan.role),
-            Step::Maxout { linear, pieces } => dense::maxout(&self.linear(linear, x), *pieces),
-            Step::BatchNorm(batch_norm) if self.mode.train && self.mode.parts > 1 => {
-                // Maps are folded: their batch comes first.
-                let batch_at = if batch_norm.folded { 0 } else { 1 };
-                let parts: Vec<Tensor> = x
-                    .chunk(self.mode.parts, batch_at)
-                    .iter()
-                    .map(|part| norm::batch_norm(batch_norm, part, params, true))
-                    .collect();
-                Tensor::cat(&parts, batch_at)
-            }
-            Step::BatchNorm(batch_norm) => norm::batch_norm(batch_norm, x, params, self.mode.train),
-            Step::GroupNorm { groups, gain, bias, folded } => {
-                norm::group_norm(x, *groups, optional(gain), optional(bias), *folded, self.runs)
-            }
-            Step::VirtualBatchNorm { gain, bias, folded } => {
-                let reference = self.plan.reference.expect("a plan with this norm has a reference").examples as i64;
-                norm::virtual_batch_norm(x, reference, &params[*gain], &params[*bias], *folded, self.runs)
-            }
-            Step::Dropout(rate) if self.mode.train && *rate > 0.0 => {
-                let drawn = self.mode.noise.uniform(&x.size()[1..]);
-                // Where everything is silenced nothing is scaled up.
-                let scale = if *rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
-                x * (drawn.ge(*rate).to_kind(x.kind()) * scale)
-            }
-            Step::GaussianNoise(std) if self.mode.train && *std > 0.0 => {
-                x + self.mode.noise.normal(&x.size()[1..]) * *std
-            }
-            Step::Dropout(_) | Step::GaussianNoise(_) => x.shallow_clone(),
-            Step::Parameter(index) => {
-                let value = params[*index].view([self.runs, 1, 1]).expand([self.runs, self.batch, 1], false);
-                Tensor::cat(&[&value, x], 2)
-            }
-            Step::Minibatch { weight, kernels, mean } => {
-                dense::minibatch(x, &params[*weight], *kernels, *mean, self.mode.parts)
-            }
-            Step::Causal(conv) => causal::convolve(conv, x, params, self.one_hot, self.runs),
-            Step::Masked { main } => x + self.through(main, x),
-            Step::Gated(layers) => causal::gated(layers, x, params, self.one_hot, self.runs),
-            Step::MapLstm(layer) => causal::recurrent(layer, x, params, self.one_hot, self.runs),
-            Step::Embedding(embedding) => sequence::embed(embedding, x, params, self.one_hot),
-            Step::Place(linear) => self.place(linear, x),
-            Step::PlaceNorm(norm) => sequence::norm(*norm, x, params),
-            Step::Recurrent(recurrent) => sequence::recurrent(recurrent, x, params, self.mode.train),
-            Step::Block(block) => self.block(block, x),
-            Step::Residual { main, shortcut } => self.through(main, x) + self.through(shortcut, x),
-            Step::Label { steps, shape } => {
-                let label = self.labels().shallow_clone();
-                let label = self.through(steps, &label);
-                let label = match (shape.as_slice(), x.size().as_slice()) {
-                    (&[n], &[runs, batch, _, height, width]) => {
-                        label.view([runs, batch, n as i64, 1, 1]).expand([runs, batch, n as i64, height, width], false)
-                    }
-                    _ => label,
-                };
-                Tensor::cat(&[x, &label], 2)
-            }
-        }
-    }
-
-    fn linear(&self, linear: &Linear, x: &Tensor) -> Tensor {
-        let w = weight::effective(&linear.weight, self.params, self.mode.train);
-        dense::product(x, &w, linear.bias.map(|i| &self.params[i]))
-    }
-
-    /// At each place of `[R, B, T, D]`.
-    fn place(&self, linear: &Linear, x: &Tensor) -> Tensor {
-        let size = x.size();
-        self.linear(linear, &x.flatten(1, 2)).view([size[0], size[1], size[2], -1])
-    }
-
-    fn block(&mut self, block: &Block, x: &Tensor) -> Tensor {
-        let asked = self.place(&block.asked, &sequence::norm(block.before_attention, x, self.params));
-        let said = self.place(&block.joined, &sequence::attend(&asked, block.heads as i64));
-        let x = x + self.step(&Step::Dropout(block.dropout), &said);
-        let hidden = self.place(&block.hidden, &sequence::norm(block.before_hidden, &x, self.params)).gelu("none");
-        let said = self.place(&block.out, &hidden);
-        x + self.step(&Step::Dropout(block.dropout), &said)
-    }
-
-    fn labels(&self) -> &Tensor {
-        self.one_hot.expect("a network that looks at labels is given labels")
+    /// The labels, `[R, B, classes]`.
+    pub fn labels(&self) -> &Tensor {
+        self.one_hot.expect("a network that reads labels is given labels")
     }
 }
 
@@ -400,7 +281,7 @@ impl Noise for Drawn<'_> {
 mod tests {
     use super::*;
     use crate::nn::plan::SharedLayers;
-    use crate::nn::trial::{self, Pack, discriminator, generator, inputs, numbers, pack, planned, said};
+    use crate::nn::testing::{self, Pack, discriminator, generator, inputs, numbers, pack, planned, said};
     use crate::nn::{Head, Wiring};
 
     const SEEDS: [u64; 3] = [11, 12, 13];
@@ -599,7 +480,7 @@ mod tests {
         let labels = Tensor::from_slice(&[0i64, 2, 1, 1, 0]).view([1, 5]).expand([3, 5], false);
         let with = |grouped: bool, train: bool| {
             let Pack { flat, params } = pack(&plan, &SEEDS);
-            let mut noise = trial::Seeded::new(&SEEDS);
+            let mut noise = testing::Seeded::new(&SEEDS);
             let mut mode = Mode { train, parts: 1, slopes: false, twin: false, noise: &mut noise };
             let output = if grouped {
                 plan.together(&params, &x, Some(&labels), &mut mode)
@@ -654,8 +535,8 @@ mod tests {
         // The second and third linear layer, and the norm of the second.
         let from = count - own.len();
         assert!(plain.params[from].name.starts_with("3.") && !plain.params[from - 1].name.starts_with("3."));
-        for (param, place) in own.iter().zip(from..) {
-            assert_eq!((param.name.clone(), param.like), (format!("second.{}", plain.params[place].name), Some(place)));
+        for (param, index) in own.iter().zip(from..) {
+            assert_eq!((param.name.clone(), param.like), (format!("second.{}", plain.params[index].name), Some(index)));
         }
         assert_eq!(
             plan.rows.last().map(|row| row.params),
@@ -663,14 +544,14 @@ mod tests {
         );
 
         let seeds = [5, 6];
-        let params = trial::pack(&plan, &seeds).params;
+        let params = testing::pack(&plan, &seeds).params;
         let replaced: Vec<Tensor> =
             (0..count).map(|i| params[if i < from { i } else { i + own.len() }].shallow_clone()).collect();
-        let x = trial::inputs(&seeds, 7, &[2]);
+        let x = testing::inputs(&seeds, 7, &[2]);
         let said = |plan: &NetworkPlan, params: &[Tensor], twin: bool| {
             let mode =
-                &mut Mode { train: false, parts: 1, slopes: false, twin, noise: &mut trial::Seeded::new(&seeds) };
-            trial::numbers(&plan.forward(params, &x, None, mode).out)
+                &mut Mode { train: false, parts: 1, slopes: false, twin, noise: &mut testing::Seeded::new(&seeds) };
+            testing::numbers(&plan.forward(params, &x, None, mode).out)
         };
         assert_eq!(said(&plan, &params, true), said(&plain, &replaced, false));
         assert_eq!(said(&plan, &params, false), said(&plain, &params[..count], false));

@@ -101,7 +101,7 @@
 //!     return x + msk(l + F.pad(r[:, :, :-1], (0, 0, 1, 0)), wo, bo, "B")
 //! ```
 
-use super::trial::{assert_near, discriminator, generator, numbers, planned, said, tensor};
+use super::testing::{assert_near, discriminator, generator, numbers, planned, said, tensor};
 use super::{Head, Role, Wiring};
 use tch::{Kind, Tensor};
 
@@ -325,7 +325,7 @@ fn batch_norm_keeps_running_statistics_and_evaluates_by_them() {
     for (shape, mean, var, evaluated) in cases {
         let wiring = Wiring { input: shape.to_vec(), output: shape.to_vec(), ..generator(1, &[1]) };
         let plan = planned("{ layers = [{ batch-norm = { momentum = 0.3 } }] }", &wiring).expect("it fits");
-        let super::trial::Pack { params, .. } = super::trial::pack(&plan, &[0]);
+        let super::testing::Pack { params, .. } = super::testing::pack(&plan, &[0]);
         let mut whole = vec![1, 4];
         whole.extend(shape.iter().map(|&n| n as i64));
         let x = p(100, &whole) * 2.0;

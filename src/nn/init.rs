@@ -56,18 +56,12 @@ impl ParamInit {
 
     /// What a spec means for a bias.
     pub(super) fn bias(spec: InitSpec, fans: Fans) -> Self {
-        match spec {
-            InitSpec::Pytorch => Self::weight(spec, fans, 1),
-            _ => Self::Constant(0.0),
-        }
+        if spec == InitSpec::Pytorch { Self::weight(spec, fans, 1) } else { Self::Constant(0.0) }
     }
 
     /// What a spec means for the gain of a batch norm.
     pub(super) fn norm_gain(spec: InitSpec) -> Self {
-        match spec {
-            InitSpec::Dcgan => Self::Normal { mean: 1.0, std: 0.02 },
-            _ => Self::Constant(1.0),
-        }
+        if spec == InitSpec::Dcgan { Self::Normal { mean: 1.0, std: 0.02 } } else { Self::Constant(1.0) }
     }
 
     /// The root mean square norm of `inputs` numbers that begin like this, where `outputs` such vectors form the weight.

@@ -1,14 +1,50 @@
 //! Presets as lists of layers, so that there is one implementation of everything.
 
+use super::count;
+use super::layer::gated_stack::GatedStackSpec;
+use super::layer::linear::LinearSpec;
+use super::layer::map_lstm::MapLstmSpec;
+use super::layer::masked_conv::{MaskKind, MaskedConvSpec};
+use super::layer::masked_residual::MaskedResidualSpec;
+use super::layer::noise::DropoutSpec;
+use super::layer::pool::GlobalPoolSpec;
+use super::layer::residual::{ResampleKind, ResidualSpec};
 use super::plan::{Role, Wiring};
 use super::spec::{
-    ActivationSpec, BatchNormSpec, ConvSpec, DcganSpec, DropoutSpec, GatedStackSpec, GlobalPoolSpec, LayerSpec,
-    LinearSpec, MapLstmSpec, MaskKind, MaskedConvSpec, MaskedResidualSpec, MlpSpec, NetworkSpec, NormSpec,
-    PixelcnnNetworkSpec, PixelrnnSpec, ResampleKind, ResidualSpec, ResnetSpec, WeightNormSpec,
+    ActivationSpec, BatchNormSpec, ConvSpec, DcganSpec, LayerSpec, MlpSpec, NetworkSpec, NormSpec, PixelcnnNetworkSpec,
+    PixelrnnSpec, ResnetSpec, WeightNormSpec,
 };
 use crate::base::Problem;
 
 impl NetworkSpec {
+    /// The key under which the network is written.
+    pub(super) fn tag(&self) -> &'static str {
+        match self {
+            Self::Mlp(_) => "mlp",
+            Self::Dcgan(_) => "dcgan",
+            Self::Resnet(_) => "resnet",
+            Self::Pixelcnn(_) => "pixelcnn",
+            Self::RowLstm(_) => "row-lstm",
+            Self::DiagonalBilstm(_) => "diagonal-bilstm",
+            Self::Layers(_) => "layers",
+        }
+    }
+
+    /// Numbers of a preset that may not be 0, by their keys.
+    pub(super) fn counts(&self) -> Vec<(String, u32)> {
+        let named = |counts: &[(&str, u32)]| counts.iter().map(|(key, n)| ((*key).to_owned(), *n)).collect();
+        match self {
+            Self::Mlp(spec) => (0..).zip(&spec.hidden).map(|(i, n): (usize, _)| (format!("hidden.{i}"), *n)).collect(),
+            Self::Dcgan(spec) => named(&[("channels", spec.channels)]),
+            Self::Resnet(spec) => named(&[("channels", spec.channels)]),
+            Self::Pixelcnn(spec) => named(&[("channels", spec.channels), ("layers", spec.layers), ("head", spec.head)]),
+            Self::RowLstm(spec) | Self::DiagonalBilstm(spec) => {
+                named(&[("hidden", spec.hidden), ("layers", spec.layers), ("head", spec.head)])
+            }
+            Self::Layers(_) => vec![],
+        }
+    }
+
     /// The layers that the network stands for.
     ///
     /// # Errors
@@ -41,22 +77,6 @@ impl NetworkSpec {
 fn no_autoencoder(preset: &str) -> Problem {
     let message = format!("{preset} goes from latents to data or from data to numbers, and here goes data to data");
     Problem::at(preset, message).with_help("write `layers`, or take `mlp` with a narrow hidden layer")
-}
-
-impl ActivationSpec {
-    /// The activation as a layer; none for `linear`.
-    pub(super) fn layer(self) -> Option<LayerSpec> {
-        Some(match self {
-            Self::Linear => return None,
-            Self::Relu => LayerSpec::Relu,
-            Self::LeakyRelu(spec) => LayerSpec::LeakyRelu(spec),
-            Self::Elu => LayerSpec::Elu,
-            Self::Selu => LayerSpec::Selu,
-            Self::Softplus => LayerSpec::Softplus,
-            Self::Tanh => LayerSpec::Tanh,
-            Self::Sigmoid => LayerSpec::Sigmoid,
-        })
-    }
 }
 
 impl NormSpec {
@@ -93,7 +113,7 @@ fn mlp(spec: &MlpSpec, wiring: &Wiring) -> Vec<LayerSpec> {
             layers.push(LayerSpec::Dropout(DropoutSpec { rate: spec.dropout }));
         }
     }
-    layers.push(linear(super::plan::count(&wiring.output), true, weight));
+    layers.push(linear(count(&wiring.output), true, weight));
     layers.extend(spec.output.layer());
     layers
 }
@@ -242,7 +262,7 @@ fn dcgan_discriminator(spec: &DcganSpec, wiring: &Wiring) -> Result<Vec<LayerSpe
         }
         layers.extend(activation.layer());
     }
-    layers.push(linear(super::plan::count(&wiring.output), bias, weight));
+    layers.push(linear(count(&wiring.output), bias, weight));
     Ok(layers)
 }
 
@@ -293,6 +313,6 @@ fn resnet_discriminator(spec: &ResnetSpec, wiring: &Wiring) -> Result<Vec<LayerS
     layers.extend((0..2).map(|_| block(ResampleKind::None, false)));
     layers.push(LayerSpec::Relu);
     layers.push(LayerSpec::GlobalPool(GlobalPoolSpec { by: spec.pool }));
-    layers.push(linear(super::plan::count(&wiring.output), true, weight));
+    layers.push(linear(count(&wiring.output), true, weight));
     Ok(layers)
 }

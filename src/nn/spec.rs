@@ -1,25 +1,24 @@
 //! What a TOML says of a network: a preset or a list of layers, and how weights begin.
 
-use crate::base::{NonNegative, Positive, Probability, a_player_each, bare_number, or_integer, or_number};
+use super::layer::gated_stack::GatedStackSpec;
+use crate::base::{NonNegative, Positive, Probability, a_player_each, bare_number, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::layer::LayerSpec;
+pub use super::layer::activation::{ActivationSpec, SlopeSpec};
+pub use super::layer::batch_norm::BatchNormSpec;
+pub use super::layer::conv::ConvSpec;
+pub use super::layer::group_norm::GroupsSpec;
+pub use super::layer::pool::PoolKind;
+pub use super::layer::virtual_batch_norm::ReferenceSpec;
+pub use super::weight::WeightNormSpec;
+
 bare_number!(GainSpec, gain, "a gain above 0, or a table with `gain`");
+
 bare_number!(StdSpec, std, "a standard deviation of 0 or more, or a table with `std`");
+
 bare_number!(BoundSpec, bound, "a bound of 0 or more, or a table with `bound`");
-bare_number!(SlopeSpec, slope, "a slope of 0 or more, or a table with `slope`");
-bare_number!(GroupsSpec, groups, "the count of groups, or a table with `groups`");
-bare_number!(ReferenceSpec, examples, "the count of reference examples, or a table with `examples`");
-bare_number!(LinearSpec, out, "the count of outputs, or a table with `out`");
-bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
-bare_number!(ParameterSpec, value, "the number that it begins at, or a table with `value`");
-bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
-bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `kernel`");
-bare_number!(ResidualSpec, out, "the count of channels, or a table with `out`");
-bare_number!(EmbeddingSpec, width, "the length of a symbol's vector, or a table with `width`");
-bare_number!(RecurrentSpec, width, "the length of the state, or a table with `width`");
-bare_number!(MapLstmSpec, hidden, "the count of units, or a table with `hidden`");
-bare_number!(BlockSpec, heads, "the count of heads, or a table with `heads`");
 
 a_player_each! {
     /// The networks of an experiment, one a player.
@@ -64,11 +63,13 @@ pub struct GainSpec {
     #[serde(default = "GainSpec::gain")]
     pub gain: Positive,
 }
+
 impl GainSpec {
     fn gain() -> Positive {
         Positive::of(1.0)
     }
 }
+
 /// A standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
@@ -77,6 +78,7 @@ pub struct StdSpec {
     /// The standard deviation.
     pub std: NonNegative,
 }
+
 /// A symmetric bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
@@ -128,12 +130,15 @@ pub struct MlpSpec {
     #[serde(default)]
     pub spectral_norm: bool,
 }
+
 impl MlpSpec {
     fn activation() -> ActivationSpec {
         ActivationSpec::Relu
     }
 }
-fn zero_probability() -> Probability {
+
+/// The default of shares that are off.
+pub(super) fn zero_probability() -> Probability {
     Probability::of(0.0)
 }
 
@@ -164,6 +169,7 @@ pub struct DcganSpec {
     #[serde(default)]
     pub spectral_norm: bool,
 }
+
 impl DcganSpec {
     fn channels() -> u32 {
         64
@@ -201,6 +207,7 @@ pub struct ResnetSpec {
     #[serde(default)]
     pub spectral_norm: bool,
 }
+
 impl ResnetSpec {
     fn channels() -> u32 {
         128
@@ -231,6 +238,7 @@ pub struct PixelcnnNetworkSpec {
     #[serde(default)]
     pub gated: bool,
 }
+
 impl PixelcnnNetworkSpec {
     fn channels() -> u32 {
         16
@@ -261,63 +269,10 @@ pub struct PixelrnnSpec {
     #[serde(default = "PixelcnnNetworkSpec::head")]
     pub head: u32,
 }
+
 impl PixelrnnSpec {
     fn layers() -> u32 {
         1
-    }
-}
-
-/// How a map becomes a vector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PoolKind {
-    /// The mean over the map.
-    #[default]
-    Mean,
-    /// The sum over the map.
-    Sum,
-}
-
-/// A function applied to each number (maxout is a layer of its own).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum ActivationSpec {
-    /// None.
-    #[default]
-    Linear,
-    /// max(x, 0).
-    Relu,
-    /// x for x > 0, else slope·x.
-    LeakyRelu(SlopeSpec),
-    /// x for x > 0, else eˣ − 1.
-    Elu,
-    /// λ·elu with α (arXiv:1706.02515).
-    Selu,
-    /// log(1 + eˣ).
-    Softplus,
-    /// tanh x.
-    Tanh,
-    /// 1/(1 + e⁻ˣ).
-    Sigmoid,
-}
-/// The slope of a leaky relu.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "SlopeSpec", transform = or_number)]
-pub struct SlopeSpec {
-    /// For x < 0; 0.2 where nothing is said, as DCGAN has it.
-    #[serde(default = "SlopeSpec::slope")]
-    pub slope: NonNegative,
-}
-impl SlopeSpec {
-    fn slope() -> NonNegative {
-        NonNegative::of(0.2)
-    }
-}
-impl Default for SlopeSpec {
-    /// DCGAN's.
-    fn default() -> Self {
-        Self { slope: Self::slope() }
     }
 }
 
@@ -338,434 +293,6 @@ pub enum NormSpec {
     Group(GroupsSpec),
     /// By a reference batch and the example itself (arXiv:1606.03498, section 3.4).
     VirtualBatch(ReferenceSpec),
-}
-/// The batch that virtual batch norm refers to, which is drawn before the first step and stays: of a discriminator training
-/// examples, of a generator latents. It goes through the network with every batch. All such norms of a network have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "ReferenceSpec", transform = or_integer)]
-pub struct ReferenceSpec {
-    /// How many examples it has; 64 where nothing is said.
-    #[serde(default = "ReferenceSpec::examples")]
-    pub examples: u32,
-}
-impl ReferenceSpec {
-    fn examples() -> u32 {
-        64
-    }
-}
-/// How many groups the channels form.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "GroupsSpec", transform = or_integer)]
-pub struct GroupsSpec {
-    /// Must divide the channels.
-    pub groups: u32,
-}
-
-/// One layer of a list. A bare tag takes every default; a bare number is the layer's main number (`{ linear = 8 }`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum LayerSpec {
-    /// x·W + b; flattens what comes in.
-    Linear(LinearSpec),
-    /// Cross-correlation over the map.
-    Conv(ConvSpec),
-    /// Transposed convolution.
-    ConvTranspose(ConvSpec),
-    /// Nearest-neighbour enlargement by a factor.
-    Upsample(FactorSpec),
-    /// Mean over factor×factor patches.
-    Downsample(FactorSpec),
-    /// Mean or sum over the whole map: `[c, h, w]` to `[c]`.
-    GlobalPool(GlobalPoolSpec),
-    /// Another shape of the same numbers, without the batch.
-    Reshape(Vec<u32>),
-    /// One dimension.
-    Flatten,
-    /// Puts one learned number before the features, the same for every example: θ of a family of distributions.
-    Parameter(ParameterSpec),
-    /// max(x, 0).
-    Relu,
-    /// x for x > 0, else slope·x.
-    LeakyRelu(SlopeSpec),
-    /// x for x > 0, else eˣ − 1.
-    Elu,
-    /// λ·elu with α.
-    Selu,
-    /// log(1 + eˣ).
-    Softplus,
-    /// tanh x.
-    Tanh,
-    /// 1/(1 + e⁻ˣ).
-    Sigmoid,
-    /// Linear to units × pieces, then the largest piece (arXiv:1302.4389).
-    Maxout(MaxoutSpec),
-    /// Batch norm with running statistics.
-    BatchNorm(BatchNormSpec),
-    /// Layer norm.
-    LayerNorm,
-    /// Instance norm.
-    InstanceNorm,
-    /// Group norm.
-    GroupNorm(GroupsSpec),
-    /// Virtual batch norm: mean and mean square of a reference batch and, with the weight 1/(examples + 1), of the example itself,
-    /// over the map, a channel at a time, with a gain and bias a channel.
-    VirtualBatchNorm(ReferenceSpec),
-    /// Silences a share of the numbers in training and scales the rest up.
-    Dropout(DropoutSpec),
-    /// Adds N(0, std²) in training.
-    GaussianNoise(StdSpec),
-    /// Closeness to the rest of the batch, appended to the features (arXiv:1606.03498, section 3.2).
-    MinibatchDiscrimination(MinibatchSpec),
-    /// A residual block: norm? relu conv3 norm? relu conv3, with a shortcut.
-    Residual(ResidualSpec),
-    /// A convolution that sees the pixels before a pixel in reading order, and zeros beyond the border; the map keeps its
-    /// sides. Where there are labels, each class has a bias of its own.
-    MaskedConv(MaskedConvSpec),
-    /// x + the masked convolutions 1×1, k×k and 1×1 of x, each of relu, with half of the channels between
-    /// (arXiv:1601.06759, figure 5).
-    MaskedResidual(MaskedResidualSpec),
-    /// Gated layers in two stacks, one for the rows above and one for the row so far (arXiv:1606.05328, figure 2): what
-    /// leaves is what the second says.
-    GatedStack(GatedStackSpec),
-    /// x + an LSTM of x, from row to row: a state goes on from the three above it, so that it knows a triangle of the rows
-    /// above (arXiv:1601.06759, section 3.1). States above the first row and beside the map are zeros.
-    RowLstm(MapLstmSpec),
-    /// x + two LSTMs of x, from diagonal to diagonal: a state goes on from those above and beside it, from the left and,
-    /// a row higher, from the right (arXiv:1601.06759, section 3.2). States beyond the border are zeros.
-    DiagonalBilstm(MapLstmSpec),
-    /// Symbols as vectors of a learned table. At a place stands the vector of the symbol before it, and a learned one at the
-    /// first: what follows never sees the symbol that it is asked for.
-    Embedding(EmbeddingSpec),
-    /// A gated recurrent unit over a sequence (arXiv:1406.1078), the reset gate after the product as PyTorch has it.
-    Gru(RecurrentSpec),
-    /// Long short-term memory over a sequence (Hochreiter and Schmidhuber 1997, with a forget gate).
-    Lstm(RecurrentSpec),
-    /// Attention to the places so far, then a hidden layer of four times the width with gelu, each after a layer norm and
-    /// added to what came (arXiv:1706.03762, normalized before as in GPT-2).
-    TransformerBlock(BlockSpec),
-    /// Appends the label here: one-hot, or through layers of its own. Vectors get features, maps get constant channels.
-    Label(LabelSpec),
-}
-
-/// A linear layer, or the bare number of its outputs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "LinearSpec", transform = or_integer)]
-pub struct LinearSpec {
-    /// Outputs.
-    pub out: u32,
-    /// Whether a bias is added.
-    #[serde(default = "yes")]
-    pub bias: bool,
-    /// How the weight begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<InitSpec>,
-    /// A reparameterization of the weight.
-    #[serde(default)]
-    pub weight: WeightNormSpec,
-}
-
-/// A convolution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ConvSpec {
-    /// Channels out.
-    pub out: u32,
-    /// The kernel's side.
-    pub kernel: u32,
-    /// Steps between kernel positions.
-    #[serde(default = "one")]
-    pub stride: u32,
-    /// Zeros added on each side.
-    #[serde(default)]
-    pub padding: u32,
-    /// Rows and columns added at the end (transposed convolutions alone).
-    #[serde(default)]
-    pub output_padding: u32,
-    /// Whether a bias is added.
-    #[serde(default = "yes")]
-    pub bias: bool,
-    /// How the weight begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<InitSpec>,
-    /// A reparameterization of the weight.
-    #[serde(default)]
-    pub weight: WeightNormSpec,
-}
-fn yes() -> bool {
-    true
-}
-fn one() -> u32 {
-    1
-}
-
-/// A reparameterization of a weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum WeightNormSpec {
-    /// The weight as it is.
-    #[default]
-    Plain,
-    /// W/σ(W), one power step a training pass (arXiv:1802.05957).
-    Spectral,
-    /// g·V/‖V‖ an output (arXiv:1602.07868); g begins at the norm that V begins with on average.
-    Norm,
-}
-
-/// A whole factor.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "FactorSpec", transform = or_integer)]
-pub struct FactorSpec {
-    /// The factor; 2 where nothing is said.
-    #[serde(default = "FactorSpec::factor")]
-    pub factor: u32,
-}
-impl FactorSpec {
-    fn factor() -> u32 {
-        2
-    }
-}
-
-/// Pooling over the whole map.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct GlobalPoolSpec {
-    /// Mean or sum.
-    #[serde(default)]
-    pub by: PoolKind,
-}
-
-/// A learned number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "ParameterSpec", transform = or_number)]
-pub struct ParameterSpec {
-    /// Where it begins.
-    pub value: f64,
-}
-
-/// A maxout layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct MaxoutSpec {
-    /// Outputs.
-    pub units: u32,
-    /// Linear pieces an output.
-    pub pieces: u32,
-    /// How the weight begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<InitSpec>,
-}
-
-/// Batch norm.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct BatchNormSpec {
-    /// Added to the variance.
-    #[serde(default = "BatchNormSpec::eps")]
-    pub eps: Positive,
-    /// The share of the newest batch in the running statistics.
-    #[serde(default = "BatchNormSpec::momentum")]
-    pub momentum: Probability,
-    /// Whether a gain and bias a channel are learned.
-    #[serde(default = "yes")]
-    pub affine: bool,
-}
-impl BatchNormSpec {
-    fn eps() -> Positive {
-        Positive::of(1e-5)
-    }
-    fn momentum() -> Probability {
-        Probability::of(0.1)
-    }
-}
-impl Default for BatchNormSpec {
-    /// PyTorch's.
-    fn default() -> Self {
-        Self { eps: Self::eps(), momentum: Self::momentum(), affine: true }
-    }
-}
-
-/// Dropout.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "DropoutSpec", transform = or_number)]
-pub struct DropoutSpec {
-    /// The share that is silenced; 0.5 where nothing is said.
-    #[serde(default = "DropoutSpec::rate")]
-    pub rate: Probability,
-}
-impl DropoutSpec {
-    fn rate() -> Probability {
-        Probability::of(0.5)
-    }
-}
-
-/// Minibatch discrimination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct MinibatchSpec {
-    /// B, the numbers appended.
-    pub kernels: u32,
-    /// C, the dimensions in which closeness is measured.
-    pub dims: u32,
-    /// How T begins; N(0, 0.02²) where nothing is said, as in the 1-D toy.
-    #[serde(default = "MinibatchSpec::init")]
-    pub init: InitSpec,
-    /// Whether the sum over the batch is divided by its size.
-    #[serde(default)]
-    pub mean: bool,
-}
-impl MinibatchSpec {
-    fn init() -> InitSpec {
-        InitSpec::Normal(StdSpec { std: NonNegative::of(0.02) })
-    }
-}
-
-/// A residual block.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "ResidualSpec", transform = or_integer)]
-pub struct ResidualSpec {
-    /// Channels out.
-    pub out: u32,
-    /// `up`: nearest ×2 before the first convolution; `down`: 2×2 mean after the second; `none`.
-    #[serde(default)]
-    pub resample: ResampleKind,
-    /// Norm before each relu.
-    #[serde(default)]
-    pub norm: NormSpec,
-    /// A reparameterization of the weights.
-    #[serde(default)]
-    pub weight: WeightNormSpec,
-    /// The first block of a critic: no relu before the first convolution.
-    #[serde(default)]
-    pub first: bool,
-}
-/// Which way a residual block changes the side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ResampleKind {
-    /// The side stays.
-    #[default]
-    None,
-    /// The side doubles.
-    Up,
-    /// The side halves.
-    Down,
-}
-
-/// A masked convolution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct MaskedConvSpec {
-    /// Channels out.
-    pub out: u32,
-    /// The kernel's side, an odd number.
-    pub kernel: u32,
-    /// What it sees of the pixel itself.
-    pub mask: MaskKind,
-    /// How the weight begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<InitSpec>,
-}
-
-/// What a masked convolution sees of the pixel itself. Channel i belongs to color i mod the count of colors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MaskKind {
-    /// The colors before: for the first layer, which sees the image.
-    A,
-    /// The color too: for later layers, which see features.
-    B,
-}
-
-/// A residual block of masked convolutions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "MaskedResidualSpec", transform = or_integer)]
-pub struct MaskedResidualSpec {
-    /// The side of the middle kernel, an odd number; 3 where nothing is said.
-    #[serde(default = "GatedStackSpec::kernel")]
-    pub kernel: u32,
-}
-
-/// Vectors of symbols.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "EmbeddingSpec", transform = or_integer)]
-pub struct EmbeddingSpec {
-    /// The length of a symbol's vector.
-    pub width: u32,
-    /// Whether each place adds a learned vector of its own, without which attention does not know of order.
-    #[serde(default)]
-    pub positions: bool,
-}
-
-/// A recurrent layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "RecurrentSpec", transform = or_integer)]
-pub struct RecurrentSpec {
-    /// The length of the state.
-    pub width: u32,
-}
-
-/// A block of a transformer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "BlockSpec", transform = or_integer)]
-pub struct BlockSpec {
-    /// Heads of the attention; they divide the width.
-    pub heads: u32,
-    /// The share of what each half adds that dropout silences in training.
-    #[serde(default = "zero_probability")]
-    pub dropout: Probability,
-}
-
-/// Gated layers in two stacks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct GatedStackSpec {
-    /// Channels of each stack.
-    pub channels: u32,
-    /// Layers, with the first.
-    pub layers: u32,
-    /// The side of kernels after the first layer, an odd number from 3 on.
-    #[serde(default = "GatedStackSpec::kernel")]
-    pub kernel: u32,
-    /// The side of the first kernel, an odd number from 3 on.
-    #[serde(default = "GatedStackSpec::first")]
-    pub first: u32,
-}
-impl GatedStackSpec {
-    fn kernel() -> u32 {
-        3
-    }
-    fn first() -> u32 {
-        7
-    }
-}
-
-/// An LSTM over a map.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
-#[schemars(rename = "MapLstmSpec", transform = or_integer)]
-pub struct MapLstmSpec {
-    /// Its units, of each direction; the colors of the data divide them.
-    pub hidden: u32,
-}
-
-/// Where and how the label enters.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct LabelSpec {
-    /// What the one-hot label passes through first; nothing where empty.
-    #[serde(default)]
-    pub layers: Vec<LayerSpec>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a decoder says of data: the law of an example given its code, with its density, its mean and draws from it.
 //!
-//! Everything is made of operations whose bits do not depend on where in a tensor a number lies (`nn::activation` says
+//! Everything is made of operations whose bits do not depend on where in a tensor a number lies (`nn::layer::activation` says
 //! which), so that a run has the same bits in any pack.
 
 use super::HostNoise;

@@ -1,7 +1,7 @@
-//! Layers over maps. Runs lie beside each other in the channels, `[B, R·C, H, W]`, so that a pack is one grouped
-//! convolution; with one run nothing is copied.
+//! Grouped convolutions: runs lie beside each other in the channels of maps, `[B, R·C, H, W]`, so that a pack is one convolution;
+//! with one run nothing is copied.
 
-use super::plan::Conv;
+use super::layer::conv::Convolution;
 use crate::base::unbound::{self, Derivatives};
 use tch::{Device, Tensor};
 
@@ -14,7 +14,7 @@ pub(super) fn fold(x: &Tensor) -> Tensor {
     }
 }
 
-/// The same maps with the channels of each place together, so that libtorch's kernels for the CPU need not reorder them at
+/// The same maps with the channels of each pixel together, so that libtorch's kernels for the CPU need not reorder them at
 /// every layer. One operand of a convolution that lies so is enough: what comes out does too, and so do slopes.
 pub(super) fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
@@ -34,17 +34,17 @@ pub(super) fn unfold(x: &Tensor, runs: i64) -> Tensor {
     x.view([batch, runs, channels / runs, height, width]).transpose(0, 1)
 }
 
-/// A number a channel and run, `[R, C]`, as folded maps have their channels.
+/// A number per channel and run, `[R, C]`, as folded maps have their channels.
 pub(super) fn channels(x: &Tensor) -> Tensor {
     x.flatten(0, 1)
 }
 
 /// The convolution, or transposed convolution, of folded maps with the weight `[R, …]`.
-pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
+pub(super) fn convolve(conv: &Convolution, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let runs = w.size()[0];
     let w = w.flatten(0, 1);
     if runs == 1
-        && let Some(y) = super::columns::convolve(conv, x, &w, bias)
+        && let Some(y) = super::im2col::convolve(conv, x, &w, bias)
     {
         return y;
     }
@@ -57,17 +57,4 @@ pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor
     } else {
         x.conv2d(&w, bias, stride, padding, [1, 1], runs)
     }
-}
-
-/// Each number as a square of `factor`×`factor`.
-pub(super) fn upsample(x: &Tensor, factor: usize) -> Tensor {
-    let (_, _, height, width) = x.size4().expect("folded maps are [batch, channels, height, width]");
-    let factor = factor as i64;
-    x.upsample_nearest2d([height * factor, width * factor], None, None)
-}
-
-/// Means over `factor`×`factor` patches.
-pub(super) fn downsample(x: &Tensor, factor: usize) -> Tensor {
-    let side = [factor as i64; 2];
-    x.avg_pool2d(side, side, [0, 0], false, true, None)
 }

@@ -7,27 +7,31 @@
 //! through all layers before the next one does, so that its numbers stay in the cache. A run's numbers are worked on alone,
 //! so a pack of any size gives the same bits.
 
-use super::plan::{Form, ParamPlan, Step};
-use super::spec::ActivationSpec;
+use super::Link;
 use crate::base::host::{self, Rows};
 use crate::base::matrix::{self, Finish, Gate, Matrix};
 use crate::base::unbound::{self, Derivatives};
+use crate::nn::layer::Step;
+use crate::nn::layer::activation::ActivationSpec;
+use crate::nn::plan::ParamPlan;
+use crate::nn::weight::Form;
 use std::rc::Rc;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// Layers of more units are left to oneDNN.
 const MOST_UNITS: usize = 256;
 
 /// A chain of layers `[R, B, F]` to `[R, B, G]`.
-#[derive(Clone, Debug)]
-pub(super) struct Chain {
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::nn) struct Chain {
     layers: Vec<Layer>,
-    /// Places of its parameters in the network's.
+    /// Indices of its parameters in the network's.
     params: Vec<usize>,
 }
 
-/// Numbers of weights and biases are places in the chain's inputs, of which 0 is its `x`.
-#[derive(Clone, Copy, Debug)]
+/// Weights and biases are indices of the chain's inputs, of which 0 is its `x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Layer {
     weight: usize,
     bias: Option<usize>,
@@ -38,41 +42,43 @@ struct Layer {
 }
 
 impl Chain {
-    /// The longest chain that `steps` begin with, for so many features an example, and of how many steps it is.
-    pub(super) fn of(steps: &[Step], plans: &[ParamPlan], features: usize) -> Option<(Self, usize)> {
+    /// The longest chain that `steps` begin with, and of how many steps it is.
+    pub fn of(steps: &[Step], plans: &[ParamPlan]) -> Option<(Self, usize)> {
         let mut chain = Self { layers: vec![], params: vec![] };
-        let (mut inputs, mut taken) = (features, 0);
+        let mut taken = 0;
         for step in steps {
-            match step {
-                Step::Linear(linear) if linear.weight.form == Form::Plain && inputs <= MOST_UNITS => {
-                    let outputs = plans[linear.weight.index].shape[1];
-                    if outputs > MOST_UNITS {
+            match step.link() {
+                Link::Linear(linear) if linear.weight.form == Form::Plain => {
+                    let [inputs, outputs] = plans[linear.weight.index].shape[..] else { break };
+                    if inputs.max(outputs) > MOST_UNITS {
                         break;
                     }
-                    let mut place = |index: usize| {
+                    let mut slot = |index: usize| {
                         chain.params.push(index);
                         chain.params.len()
                     };
-                    let (weight, bias) = (place(linear.weight.index), linear.bias.map(place));
+                    let (weight, bias) = (slot(linear.weight.index), linear.bias.map(slot));
                     chain.layers.push(Layer { weight, bias, inputs, outputs, slope: None });
-                    inputs = outputs;
                 }
-                Step::Activation(activation) => match (slope(*activation), chain.layers.last_mut()) {
+                Link::Activation(activation) => match (slope(activation), chain.layers.last_mut()) {
                     (Some(slope), Some(layer)) if layer.slope.is_none() => layer.slope = Some(slope),
                     _ => break,
                 },
-                _ => break,
+                Link::Linear(_) | Link::Minibatch(_) | Link::Outside => break,
             }
             taken += 1;
         }
-        // Several threads are shared out by oneDNN.
-        let here = matrix::is_here() && tch::get_num_threads() == 1;
-        (taken > 0 && here).then_some((chain, taken))
+        (taken > 0).then_some((chain, taken))
+    }
+
+    /// Whether this processor and this thread execute chains. Several threads are shared out by oneDNN, and bfloat16 is its too.
+    pub fn is_here() -> bool {
+        matrix::is_here() && tch::get_num_threads() == 1 && !unbound::is_bfloat16()
     }
 
     /// What the chain makes of `x`; `params` are the network's. With `slopes`, the slope of the result by `x` can be
     /// differentiated once more.
-    pub(super) fn apply(self, x: &Tensor, params: &[Tensor], slopes: bool) -> Tensor {
+    pub fn apply(self: &Arc<Self>, x: &Tensor, params: &[Tensor], slopes: bool) -> Tensor {
         let x = &x.contiguous();
         let inputs: Vec<&Tensor> = std::iter::once(x).chain(self.params.iter().map(|&i| &params[i])).collect();
         let recorded = unbound::is_recorded(&inputs);
@@ -83,7 +89,7 @@ impl Chain {
         }
         // Another handle on the same numbers, which does not hold the node that holds it.
         values.push(value.detach());
-        let (chain, values) = (Rc::new(self), Rc::new(values));
+        let (chain, values) = (self.clone(), Rc::new(values));
         let backward = move |inputs: &[Tensor], by_value: &Tensor, wanted: &[bool]| {
             let all: Vec<&Tensor> = inputs.iter().chain([by_value]).collect();
             let again = unbound::is_recorded(&all);
@@ -107,11 +113,11 @@ impl Chain {
             .map(|(l, layer)| empty(if keep || l == last { runs } else { 1 }, batch, layer.outputs))
             .collect();
         let rows: Vec<Rows<'_>> = inputs.iter().map(|t| host::rows(t)).collect();
-        let mut places: Vec<&mut [f32]> = values.iter_mut().map(host::write).collect();
+        let mut slots: Vec<&mut [f32]> = values.iter_mut().map(host::write).collect();
         let batch = batch as usize;
         for run in 0..runs as usize {
             for (l, layer) in self.layers.iter().enumerate() {
-                let (before, places) = places.split_at_mut(l);
+                let (before, slots) = slots.split_at_mut(l);
                 let x = before.last().map_or(rows[0].get(run), |all| of_run(all, batch * layer.inputs, run));
                 matrix::product(
                     Matrix::new(x, batch, layer.inputs),
@@ -120,7 +126,7 @@ impl Chain {
                         bias: layer.bias.map(|b| rows[b].get(run)),
                         gate: layer.slope.map(|slope| Gate { by: None, slope }),
                     },
-                    of_run_mut(places[0], batch * layer.outputs, run),
+                    of_run_mut(slots[0], batch * layer.outputs, run),
                 );
             }
         }
@@ -147,7 +153,7 @@ impl Chain {
         let rows: Vec<Rows<'_>> = inputs.iter().map(host::rows).collect();
         let values: Vec<&[f32]> = values.iter().map(host::read).collect();
         let by_value = host::read(&by_value);
-        let mut places: Vec<Option<&mut [f32]>> = found.iter_mut().map(|t| t.as_mut().map(host::write)).collect();
+        let mut slots: Vec<Option<&mut [f32]>> = found.iter_mut().map(|t| t.as_mut().map(host::write)).collect();
         let mut by: Vec<&mut [f32]> = by_layers.iter_mut().map(host::write).collect();
         let batch = batch as usize;
         for run in 0..runs as usize {
@@ -162,12 +168,12 @@ impl Chain {
                         None => here.copy_from_slice(by_value),
                     }
                 }
-                if let Some(by_bias) = layer.bias.and_then(|b| places[b].as_deref_mut()) {
+                if let Some(by_bias) = layer.bias.and_then(|b| slots[b].as_deref_mut()) {
                     matrix::sum_of_rows(here, of_run_mut(by_bias, layer.outputs, run));
                 }
                 let x = if l == 0 { rows[0].get(run) } else { of_run(values[l - 1], batch * layer.inputs, run) };
                 let here = Matrix::new(here, batch, layer.outputs);
-                if let Some(by_weight) = places[layer.weight].as_deref_mut() {
+                if let Some(by_weight) = slots[layer.weight].as_deref_mut() {
                     let out = of_run_mut(by_weight, layer.inputs * layer.outputs, run);
                     matrix::product(Matrix::new(x, batch, layer.inputs).transposed(), here, Finish::default(), out);
                 }
@@ -176,7 +182,7 @@ impl Chain {
                 if l > 0 {
                     let gate = self.layers[l - 1].slope.map(|slope| Gate { by: Some(x), slope });
                     matrix::product(here, weight, Finish { bias: None, gate }, of_run_mut(before[l - 1], row, run));
-                } else if let Some(by_x) = &mut places[0] {
+                } else if let Some(by_x) = &mut slots[0] {
                     matrix::product(here, weight, Finish::default(), of_run_mut(by_x, row, run));
                 }
             }
@@ -187,7 +193,7 @@ impl Chain {
     /// The slope by `x`, as the result of a node of the slope by the value and the weights. From where the gates stand it
     /// is a product of matrices, and nothing of it depends on `x` or on biases.
     fn attach_again(
-        self: &Rc<Self>,
+        self: &Arc<Self>,
         by_x: Tensor,
         by_layers: Vec<Tensor>,
         values: &Rc<Vec<Tensor>>,
@@ -257,7 +263,7 @@ impl Chain {
     }
 }
 
-/// The numbers of a run, `row` of them, of a place for all runs or for one after the other.
+/// The numbers of a run, `row` of them, of a buffer for all runs or for one after the other.
 fn of_run(all: &[f32], row: usize, run: usize) -> &[f32] {
     let first = if all.len() > row { run * row } else { 0 };
     &all[first..first + row]
@@ -278,16 +284,20 @@ fn slope(activation: ActivationSpec) -> Option<f32> {
     match activation {
         ActivationSpec::Relu => Some(0.0),
         ActivationSpec::LeakyRelu(spec) => Some(spec.slope.get() as f32),
-        _ => None,
+        ActivationSpec::Linear
+        | ActivationSpec::Elu
+        | ActivationSpec::Selu
+        | ActivationSpec::Softplus
+        | ActivationSpec::Tanh
+        | ActivationSpec::Sigmoid => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::nn::activation::activate;
     use crate::nn::dense;
-    use crate::nn::plan::Step;
-    use crate::nn::trial::{Pack, assert_near, discriminator, inputs, numbers, pack, planned, said};
+    use crate::nn::fused::Link;
+    use crate::nn::testing::{Pack, assert_near, discriminator, inputs, numbers, pack, planned, said};
     use tch::{Kind, Tensor};
 
     /// Value, slopes by the input and the parameters, and slopes by the parameters of a penalty on the slope by the input:
@@ -304,13 +314,13 @@ mod tests {
             let Pack { flat, params } = pack(&plan, &seeds);
             let x = inputs(&seeds, batch, &plan.input).set_requires_grad(true);
             let by_layers = || {
-                plan.steps.iter().fold(x.shallow_clone(), |x, step| match step {
-                    Step::Linear(linear) => {
+                plan.steps().fold(x.shallow_clone(), |x, step| match step.link() {
+                    Link::Linear(linear) => {
                         let w = &params[linear.weight.index];
                         dense::product(&x, w, linear.bias.map(|b| &params[b]))
                     }
-                    Step::Activation(activation) => activate(&x, *activation, plan.role),
-                    other => panic!("{other:?} is no step of a chain"),
+                    Link::Activation(activation) => activation.of(&x, plan.role),
+                    Link::Minibatch(_) | Link::Outside => panic!("{step:?} is no step of a chain"),
                 })
             };
             let all = |out: Tensor| {

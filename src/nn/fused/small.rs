@@ -6,10 +6,14 @@
 //! same bits; and so does any processor, as nothing is left to its choice (no fused multiply-add, exponentials of our
 //! own).
 
-use super::plan::{Form, ParamPlan, Step};
-use super::spec::ActivationSpec;
+use super::Link;
 use crate::base::host::{self, Rows};
 use crate::base::unbound::{self, Derivatives};
+use crate::nn::layer::Step;
+use crate::nn::layer::activation::ActivationSpec;
+use crate::nn::plan::ParamPlan;
+use crate::nn::weight::Form;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// Weights of more numbers than this (32 × 32), and layers of more units, are left to libtorch's products, which are then
@@ -23,52 +27,62 @@ type Lanes = [f32; LANES];
 const ZERO: Lanes = [0.0; LANES];
 
 /// A chain of layers `[R, B, F]` to `[R, B, G]`.
-#[derive(Clone, Debug)]
-pub(super) struct Chain {
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::nn) struct Chain {
     layers: Vec<Layer>,
-    /// Places of its parameters in the network's.
+    /// Indices of its parameters in the network's.
     params: Vec<usize>,
     outputs: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Layer {
     kernel: Kernel,
     inputs: usize,
 }
 
-/// Numbers of weights and biases are places in the chain's inputs, of which 0 is its `x`.
-#[derive(Clone, Copy, Debug)]
+/// Weights and biases are indices of the chain's inputs, of which 0 is its `x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kernel {
     Linear { weight: usize, bias: Option<usize> },
-    Activation(ActivationSpec),
+    Curve(Curve),
     Minibatch { weight: usize, kernels: usize, mean: bool },
 }
 
 impl Chain {
-    /// The longest chain that `steps` begin with, for so many features an example, and of how many steps it is.
-    pub(super) fn of(steps: &[Step], plans: &[ParamPlan], features: usize) -> Option<(Self, usize)> {
-        let mut chain = Self { layers: vec![], params: vec![], outputs: features };
+    /// The longest chain that `steps` begin with, and of how many steps it is.
+    pub fn of(steps: &[Step], plans: &[ParamPlan]) -> Option<(Self, usize)> {
+        let small = |index: usize| {
+            let plan = &plans[index];
+            plan.len() <= MOST_WEIGHTS && plan.shape.iter().all(|&n| n <= MOST_UNITS)
+        };
+        // Activations before the first weight have as many inputs as it has.
+        let weight = steps.iter().find_map(|step| match step.link() {
+            Link::Linear(linear) => Some(linear.weight.index),
+            Link::Minibatch(minibatch) => Some(minibatch.weight),
+            Link::Activation(_) | Link::Outside => None,
+        });
+        let mut chain = Self { layers: vec![], params: vec![], outputs: plans[weight?].shape[0] };
         for step in steps {
             let inputs = chain.outputs;
-            let mut place = |index: usize| {
+            let mut slot = |index: usize| {
                 chain.params.push(index);
                 chain.params.len()
             };
-            let small = |index: usize| {
-                let plan = &plans[index];
-                plan.len() <= MOST_WEIGHTS && plan.shape.iter().all(|&n| n <= MOST_UNITS)
-            };
-            let (kernel, outputs) = match step {
-                Step::Linear(linear) if linear.weight.form == Form::Plain && small(linear.weight.index) => {
-                    let weight = place(linear.weight.index);
-                    (Kernel::Linear { weight, bias: linear.bias.map(place) }, plans[linear.weight.index].shape[1])
+            let (kernel, outputs) = match step.link() {
+                Link::Linear(linear) if linear.weight.form == Form::Plain && small(linear.weight.index) => {
+                    let weight = slot(linear.weight.index);
+                    (Kernel::Linear { weight, bias: linear.bias.map(slot) }, plans[linear.weight.index].shape[1])
                 }
-                Step::Minibatch { weight, kernels, mean } if small(*weight) => {
-                    (Kernel::Minibatch { weight: place(*weight), kernels: *kernels, mean: *mean }, inputs + kernels)
+                Link::Minibatch(layer) if small(layer.weight) => {
+                    let kernels = layer.kernels;
+                    (Kernel::Minibatch { weight: slot(layer.weight), kernels, mean: layer.mean }, inputs + kernels)
                 }
-                Step::Activation(activation) if is_here(*activation) => (Kernel::Activation(*activation), inputs),
-                _ => break,
+                Link::Activation(activation) => match Curve::of(activation) {
+                    Some(curve) => (Kernel::Curve(curve), inputs),
+                    None => break,
+                },
+                Link::Linear(_) | Link::Minibatch(_) | Link::Outside => break,
             };
             chain.layers.push(Layer { kernel, inputs });
             chain.outputs = outputs;
@@ -78,14 +92,15 @@ impl Chain {
     }
 
     /// What the chain makes of `x`, which holds `parts` batches; `params` are the network's.
-    pub(super) fn apply(self, x: &Tensor, params: &[Tensor], parts: i64) -> Tensor {
+    pub fn apply(self: &Arc<Self>, x: &Tensor, params: &[Tensor], parts: i64) -> Tensor {
+        let chain = self.clone();
         let x = &x.contiguous();
         let inputs: Vec<&Tensor> = std::iter::once(x).chain(self.params.iter().map(|&i| &params[i])).collect();
         let value = tch::no_grad(|| {
             let (runs, batch) = extent(x);
             let mut out = Tensor::empty([runs, batch, self.outputs as i64], (Kind::Float, Device::Cpu));
             let rows: Vec<Rows> = inputs.iter().map(|t| host::rows(t)).collect();
-            Work::new(&self, &rows, batch, parts).pass(Task::Forward(host::write(&mut out)));
+            Work::new(self, &rows, batch, parts).pass(Task::Forward(host::write(&mut out)));
             out
         });
         let backward = move |inputs: &[Tensor], of_output: &Tensor, wanted: &[bool]| {
@@ -94,18 +109,38 @@ impl Chain {
             let mut slopes: Vec<Option<Tensor>> = (inputs.iter().zip(wanted))
                 .map(|(input, wanted)| wanted.then(|| Tensor::empty(input.size(), (Kind::Float, Device::Cpu))))
                 .collect();
-            let places = slopes.iter_mut().map(|t| t.as_mut().map(host::write)).collect();
-            let work = Work::new(&self, &rows, extent(&inputs[0]).1, parts);
-            work.pass(Task::Backward { of_output: host::rows(&of_output), places });
+            let slots = slopes.iter_mut().map(|t| t.as_mut().map(host::write)).collect();
+            let work = Work::new(&chain, &rows, extent(&inputs[0]).1, parts);
+            work.pass(Task::Backward { of_output: host::rows(&of_output), slots });
             slopes
         };
         unbound::attach(value, &inputs, Derivatives::One, Box::new(backward))
     }
 }
 
-/// Whether the activation has its formula here.
-fn is_here(activation: ActivationSpec) -> bool {
-    !matches!(activation, ActivationSpec::Elu | ActivationSpec::Selu)
+/// An activation whose formula is here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Curve {
+    Linear,
+    Relu,
+    LeakyRelu(f32),
+    Softplus,
+    Tanh,
+    Sigmoid,
+}
+
+impl Curve {
+    fn of(activation: ActivationSpec) -> Option<Self> {
+        Some(match activation {
+            ActivationSpec::Linear => Self::Linear,
+            ActivationSpec::Relu => Self::Relu,
+            ActivationSpec::LeakyRelu(spec) => Self::LeakyRelu(spec.slope.get() as f32),
+            ActivationSpec::Softplus => Self::Softplus,
+            ActivationSpec::Tanh => Self::Tanh,
+            ActivationSpec::Sigmoid => Self::Sigmoid,
+            ActivationSpec::Elu | ActivationSpec::Selu => return None,
+        })
+    }
 }
 
 /// Runs and examples of `[R, B, F]`.
@@ -118,8 +153,8 @@ fn extent(x: &Tensor) -> (i64, i64) {
 enum Task<'a> {
     /// Fill the outputs, `[R, B, G]`.
     Forward(&'a mut [f32]),
-    /// From the slopes of the loss by the outputs, those by the inputs that have a place.
-    Backward { of_output: Rows<'a>, places: Vec<Option<&'a mut [f32]>> },
+    /// From the slopes of the loss by the outputs, those by the inputs that have a slot.
+    Backward { of_output: Rows<'a>, slots: Vec<Option<&'a mut [f32]>> },
 }
 
 /// A chain and the inputs that it works on.
@@ -171,16 +206,16 @@ impl<'a> Work<'a> {
                 let row = self.batch.examples * self.batch.parts * self.chain.outputs;
                 for (run, output) in outputs.chunks_exact_mut(row).enumerate() {
                     self.forward(run, &mut values);
-                    self.batch.store(&values.values[self.place(self.chain.layers.len())..], output);
+                    self.batch.store(&values.values[self.offset(self.chain.layers.len())..], output);
                 }
             }
-            Task::Backward { of_output, mut places } => {
+            Task::Backward { of_output, mut slots } => {
                 let mut slopes = self.tape();
                 for run in 0..of_output.len() {
                     // Cheaper again than to keep until now: it stays in the cache.
                     self.forward(run, &mut values);
-                    self.batch.load(of_output.get(run), &mut slopes.values[self.place(self.chain.layers.len())..]);
-                    self.backward(run, &mut values, &mut slopes, &mut places);
+                    self.batch.load(of_output.get(run), &mut slopes.values[self.offset(self.chain.layers.len())..]);
+                    self.backward(run, &mut values, &mut slopes, &mut slots);
                 }
             }
         }
@@ -193,14 +228,14 @@ impl<'a> Work<'a> {
                 let projections = self.inputs[weight].row() / layer.inputs;
                 vec![ZERO; (projections + kernels * self.batch.examples) * width]
             }
-            _ => vec![],
+            Kernel::Linear { .. } | Kernel::Curve(_) => vec![],
         };
-        let values = vec![ZERO; self.place(self.chain.layers.len()) + self.chain.outputs * width];
+        let values = vec![ZERO; self.offset(self.chain.layers.len()) + self.chain.outputs * width];
         Tape { values, own: self.chain.layers.iter().map(own).collect() }
     }
 
     /// Where the input of a layer begins on the tape, or, after the last, the output.
-    fn place(&self, layer: usize) -> usize {
+    fn offset(&self, layer: usize) -> usize {
         self.chain.layers[..layer].iter().map(|l| l.inputs).sum::<usize>() * self.batch.width()
     }
 
@@ -217,7 +252,7 @@ impl<'a> Work<'a> {
                     let outputs = self.inputs[weight].row() / layer.inputs;
                     product(x, self.inputs[weight].get(run), [1, outputs], bias, &mut after[..outputs * width], width);
                 }
-                Kernel::Activation(activation) => activate(activation, x, &mut after[..x.len()]),
+                Kernel::Curve(curve) => activate(curve, x, &mut after[..x.len()]),
                 Kernel::Minibatch { weight, kernels, mean } => {
                     let projections = self.inputs[weight].row() / layer.inputs;
                     let (m, pairs) = own.split_at_mut(projections * width);
@@ -232,22 +267,22 @@ impl<'a> Work<'a> {
     }
 
     #[inline(always)]
-    fn backward(&self, run: usize, tape: &mut Tape, slopes: &mut Tape, places: &mut [Option<&mut [f32]>]) {
+    fn backward(&self, run: usize, tape: &mut Tape, slopes: &mut Tape, slots: &mut [Option<&mut [f32]>]) {
         let width = self.batch.width();
-        for (place, layer) in self.chain.layers.iter().enumerate().rev() {
-            let (from, to) = (self.place(place), self.place(place + 1));
+        for (at, layer) in self.chain.layers.iter().enumerate().rev() {
+            let (from, to) = (self.offset(at), self.offset(at + 1));
             let x = &tape.values[from..to];
             let (by_x, by_y) = slopes.values[from..].split_at_mut(to - from);
             // Nobody looks at slopes by what comes in, unless the chain is in the middle of something.
-            let needed = place > 0 || places[0].is_some();
+            let needed = at > 0 || slots[0].is_some();
             match layer.kernel {
                 Kernel::Linear { weight, bias } => {
                     let outputs = self.inputs[weight].row() / layer.inputs;
                     let by_y = &by_y[..outputs * width];
-                    if let Some(by_bias) = bias.and_then(|b| places[b].as_deref_mut()) {
+                    if let Some(by_bias) = bias.and_then(|b| slots[b].as_deref_mut()) {
                         sums(by_y, &mut by_bias[run * outputs..][..outputs], width);
                     }
-                    if let Some(by_weight) = &mut places[weight] {
+                    if let Some(by_weight) = &mut slots[weight] {
                         let row = layer.inputs * outputs;
                         inner_products(x, by_y, &mut by_weight[run * row..][..row], width);
                     }
@@ -255,15 +290,15 @@ impl<'a> Work<'a> {
                         product(by_y, self.inputs[weight].get(run), [outputs, 1], None, by_x, width);
                     }
                 }
-                Kernel::Activation(activation) => slope(activation, x, by_y, by_x),
+                Kernel::Curve(curve) => slope(curve, x, by_y, by_x),
                 Kernel::Minibatch { weight, kernels, mean } => {
                     let projections = self.inputs[weight].row() / layer.inputs;
-                    let (m, pairs) = tape.own[place].split_at_mut(projections * width);
-                    let by_m = &mut slopes.own[place][..projections * width];
+                    let (m, pairs) = tape.own[at].split_at_mut(projections * width);
+                    let by_m = &mut slopes.own[at][..projections * width];
                     let (through, by_closeness) = by_y.split_at(x.len());
                     let by_closeness = &by_closeness[..kernels * width];
                     self.batch.slope_of_closeness(m, pairs, by_closeness, by_m, self.batch.share(mean));
-                    if let Some(by_weight) = &mut places[weight] {
+                    if let Some(by_weight) = &mut slots[weight] {
                         let row = layer.inputs * projections;
                         inner_products(x, by_m, &mut by_weight[run * row..][..row], width);
                     }
@@ -276,7 +311,7 @@ impl<'a> Work<'a> {
                 }
             }
         }
-        if let Some(by_x) = &mut places[0] {
+        if let Some(by_x) = &mut slots[0] {
             let row = self.inputs[0].row();
             let features = self.chain.layers[0].inputs;
             self.batch.store(&slopes.values[..features * width], &mut by_x[run * row..][..row]);
@@ -309,7 +344,7 @@ impl Batch {
         if mean { 1.0 / self.examples as f32 } else { 1.0 }
     }
 
-    /// The lanes of an example, counted over all parts, and its place in them.
+    /// The lanes of an example, counted over all parts, and its index in them.
     #[inline(always)]
     fn lane(&self, example: usize) -> (usize, usize) {
         let (part, example) = (example / self.examples, example % self.examples);
@@ -507,7 +542,7 @@ fn each(a: &mut Lanes, b: &Lanes, f: impl Fn(f32, f32) -> f32) {
 }
 
 #[inline(always)]
-fn activate(activation: ActivationSpec, x: &[Lanes], y: &mut [Lanes]) {
+fn activate(curve: Curve, x: &[Lanes], y: &mut [Lanes]) {
     #[inline(always)]
     fn all(x: &[Lanes], y: &mut [Lanes], f: impl Fn(f32) -> f32) {
         for (x, y) in x.iter().zip(y) {
@@ -515,24 +550,20 @@ fn activate(activation: ActivationSpec, x: &[Lanes], y: &mut [Lanes]) {
             each(y, &ZERO, |x, _| f(x));
         }
     }
-    match activation {
-        ActivationSpec::Linear => y.copy_from_slice(x),
+    match curve {
+        Curve::Linear => y.copy_from_slice(x),
         // Written so that a number that is none stays none.
-        ActivationSpec::Relu => all(x, y, |x| if x <= 0.0 { 0.0 } else { x }),
-        ActivationSpec::LeakyRelu(spec) => {
-            let slope = spec.slope.get() as f32;
-            all(x, y, |x| if x > 0.0 { x } else { slope * x });
-        }
-        ActivationSpec::Softplus => all(x, y, |x| log1p(exp(-x.abs())) + if x <= 0.0 { 0.0 } else { x }),
-        ActivationSpec::Tanh => all(x, y, tanh),
-        ActivationSpec::Sigmoid => all(x, y, sigmoid),
-        ActivationSpec::Elu | ActivationSpec::Selu => unreachable!("`is_here` leaves them out"),
+        Curve::Relu => all(x, y, |x| if x <= 0.0 { 0.0 } else { x }),
+        Curve::LeakyRelu(slope) => all(x, y, |x| if x > 0.0 { x } else { slope * x }),
+        Curve::Softplus => all(x, y, |x| log1p(exp(-x.abs())) + if x <= 0.0 { 0.0 } else { x }),
+        Curve::Tanh => all(x, y, tanh),
+        Curve::Sigmoid => all(x, y, sigmoid),
     }
 }
 
 /// The slopes by x from x and the slopes by y.
 #[inline(always)]
-fn slope(activation: ActivationSpec, x: &[Lanes], by_y: &[Lanes], by_x: &mut [Lanes]) {
+fn slope(curve: Curve, x: &[Lanes], by_y: &[Lanes], by_x: &mut [Lanes]) {
     #[inline(always)]
     fn all(x: &[Lanes], by_y: &[Lanes], by_x: &mut [Lanes], f: impl Fn(f32, f32) -> f32) {
         for ((x, by_y), by_x) in x.iter().zip(by_y).zip(by_x) {
@@ -540,23 +571,19 @@ fn slope(activation: ActivationSpec, x: &[Lanes], by_y: &[Lanes], by_x: &mut [La
             each(by_x, x, |by_y, x| f(x, by_y));
         }
     }
-    match activation {
-        ActivationSpec::Linear => by_x.copy_from_slice(&by_y[..x.len()]),
-        ActivationSpec::Relu => all(x, by_y, by_x, |x, s| if x > 0.0 { s } else { 0.0 }),
-        ActivationSpec::LeakyRelu(spec) => {
-            let slope = spec.slope.get() as f32;
-            all(x, by_y, by_x, |x, s| if x > 0.0 { s } else { slope * s });
-        }
-        ActivationSpec::Softplus => all(x, by_y, by_x, |x, s| s * sigmoid(x)),
-        ActivationSpec::Tanh => all(x, by_y, by_x, |x, s| {
+    match curve {
+        Curve::Linear => by_x.copy_from_slice(&by_y[..x.len()]),
+        Curve::Relu => all(x, by_y, by_x, |x, s| if x > 0.0 { s } else { 0.0 }),
+        Curve::LeakyRelu(slope) => all(x, by_y, by_x, |x, s| if x > 0.0 { s } else { slope * s }),
+        Curve::Softplus => all(x, by_y, by_x, |x, s| s * sigmoid(x)),
+        Curve::Tanh => all(x, by_y, by_x, |x, s| {
             let y = tanh(x);
             s * (1.0 - y * y)
         }),
-        ActivationSpec::Sigmoid => all(x, by_y, by_x, |x, s| {
+        Curve::Sigmoid => all(x, by_y, by_x, |x, s| {
             let y = sigmoid(x);
             s * (y * (1.0 - y))
         }),
-        ActivationSpec::Elu | ActivationSpec::Selu => unreachable!("`is_here` leaves them out"),
     }
 }
 
@@ -628,7 +655,7 @@ fn sigmoid(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::trial::{discriminator, inputs, numbers, pack, planned, said};
+    use crate::nn::testing::{discriminator, inputs, numbers, pack, planned, said};
 
     /// The two ways are of different making; a mistake in either, or lanes that see each other, would tell them apart.
     #[test]
@@ -649,7 +676,7 @@ mod tests {
                     let [fused, composed] = [false, true].map(|slopes| {
                         let pack = pack(&plan, &seeds);
                         let x = inputs(&seeds, batch, &[2]).set_requires_grad(true);
-                        let mut noise = crate::nn::trial::Seeded::new(&seeds);
+                        let mut noise = crate::nn::testing::Seeded::new(&seeds);
                         let mut mode = crate::nn::Mode { train: true, parts, slopes, twin: false, noise: &mut noise };
                         let out = plan.forward(&pack.params, &x, None, &mut mode).out;
                         let loss = (&out * &out + &out).sum(Kind::Float);
@@ -685,10 +712,10 @@ mod tests {
         for f in [exp, log1p, tanh, sigmoid] {
             assert!(f(f32::NAN).is_nan());
         }
-        for activation in [ActivationSpec::Relu, ActivationSpec::Softplus] {
+        for curve in [Curve::Relu, Curve::Softplus] {
             let mut y = [ZERO];
-            activate(activation, &[[f32::NAN; LANES]], &mut y);
-            assert!(y[0][0].is_nan(), "{activation:?}");
+            activate(curve, &[[f32::NAN; LANES]], &mut y);
+            assert!(y[0][0].is_nan(), "{curve:?}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! Convolutions with few channels on one side, as products of matrices: the first of a discriminator, the last of a
 //! generator.
 //!
-//! oneDNN fills its vectors with channels, and spends on a map of one or three what it spends on sixteen. Here each place
+//! oneDNN fills its vectors with channels, and spends on a map of one or three what it spends on sixteen. Here each pixel
 //! of the side with many channels meets the square of numbers that it sees on the other, its *column*. Both ways between
 //! maps and columns are linear and each the other's derivative, so there are derivatives of any order. (CPU, one run)
 
 use super::dense;
-use super::plan::Conv;
+use super::fused::Path;
+use super::layer::conv::Convolution;
 use crate::base::host;
 use crate::base::unbound::{self, Derivatives, each_piece};
 use tch::{Device, Kind, Tensor};
@@ -15,22 +16,22 @@ use tch::{Device, Kind, Tensor};
 const FEW: i64 = 4;
 
 /// The convolution `conv` of maps `[B, C, H, W]` with the weight `[O, C, k, k]` (transposed: `[C, O, k, k]`) and bias
-/// `[1, O]`, if one side has few channels. The result has the channels of a place together.
-pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Option<Tensor> {
+/// `[1, O]`, if one side has few channels. The result has the channels of a pixel together.
+pub(super) fn convolve(conv: &Convolution, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Option<Tensor> {
     let (many, few, side, _) = w.size4().expect("a weight is [to, from, side, side]");
-    if few > FEW || x.kind() != Kind::Float || x.device() != Device::Cpu {
+    if few > FEW || x.kind() != Kind::Float || x.device() != Device::Cpu || !Path::Im2col.is_on() {
         return None;
     }
     let (batch, _, height, width) = x.size4().expect("folded maps are [batch, channels, height, width]");
     let square = side * side * few;
     let (stride, padding) = (conv.stride as i64, conv.padding as i64);
-    let places_last = x.permute([0, 2, 3, 1]);
+    let channels_last = x.permute([0, 2, 3, 1]);
     let y = if conv.transposed {
         let grown = |n: i64| (n - 1) * stride - 2 * padding + side + conv.output_padding as i64;
         let size = [grown(height), grown(width), few];
         let window = Window::new(size, [height, width], side, conv);
         let w = w.permute([0, 2, 3, 1]).reshape([1, many, square]);
-        let columns = dense::product(&places_last.reshape([1, batch * height * width, many]), &w, None);
+        let columns = dense::product(&channels_last.reshape([1, batch * height * width, many]), &w, None);
         let y = window.scatter(&columns);
         match bias {
             Some(bias) => y + bias,
@@ -38,38 +39,38 @@ pub(super) fn convolve(conv: &Conv, x: &Tensor, w: &Tensor, bias: Option<&Tensor
         }
     } else {
         let shrunk = |n: i64| (n + 2 * padding - side) / stride + 1;
-        let places = [shrunk(height), shrunk(width)];
-        let window = Window::new([height, width, few], places, side, conv);
+        let pixels = [shrunk(height), shrunk(width)];
+        let window = Window::new([height, width, few], pixels, side, conv);
         let w = w.permute([2, 3, 1, 0]).reshape([1, square, many]);
-        dense::product(&window.gather(&places_last), &w, bias).view([batch, places[0], places[1], many])
+        dense::product(&window.gather(&channels_last), &w, bias).view([batch, pixels[0], pixels[1], many])
     };
     Some(y.permute([0, 3, 1, 2]))
 }
 
-/// Squares of maps `[B, H, W, C]`, and the places that see them.
+/// Squares of maps `[B, H, W, C]`, and the pixels that see them.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     /// H, W, C.
     map: [usize; 3],
-    /// Rows and columns of places.
-    places: [usize; 2],
+    /// Rows and columns of pixels.
+    pixels: [usize; 2],
     side: usize,
     stride: usize,
     padding: usize,
 }
 
 impl Window {
-    fn new(map: [i64; 3], places: [i64; 2], side: i64, conv: &Conv) -> Self {
+    fn new(map: [i64; 3], pixels: [i64; 2], side: i64, conv: &Convolution) -> Self {
         Self {
             map: map.map(|n| n as usize),
-            places: places.map(|n| n as usize),
+            pixels: pixels.map(|n| n as usize),
             side: side as usize,
             stride: conv.stride,
             padding: conv.padding,
         }
     }
 
-    /// What each place sees: maps `[B, H, W, C]` to `[1, B·places, side·side·C]`, zeros beyond the border.
+    /// What each pixel sees: maps `[B, H, W, C]` to `[1, B·pixels, side·side·C]`, zeros beyond the border.
     fn gather(self, maps: &Tensor) -> Tensor {
         let value = tch::no_grad(|| {
             let maps = maps.contiguous();
@@ -87,7 +88,7 @@ impl Window {
         unbound::attach(value, &[maps], Derivatives::All, Box::new(slope))
     }
 
-    /// The sum of what all places hold for each number: `[1, B·places, side·side·C]` to maps `[B, H, W, C]`.
+    /// The sum of what all pixels hold for each number: `[1, B·pixels, side·side·C]` to maps `[B, H, W, C]`.
     fn scatter(self, columns: &Tensor) -> Tensor {
         let value = tch::no_grad(|| {
             let columns = columns.contiguous();
@@ -114,22 +115,22 @@ impl Window {
     fn each_line(&self, mut act: impl FnMut(usize, usize, usize)) {
         let [height, width, channels] = self.map;
         let row = self.row() as usize;
-        for place in 0..self.places[0] * self.places[1] {
-            let (top, left) = (place / self.places[1] * self.stride, place % self.places[1] * self.stride);
+        for pixel in 0..self.pixels[0] * self.pixels[1] {
+            let (top, left) = (pixel / self.pixels[1] * self.stride, pixel % self.pixels[1] * self.stride);
             let hidden = self.padding.saturating_sub(left) * channels;
             let from = (left.max(self.padding) - self.padding) * channels;
             let len = row.saturating_sub(hidden).min((width * channels).saturating_sub(from));
             for line in 0..self.side {
                 let y = (top + line).wrapping_sub(self.padding);
                 if y < height && len > 0 {
-                    act(y * width * channels + from, (place * self.side + line) * row + hidden, len);
+                    act(y * width * channels + from, (pixel * self.side + line) * row + hidden, len);
                 }
             }
         }
     }
 
     fn count(&self) -> i64 {
-        (self.places[0] * self.places[1]) as i64
+        (self.pixels[0] * self.pixels[1]) as i64
     }
 
     /// Numbers of a line of a square, which lie together in the map too.
@@ -146,12 +147,12 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::plan::{Form, Weight};
-    use crate::nn::trial::numbers;
+    use crate::nn::testing::numbers;
+    use crate::nn::weight::{Form, Weight};
 
     /// Value, slopes, and slopes of the slope's square norm, of a way to compute the convolution.
     fn traced(
-        conv: &Conv,
+        conv: &Convolution,
         x: [i64; 4],
         w: [i64; 4],
         way: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
@@ -189,7 +190,7 @@ mod tests {
         ];
         for case @ (transposed, side, stride, padding, output_padding, few, [height, width]) in cases {
             let weight = Weight { index: 0, outputs_at: 0, form: Form::Plain };
-            let conv = Conv { weight, bias: None, transposed, stride, padding, output_padding };
+            let conv = Convolution { weight, bias: None, transposed, stride, padding, output_padding };
             let x = [3, if transposed { 6 } else { few }, height, width];
             let ours = traced(&conv, x, [6, few, side, side], |x, w, bias| {
                 convolve(&conv, x, w, Some(bias)).expect("few channels").contiguous()

@@ -36,7 +36,7 @@ pub(super) fn planned(toml: &str, wiring: &Wiring) -> Result<NetworkPlan, Vec<Pr
     network(toml).plan(wiring, &super::InitSpec::Pytorch)
 }
 
-/// A pack's parameters: what is learned lies in one leaf `[R, …]`, as players keep it; an odd place before each
+/// A pack's parameters: what is learned lies in one leaf `[R, …]`, as players keep it; an odd offset before each
 /// parameter makes alignment as bad as it can be.
 pub(super) struct Pack {
     pub flat: Tensor,
