@@ -2,6 +2,7 @@
 
 pub mod array;
 pub(crate) mod bare;
+pub mod digits;
 pub mod file;
 pub mod host; // (torch)
 pub mod matrix;

@@ -1,7 +1,9 @@
 //! Axes: what value lies at which pixel, and the ticks that say so.
 
 use super::canvas::{Anchor, Area, Canvas, Color, Point};
-use super::{FAINT, GRID, INK, font};
+use super::font;
+use super::ink::{Ink, Pen, Style, Tint};
+use crate::base::digits::short;
 
 /// A range of values on a straight or logarithmic scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,7 +14,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// A scale over a range, widened where the range is empty or not finite, so that everything can be placed.
+    /// A scale over a range, widened where the range is empty or not finite, so that every value has a position.
     pub(super) fn new(low: f64, high: f64, log: bool) -> Self {
         let low = if low.is_finite() { low } else { 0.0 };
         let high = if high.is_finite() { high } else { low };
@@ -77,19 +79,14 @@ fn round_step(step: f64) -> f64 {
         }
 }
 
-/// A number in few characters.
-fn short(v: f64) -> String {
-    if v == 0.0 || (1e-4..1e5).contains(&v.abs()) { format!("{}", (v * 1e9).round() / 1e9) } else { format!("{v:.0e}") }
-}
-
 /// A plot's area with a scale along each side.
 pub(super) struct Axes {
     pub(super) area: Area,
     pub(super) x: Scale,
     pub(super) y: Scale,
+    /// The size of numbers and names, in pixels.
+    pub(super) letters: f32,
 }
-
-pub(super) const LABEL: f32 = 14.0;
 
 impl Axes {
     /// The pixel of a pair of values.
@@ -100,46 +97,54 @@ impl Axes {
     }
 
     /// Faint lines at the ticks of the left side.
-    pub(super) fn grid(&self, canvas: &mut Canvas, ticks: usize) {
+    pub(super) fn grid(&self, ink: &mut impl Ink, ticks: usize) {
         for (value, _) in self.y.ticks(ticks) {
             let y = self.at(self.x.low, value).1.round() + 0.5;
-            canvas.line(&[(self.area.left, y), (self.area.right, y)], 1.0, GRID, 1.0);
+            ink.line(&[(self.area.left, y), (self.area.right, y)], Pen::thin(Tint::Grid));
         }
     }
 
     /// The bottom line with its ticks and numbers, and a name under it.
-    pub(super) fn bottom(&self, canvas: &mut Canvas, ticks: usize, name: &str) {
+    pub(super) fn bottom(&self, ink: &mut impl Ink, ticks: usize, name: &str) {
         let Area { left, right, bottom, .. } = self.area;
-        canvas.line(&[(left, bottom + 0.5), (right, bottom + 0.5)], 1.0, FAINT, 1.0);
+        let below = bottom + 7.0 + self.letters;
+        ink.line(&[(left, bottom + 0.5), (right, bottom + 0.5)], Pen::thin(Tint::Axis));
         for (value, label) in self.x.ticks(ticks) {
             let x = self.at(value, self.y.low).0.round() + 0.5;
-            canvas.line(&[(x, bottom + 0.5), (x, bottom + 5.5)], 1.0, FAINT, 1.0);
-            canvas.text((x, bottom + 21.0), &label, LABEL, Anchor::Middle, INK);
+            ink.line(&[(x, bottom + 0.5), (x, bottom + 5.5)], Pen::thin(Tint::Axis));
+            ink.text((x, below), &label, self.letters, Anchor::Middle, Style::Plain, Tint::Text);
         }
-        canvas.text(((left + right) / 2.0, bottom + 41.0), name, LABEL, Anchor::Middle, INK);
+        let middle = (left + right) / 2.0;
+        ink.text((middle, below + 20.0), name, self.letters, Anchor::Middle, Style::Plain, Tint::Text);
     }
 
     /// The numbers of the left side, and a name beside them.
-    pub(super) fn left(&self, canvas: &mut Canvas, ticks: usize, name: &str) {
+    pub(super) fn left(&self, ink: &mut impl Ink, ticks: usize, name: &str) {
         let mut widest = 0.0_f32;
         for (value, label) in self.y.ticks(ticks) {
             let y = self.at(self.x.low, value).1;
-            canvas.text((self.area.left - 8.0, y + 5.0), &label, LABEL, Anchor::Right, INK);
-            widest = widest.max(font::width(&label, LABEL));
+            let at = (self.area.left - 8.0, y + self.half_height());
+            ink.text(at, &label, self.letters, Anchor::Right, Style::Plain, Tint::Text);
+            widest = widest.max(font::width(&label, self.letters));
         }
         let middle = (self.area.top + self.area.bottom) / 2.0;
         let x = (self.area.left - widest - 22.0).max(16.0);
-        canvas.text_upwards((x, middle), name, LABEL, Anchor::Middle, INK);
+        ink.text((x, middle), name, self.letters, Anchor::Middle, Style::Upwards, Tint::Text);
+    }
+
+    /// Half the height of a digit.
+    fn half_height(&self) -> f32 {
+        (0.36 * self.letters).round()
     }
 
     /// A second scale on the right side, in the color of what is read from it.
     pub(super) fn right(&self, canvas: &mut Canvas, scale: Scale, ticks: usize, name: &str, color: Color) {
         for (value, label) in scale.ticks(ticks) {
             let y = self.area.bottom - (scale.share(value) * f64::from(self.area.height())) as f32;
-            canvas.text((self.area.right + 8.0, y + 5.0), &label, LABEL, Anchor::Left, color);
+            canvas.text((self.area.right + 8.0, y + self.half_height()), &label, self.letters, Anchor::Left, color);
         }
         let middle = (self.area.top + self.area.bottom) / 2.0;
-        canvas.text_upwards((self.area.right + 52.0, middle), name, LABEL, Anchor::Middle, color);
+        canvas.text_upwards((self.area.right + 52.0, middle), name, self.letters, Anchor::Middle, color);
     }
 }
 
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn values_lie_where_the_scale_says() {
         let area = Area { left: 10.0, top: 20.0, right: 110.0, bottom: 70.0 };
-        let axes = Axes { area, x: Scale::new(0.0, 2.0, false), y: Scale::new(1.0, 100.0, true) };
+        let axes = Axes { area, x: Scale::new(0.0, 2.0, false), y: Scale::new(1.0, 100.0, true), letters: 14.0 };
         assert_eq!(axes.at(1.0, 10.0), (60.0, 45.0));
     }
 }

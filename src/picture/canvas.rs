@@ -1,6 +1,7 @@
 //! A picture being drawn: anti-aliased lines, discs, rectangles and text on an RGB image.
 
 use super::font;
+use super::ink::{Ink, Pen, Style, Tint};
 use image::{Rgb, RgbImage};
 
 /// Pixels from the left and from the top; the middle of the first pixel is (0.5, 0.5).
@@ -114,12 +115,12 @@ impl Canvas {
                     for x in columns.clone() {
                         let distance = to_segment((x as f32 + 0.5, y as f32 + 0.5), a, b);
                         let covered = (width / 2.0 + 0.5 - distance).clamp(0.0, 1.0);
-                        let place = (y * self.image.width() + x) as usize;
-                        if covered > self.mask[place] {
-                            if self.mask[place] == 0.0 {
+                        let index = (y * self.image.width() + x) as usize;
+                        if covered > self.mask[index] {
+                            if self.mask[index] == 0.0 {
                                 touched.push((x, y));
                             }
-                            self.mask[place] = covered;
+                            self.mask[index] = covered;
                         }
                     }
                 }
@@ -172,6 +173,27 @@ impl Canvas {
         }
     }
 
+    /// Fills between two lines from left to right whose points have the same horizontal positions.
+    pub(super) fn fill_between(&mut self, upper: &[Point], lower: &[Point], color: Color, alpha: f32) {
+        let mut piece = 0;
+        let (Some(first), Some(last)) = (upper.first(), upper.last()) else { return };
+        let (columns, _) = self.pixels(Area { left: first.0, right: last.0, top: 0.0, bottom: 1.0 });
+        for column in columns {
+            let x = column as f32 + 0.5;
+            while piece + 2 < upper.len() && upper[piece + 1].0 < x {
+                piece += 1;
+            }
+            let Some(next) = upper.get(piece + 1) else { return };
+            let share = ((x - upper[piece].0) / (next.0 - upper[piece].0)).clamp(0.0, 1.0);
+            let between = |curve: &[Point]| curve[piece].1 + (curve[piece + 1].1 - curve[piece].1) * share;
+            let area =
+                Area { left: column as f32, right: column as f32 + 1.0, top: between(upper), bottom: between(lower) };
+            if area.top.is_finite() && area.bottom.is_finite() {
+                self.rectangle(area, color, alpha);
+            }
+        }
+    }
+
     /// A text whose baseline goes through the point.
     pub(super) fn text(&mut self, (x, y): Point, text: &str, size: f32, anchor: Anchor, color: Color) {
         let left = x - shift(text, size, anchor);
@@ -190,11 +212,63 @@ impl Canvas {
         self.write(text, size, 0.085, color, |(px, py)| (x + py, start - px));
     }
 
-    fn write(&mut self, text: &str, size: f32, weight: f32, color: Color, place: impl Fn(Point) -> Point) {
-        let place = |stroke: Vec<Point>| stroke.into_iter().map(&place).collect();
-        let strokes: Vec<Vec<Point>> = font::strokes(text, size).into_iter().map(place).collect();
+    fn write(&mut self, text: &str, size: f32, weight: f32, color: Color, moved: impl Fn(Point) -> Point) {
+        let moved = |stroke: Vec<Point>| stroke.into_iter().map(&moved).collect();
+        let strokes: Vec<Vec<Point>> = font::strokes(text, size).into_iter().map(moved).collect();
         self.strokes(&strokes, (size * weight).max(1.15), color, 1.0);
     }
+}
+
+impl Ink for Canvas {
+    fn line(&mut self, points: &[Point], Pen { tint, width, dashed }: Pen) {
+        let lines = if dashed { dashed_line(points) } else { vec![points.to_vec()] };
+        self.strokes(&lines, width, tint.color(), 1.0);
+    }
+
+    fn dot(&mut self, center: Point, radius: f32, tint: Tint) {
+        self.disc(center, radius, tint.color(), 1.0);
+    }
+
+    fn band(&mut self, upper: &[Point], lower: &[Point], tint: Tint) {
+        self.fill_between(upper, lower, tint.color(), 0.16);
+    }
+
+    fn text(&mut self, at: Point, text: &str, size: f32, anchor: Anchor, style: Style, tint: Tint) {
+        match style {
+            Style::Plain => self.text(at, text, size, anchor, tint.color()),
+            Style::Bold => self.heading(at, text, size, anchor, tint.color()),
+            Style::Upwards => self.text_upwards(at, text, size, anchor, tint.color()),
+        }
+    }
+
+    fn clip(&mut self, area: Option<Area>) {
+        self.clip(area);
+    }
+}
+
+/// Cuts a line into dashes by the length along it.
+fn dashed_line(line: &[Point]) -> Vec<Vec<Point>> {
+    const DASH: f32 = 7.0;
+    const PERIOD: f32 = 11.0;
+    let mut dashes = Vec::new();
+    let mut along = 0.0_f32;
+    for ends in line.windows(2) {
+        let (a, b) = (ends[0], ends[1]);
+        let length = (b.0 - a.0).hypot(b.1 - a.1);
+        if !length.is_finite() || length == 0.0 {
+            continue;
+        }
+        let at = |d: f32| (a.0 + (b.0 - a.0) * d / length, a.1 + (b.1 - a.1) * d / length);
+        let mut from = -(along % PERIOD);
+        while from < length {
+            if from + DASH > 0.0 {
+                dashes.push(vec![at(from.max(0.0)), at((from + DASH).min(length))]);
+            }
+            from += PERIOD;
+        }
+        along += length;
+    }
+    dashes
 }
 
 /// How far left of its anchor a text starts.
@@ -262,5 +336,12 @@ mod tests {
         let image = canvas.finish();
         assert_eq!([0, 1, 2, 3].map(|x| image.get_pixel(x, 1).0[0]), [0, 0, 128, 255]);
         assert_eq!(image.get_pixel(0, 0).0, WHITE);
+    }
+
+    #[test]
+    fn dashes_continue_around_corners() {
+        let dashes = dashed_line(&[(0.0, 0.0), (9.0, 0.0), (9.0, 9.0)]);
+        let length: f32 = dashes.iter().map(|d| (d[1].0 - d[0].0).hypot(d[1].1 - d[0].1)).sum();
+        assert_eq!(length, 14.0);
     }
 }

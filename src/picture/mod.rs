@@ -1,21 +1,27 @@
 //! Pictures: sample grids, densities, scatters over the critic's surface, curves, animations.
 //!
-//! Everything is drawn here on RGB images, text included, so that the same numbers give the same bytes everywhere. The
-//! colors are those of Okabe and Ito, told apart with any color vision: data is orange, what a generator made is blue.
+//! Everything is drawn here, text included, so that the same numbers give the same bytes everywhere. Charts are laid out once
+//! and drawn on RGB images or as SVG. The colors are those of Okabe and Ito, which are distinct with any color vision: data
+//! are orange, samples are blue.
 
 mod animation;
 mod axes;
 mod canvas;
+mod curves;
+mod density;
 mod font;
 mod grids;
-mod plots;
+mod ink;
+mod legend;
+mod scatter;
 mod svg;
 mod view;
 
 pub use animation::{assemble, save_frame};
+pub use curves::{Curves, Series, card, curves, svg};
+pub use density::{Density1d, Real1d, density};
 pub use grids::{beside, grid, lines, tiles};
-pub use plots::{Curves, Density1d, Real1d, Scatter2d, Series, Surface, curves, density, scatter};
-pub use svg::svg;
+pub use scatter::{Scatter2d, Surface, scatter};
 pub use view::{Answer, POINTS, View};
 
 use crate::base::file::FileError;

@@ -1,117 +1,163 @@
-//! Curves as SVG, for papers: the picture that `curves` draws, in shapes and letters that stay sharp.
+//! Charts as SVG: shapes and letters that stay sharp.
 
-use super::canvas::{Area, Color};
-use super::plots::Curves;
-use super::{FAINT, GRID, INK, SERIES, font};
-use crate::picture::axes::Axes;
+use super::axes::Scale;
+use super::canvas::{Anchor, Area, Color, Point};
+use super::ink::{Ink, Pen, Style, Tint};
+use crate::base::digits::short;
 use std::fmt::Write as _;
 
-/// Letters, in pixels.
-const LETTERS: f32 = 14.0;
+/// Where colors come from.
+enum Theme {
+    /// Fixed colors on white.
+    File,
+    /// The variables of a page, which has light and dark ones.
+    Page,
+}
 
-/// Lines over steps, with bands, as a whole SVG file: the same text for the same curves.
-pub fn svg(view: &Curves) -> String {
-    let mut top = 14.0_f32;
-    let mut out = String::new();
-    let mut put = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("a string takes any text");
-    put(format_args!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 500" width="880" height="500" font-family="Helvetica, Arial, sans-serif" font-size="{LETTERS}" fill="{}">"##,
-        hex(INK)
-    ));
-    put(format_args!(r##"<rect width="880" height="500" fill="#ffffff"/>"##));
-    if !view.title.is_empty() {
-        top += 18.0;
-        put(format_args!(
-            r##"<text x="76" y="{top}" font-size="20" font-weight="bold">{}</text>"##,
-            escape(&view.title)
-        ));
-        top += 6.0;
+/// An SVG being written.
+pub(super) struct Svg {
+    out: String,
+    theme: Theme,
+    /// The id of the clip path.
+    clip: String,
+    is_clipped: bool,
+}
+
+impl Svg {
+    /// A whole file.
+    pub(super) fn file((width, height): (u32, u32)) -> Self {
+        let out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\" font-family=\"Helvetica, Arial, sans-serif\">\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
+        );
+        Self { out, theme: Theme::File, clip: "plot".to_owned(), is_clipped: false }
     }
-    if !view.caption.is_empty() {
-        top += 16.0;
-        put(format_args!(r##"<text x="76" y="{top}" fill="{}">{}</text>"##, hex(FAINT), escape(&view.caption)));
-        top += 6.0;
+
+    /// An element of a page. `data-x` has the ends of the horizontal axis, in pixels and in steps, for its script, which
+    /// moves the line of class `read`.
+    pub(super) fn card((width, height): (u32, u32), area: Area, x: Scale, label: &str, id: &str) -> Self {
+        let Area { left, top, right, bottom } = area;
+        let out = format!(
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\" data-x=\"{left} {right} {} {}\">\
+             <line class=\"read\" visibility=\"hidden\" y1=\"{top}\" y2=\"{bottom}\"/>",
+            escape(label),
+            x.low,
+            x.high
+        );
+        Self { out, theme: Theme::Page, clip: id.to_owned(), is_clipped: false }
     }
-    let style = |i: usize| {
-        let dash = if i >= SERIES.len() { r##" stroke-dasharray="7 4""## } else { "" };
-        (hex(SERIES[i % SERIES.len()]), dash)
-    };
-    let mut x = 76.0;
-    if !view.series.is_empty() {
-        top += 19.0;
-    }
-    for (i, series) in view.series.iter().enumerate() {
-        let wide = 28.0 + font::width(&series.name, LETTERS) + 22.0;
-        if x > 76.0 && x + wide - 22.0 > 856.0 {
-            (x, top) = (76.0, top + 20.0);
+
+    pub(super) fn finish(self) -> String {
+        match self.theme {
+            Theme::File => self.out + "</svg>\n",
+            Theme::Page => self.out + "</svg>",
         }
-        let (color, dash) = style(i);
-        put(format_args!(
-            r##"<path d="M{:.1} {:.1}h18" stroke="{color}" stroke-width="2.4"{dash}/><text x="{:.1}" y="{top}">{}</text>"##,
-            x + 1.0,
-            top - 5.0,
-            x + 28.0,
-            escape(&series.name)
-        ));
-        x += wide;
     }
-    let (x, y) = view.scales();
-    let axes = Axes { area: Area { left: 76.0, top: (top + 14.0).round(), right: 856.0, bottom: 442.0 }, x, y };
-    let Area { left, top, right, bottom } = axes.area;
-    for (value, label) in axes.y.ticks(5) {
-        let y = axes.at(axes.x.low, value).1;
-        put(format_args!(r##"<path d="M{left} {y:.1}H{right}" stroke="{}"/>"##, hex(GRID)));
-        put(format_args!(r##"<text x="{}" y="{:.1}" text-anchor="end">{label}</text>"##, left - 8.0, y + 5.0));
-    }
-    put(format_args!(r##"<path d="M{left} {bottom}H{right}" stroke="{}"/>"##, hex(FAINT)));
-    for (value, label) in axes.x.ticks(8) {
-        let x = axes.at(value, axes.y.low).0;
-        put(format_args!(r##"<path d="M{x:.1} {bottom}v5" stroke="{}"/>"##, hex(FAINT)));
-        put(format_args!(r##"<text x="{x:.1}" y="{}" text-anchor="middle">{label}</text>"##, bottom + 21.0));
-    }
-    let middle = (left + right) / 2.0;
-    put(format_args!(
-        r##"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"##,
-        bottom + 41.0,
-        escape(&view.x_label)
-    ));
-    if !view.y_label.is_empty() {
-        let middle = (top + bottom) / 2.0;
-        put(format_args!(
-            r##"<text transform="translate(18 {middle}) rotate(-90)" text-anchor="middle">{}</text>"##,
-            escape(&view.y_label)
-        ));
-    }
-    put(format_args!(
-        r##"<clipPath id="plot"><rect x="{left}" y="{top}" width="{}" height="{}"/></clipPath><g clip-path="url(#plot)">"##,
-        right - left,
-        bottom - top
-    ));
-    let shown = |v: f64| v.is_finite() && (!view.log || v > 0.0);
-    let at = |x: f64, y: f64| {
-        let (x, y) = axes.at(x, y);
-        // Far outside there is nothing to see, and other programs need not cope with it.
-        format!("{x:.1} {:.1}", y.clamp(-10_000.0, 10_000.0))
-    };
-    for (i, series) in view.series.iter().enumerate() {
-        let Some(band) = &series.band else { continue };
-        let ends = series.points.iter().zip(band).filter(|(_, (low, high))| shown(*low) && shown(*high));
-        let ends: Vec<(f64, f64, f64)> = ends.map(|((x, _), (low, high))| (*x, *low, *high)).collect();
-        let corners: Vec<String> =
-            ends.iter().map(|e| at(e.0, e.2)).chain(ends.iter().rev().map(|e| at(e.0, e.1))).collect();
-        put(format_args!(r##"<polygon points="{}" fill="{}" fill-opacity="0.16"/>"##, corners.join(" "), style(i).0));
-    }
-    for (i, series) in view.series.iter().enumerate() {
-        let (color, dash) = style(i);
-        for piece in series.points.split(|(_, y)| !shown(*y)).filter(|piece| !piece.is_empty()) {
-            let points: Vec<String> = piece.iter().map(|&(x, y)| at(x, y)).collect();
-            put(format_args!(
-                r##"<polyline points="{}" fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round"{dash}/>"##,
-                points.join(" ")
+
+    /// Starts the group of a series, with its finite points for the script of a page.
+    pub(super) fn open_series(&mut self, i: usize, points: Option<&[(f64, f64)]>) {
+        self.put(format_args!("<g class=\"s{i}\""));
+        if let Some(points) = points {
+            let finite = || points.iter().filter(|(_, y)| y.is_finite());
+            let steps: Vec<String> = finite().map(|(x, _)| x.to_string()).collect();
+            let values: Vec<String> = finite().map(|(_, y)| short(*y)).collect();
+            self.put(format_args!(
+                " data-series=\"{i}\" data-s=\"{}\" data-v=\"{}\"",
+                steps.join(" "),
+                values.join(" ")
             ));
         }
+        self.out.push('>');
     }
-    out + "</g>\n</svg>\n"
+
+    pub(super) fn close_series(&mut self) {
+        self.out.push_str("</g>");
+    }
+
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        self.out.write_fmt(text).expect("a string takes any text");
+    }
+
+    /// Ends an element. A file has one per line.
+    fn end(&mut self) {
+        if let Theme::File = self.theme {
+            self.out.push('\n');
+        }
+    }
+
+    /// A color as an attribute.
+    fn paint(&self, property: &str, tint: Tint) -> String {
+        match (&self.theme, tint) {
+            (Theme::File, tint) => format!("{property}=\"{}\"", hex(tint.color())),
+            (Theme::Page, Tint::Text | Tint::Caption | Tint::Axis) => format!("style=\"{property}:var(--faint)\""),
+            (Theme::Page, Tint::Grid) => format!("style=\"{property}:var(--line)\""),
+            (Theme::Page, Tint::Series(i)) => format!("style=\"{property}:var(--c{i})\""),
+        }
+    }
+}
+
+/// Points as an attribute. Points far outside the picture move to its vicinity, as some programs limit coordinates.
+fn list<'a>(points: impl Iterator<Item = &'a Point>) -> String {
+    let point = |(x, y): &Point| format!("{x:.1},{:.1}", y.clamp(-10_000.0, 10_000.0));
+    points.map(point).collect::<Vec<_>>().join(" ")
+}
+
+impl Ink for Svg {
+    fn line(&mut self, points: &[Point], Pen { tint, width, dashed }: Pen) {
+        let dashes = if dashed { " stroke-dasharray=\"7 4\"" } else { "" };
+        let (points, paint) = (list(points.iter()), self.paint("stroke", tint));
+        self.put(format_args!(
+            "<polyline points=\"{points}\" fill=\"none\" {paint} stroke-width=\"{width}\" stroke-linejoin=\"round\"{dashes}/>"
+        ));
+        self.end();
+    }
+
+    fn dot(&mut self, (x, y): Point, radius: f32, tint: Tint) {
+        let paint = self.paint("fill", tint);
+        self.put(format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" {paint}/>"));
+        self.end();
+    }
+
+    fn band(&mut self, upper: &[Point], lower: &[Point], tint: Tint) {
+        let (corners, paint) = (list(upper.iter().chain(lower.iter().rev())), self.paint("fill", tint));
+        self.put(format_args!("<polygon points=\"{corners}\" {paint} fill-opacity=\"0.16\"/>"));
+        self.end();
+    }
+
+    fn text(&mut self, (x, y): Point, text: &str, size: f32, anchor: Anchor, style: Style, tint: Tint) {
+        if text.is_empty() {
+            return;
+        }
+        let at = match style {
+            Style::Plain => format!("x=\"{x:.1}\" y=\"{y:.1}\""),
+            Style::Bold => format!("x=\"{x:.1}\" y=\"{y:.1}\" font-weight=\"bold\""),
+            Style::Upwards => format!("transform=\"translate({x:.1} {y:.1}) rotate(-90)\""),
+        };
+        let anchor = match anchor {
+            Anchor::Left => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::Right => " text-anchor=\"end\"",
+        };
+        let (paint, text) = (self.paint("fill", tint), escape(text));
+        self.put(format_args!("<text {at} font-size=\"{size}\"{anchor} {paint}>{text}</text>"));
+        self.end();
+    }
+
+    fn clip(&mut self, area: Option<Area>) {
+        if std::mem::take(&mut self.is_clipped) {
+            self.put(format_args!("</g>"));
+            self.end();
+        }
+        let Some(Area { left, top, right, bottom }) = area else { return };
+        let (id, width, height) = (self.clip.clone(), right - left, bottom - top);
+        self.put(format_args!(
+            "<clipPath id=\"{id}\"><rect x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\"/></clipPath>\
+             <g clip-path=\"url(#{id})\">"
+        ));
+        self.is_clipped = true;
+        self.end();
+    }
 }
 
 fn hex([red, green, blue]: Color) -> String {
@@ -120,31 +166,4 @@ fn hex([red, green, blue]: Color) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Series;
-    use super::*;
-
-    #[test]
-    fn a_curve_is_drawn_where_the_picture_has_it_and_stops_where_there_is_no_number() {
-        let points = vec![(0.0, 1.0), (50.0, 9.0), (75.0, f64::NAN), (100.0, 9.0)];
-        let band = Some(points.iter().map(|(_, y)| (y - 0.5, y + 0.5)).collect());
-        let series = vec![Series { name: "a < b".into(), points, band }];
-        let view = Curves {
-            title: "w1".into(),
-            x_label: "step".into(),
-            range: Some((0.0, 10.0)),
-            series,
-            ..Curves::default()
-        };
-        let text = svg(&view);
-        // Steps 0 to 100 lie from x = 76 to 856; 0 to 10 from y = 442 up to 71, where the legend ends.
-        assert!(text.contains(r##"<polyline points="76.0 404.9 466.0 108.1" fill="none" stroke="#0072b2""##), "{text}");
-        assert!(text.contains(r##"<polyline points="856.0 108.1""##), "{text}");
-        assert_eq!(text.matches("<polygon").count(), 1);
-        assert!(text.contains("a &lt; b") && text.contains(">step</text>"), "{text}");
-        assert_eq!(text, svg(&view));
-    }
 }

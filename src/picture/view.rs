@@ -1,4 +1,4 @@
-//! How data of one source and samples of it are looked at: images in a grid, one dimension as densities, two as a scatter.
+//! Pictures of the data of one source and of samples: images in a grid, one dimension as densities, two as a scatter.
 
 use super::{Density1d, Real1d, Scatter2d, Surface, density, grid, lines, scatter};
 use crate::base::Array;
@@ -8,16 +8,16 @@ use image::RgbImage;
 /// Points of low-dimensional data in a picture.
 pub const POINTS: usize = 2000;
 
-/// The discriminator's answer over the window of a [`View`].
+/// The discriminator's output over the window of a [`View`].
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
-    /// In one dimension at evenly spaced places, in two at those of a square grid, a row for each y from the lowest up.
+    /// At evenly spaced positions in one dimension, or on a square grid in two, one row per y from the lowest up.
     pub values: &'a [f32],
     /// Whether they are probabilities.
     pub probability: bool,
 }
 
-/// A way of looking that stays the same in every picture of one source.
+/// A layout that is the same in every picture of one source.
 #[derive(Clone, Debug)]
 pub struct View {
     info: DataInfo,
@@ -25,7 +25,7 @@ pub struct View {
 }
 
 impl View {
-    /// A view wide enough for these examples, and for samples that are not yet where they should be.
+    /// A view wide enough for these examples, and for samples of a model that has not converged.
     pub fn new(info: &DataInfo, real: &Array) -> Self {
         let low = real.data.iter().copied().fold(f32::INFINITY, f32::min);
         let high = real.data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -43,12 +43,12 @@ impl View {
         self.window
     }
 
-    /// Whether examples are read or looked at one by one, and not as a cloud of points.
+    /// Whether each example is a picture or a text of its own, not a point among others.
     pub fn is_each(&self) -> bool {
         self.info.is_image() || self.info.is_text()
     }
 
-    /// Images `[n, c, h, w]` in rows; 0 a row for a square grid. Texts `[n, t]` one below the other.
+    /// Images `[n, c, h, w]`, `per_row` in each row, or in a square grid if that is 0. Texts `[n, t]` one below the other.
     pub fn images(&self, images: &Array, per_row: usize) -> RgbImage {
         if self.info.is_text() {
             return lines(&(0..images.rows()).map(|i| self.info.text(images.row(i))).collect::<Vec<_>>());
@@ -56,7 +56,7 @@ impl View {
         grid(images, self.info.range.unwrap_or((-1.0, 1.0)), per_row, 0)
     }
 
-    /// Examples and nothing else, with a title where they are no images.
+    /// Examples alone, with a title unless they are images.
     pub fn examples(&self, real: &Array, per_row: usize, title: &str) -> RgbImage {
         if self.is_each() {
             return self.images(real, per_row);
@@ -64,7 +64,7 @@ impl View {
         self.points(real, &Array::zeros(vec![0, self.info.shape[0]]), None, title)
     }
 
-    /// Examples `[n, d]`, samples `[n, d]` where there are any, and the discriminator's answer.
+    /// Examples `[n, d]`, samples `[n, d]` (possibly none), and the discriminator's output.
     pub fn points(&self, real: &Array, fake: &Array, answer: Option<Answer<'_>>, title: &str) -> RgbImage {
         let (low, high) = self.window;
         match self.info.shape[..] {
@@ -76,7 +76,12 @@ impl View {
                 density(&Density1d {
                     real: match self.info.truth {
                         Truth::Normal { mean, std } => Real1d::Normal { mean, std },
-                        _ => Real1d::Samples(&real.data),
+                        Truth::Unknown
+                        | Truth::Modes { .. }
+                        | Truth::Gaussian { .. }
+                        | Truth::Bars { .. }
+                        | Truth::Chain(_)
+                        | Truth::Shapes(_) => Real1d::Samples(&real.data),
                     },
                     fake: &fake.data,
                     decision: answer.filter(|a| a.probability).map(|a| (&xs[..], a.values)),

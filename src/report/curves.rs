@@ -1,16 +1,16 @@
-//! Metrics over steps, each configuration's seeds put together: what the page draws, and the plots that are written as files.
+//! Metrics over steps, with the seeds of each configuration pooled: charts for the page and as files.
 
 use super::group::{Configuration, metric_names};
-use super::stats::short;
+use crate::base::digits::short;
 use crate::base::file::{self, FileError};
 use crate::eval::{Direction, direction};
 use crate::picture::{self, Curves, Series};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Points a curve has at most.
+/// The most points of a curve.
 const POINTS: u64 = 200;
-/// Curves that a plot has at most; more of them are told apart by nobody.
+/// The most curves of a plot; more could not be distinguished.
 pub const MOST: usize = 14;
 
 /// A point of a curve, over the seeds.
@@ -26,7 +26,7 @@ pub struct Point {
     pub high: f64,
 }
 
-/// A metric of some configurations, a curve each; `None` where there are not two steps to draw a line between.
+/// A metric of some configurations, one curve each; `None` if no curve has two points.
 pub fn curves(metric: &str, configurations: &[Configuration<'_>]) -> Option<Vec<Vec<Point>>> {
     let runs = configurations.iter().flat_map(|c| &c.runs);
     let last = runs.filter_map(|r| r.series(metric).last().map(|(step, _)| *step)).max()?;
@@ -36,7 +36,7 @@ pub fn curves(metric: &str, configurations: &[Configuration<'_>]) -> Option<Vec<
 }
 
 fn curve(metric: &str, configuration: &Configuration<'_>, width: u64) -> Vec<Point> {
-    // A bucket of steps holds a mean a run, so that a run with more rows weighs no more.
+    // Each bucket of steps has one mean per run, so that a run with more rows has no more weight.
     let mut buckets: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
     for run in &configuration.runs {
         let mut own: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
@@ -61,8 +61,8 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / n as f64
 }
 
-/// The range that shows what matters of some curves: all numbers but the outermost hundredth on each side, which a run
-/// that runs away would stretch to infinity.
+/// The range of some curves without the outermost hundredth at each end, as a single run that grows without bound would
+/// hide all others.
 ///
 /// # Panics
 /// If there is no point.
@@ -75,27 +75,30 @@ pub fn range(curves: &[Vec<Point>]) -> (f64, f64) {
     (low - margin, high + margin)
 }
 
-/// The names of what can be drawn: metrics, then scalars of training.
+/// The names of all metrics, and of all scalars of training.
 pub fn names(configurations: &[Configuration<'_>]) -> [Vec<String>; 2] {
     let runs = || configurations.iter().flat_map(|c| c.runs.iter().copied());
     let scalars: BTreeSet<String> = runs().flat_map(|r| r.scalars.keys().cloned()).collect();
     [metric_names(runs()), scalars.into_iter().collect()]
 }
 
-/// A plot of a metric, a series a configuration; `None` where there is no line to draw.
+/// A plot of a metric, one series per configuration; `None` if no series has two points.
 pub fn plot(title: &str, metric: &str, configurations: &[Configuration<'_>], labels: &[String]) -> Option<Curves> {
     let shown = &configurations[..configurations.len().min(MOST)];
     let curves = curves(metric, shown)?;
     let range = Some(range(&curves));
-    let series = curves.into_iter().zip(labels).filter(|(curve, _)| !curve.is_empty()).map(|(curve, label)| Series {
+    // A configuration without points has a series, so that the others keep their colors.
+    let series = curves.into_iter().zip(labels).map(|(curve, label)| Series {
         name: label.clone(),
         points: curve.iter().map(|p| (p.step, p.mean)).collect(),
         band: curve.iter().any(|p| p.high > p.low).then(|| curve.iter().map(|p| (p.low, p.high)).collect()),
     });
     let more = configurations.len() - shown.len();
-    let seeds =
-        shown.iter().any(|c| c.runs.len() > 1).then(|| "lines: means over seeds, bands: lowest to highest".to_owned());
-    let more = (more > 0).then(|| format!("{more} more configurations are not drawn"));
+    let seeds = shown
+        .iter()
+        .any(|c| c.runs.len() > 1)
+        .then(|| "lines: means over seeds, bands: lowest to highest value".to_owned());
+    let more = (more > 0).then(|| format!("{more} more configurations are not shown"));
     let better = match direction(metric) {
         Direction::Lower => ", lower is better".to_owned(),
         Direction::Higher => ", higher is better".to_owned(),
@@ -113,7 +116,7 @@ pub fn plot(title: &str, metric: &str, configurations: &[Configuration<'_>], lab
     })
 }
 
-/// Writes every metric and scalar as SVG and PNG into a folder, and says which files.
+/// Writes every metric and scalar as SVG and PNG into a folder, and returns the files.
 ///
 /// # Errors
 /// If the disk refuses.
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_runs_away_does_not_flatten_the_others() {
+    fn a_run_that_grows_without_bound_does_not_hide_the_others() {
         let point = |v| Point { step: 0.0, mean: v, low: v, high: v };
         let mut values: Vec<Point> = (0..400).map(f64::from).map(point).collect();
         values.extend([1e30, -1e30].map(point));
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn plots_are_written_twice_with_means_and_bands() {
+    fn plots_are_written_as_svg_and_png_with_means_and_bands() {
         let runs = Runs::new();
         for seed in 0..2 {
             let values = [3.0 + seed as f64, 2.0, 1.0];

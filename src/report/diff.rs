@@ -4,8 +4,9 @@ use super::compare::better_word;
 use super::curves;
 use super::group::{Configuration, configurations, metric_names, protocol};
 use super::load::{LoadError, Run, distinct, load, lookup, read_toml, settings as settings_of, text, varying};
-use super::stats::{Summary, difference, short, short_interval};
+use super::stats::{Summary, difference};
 use super::{FORMAT, text_table};
+use crate::base::digits::{short, short_interval};
 use crate::base::file::FileError;
 use crate::eval::direction;
 use crate::experiment::{Cell, Plan, REMARKS};
@@ -18,19 +19,19 @@ use std::path::Path;
 /// One of the two.
 #[derive(Clone, Debug)]
 pub struct Side {
-    /// What it is called.
+    /// Its name.
     pub label: String,
-    /// Its configurations: one for a run, one a cell for an experiment.
+    /// Its configurations: one for a run, one per cell for an experiment.
     pub settings: Vec<toml::Table>,
-    /// The document as written, where there is one: what it is silent about is a default.
+    /// The document as written, if there is one: settings that it does not have are defaults.
     pub written: Option<toml::Table>,
-    /// Whether `settings` is the document as written, because it is not one that resolves.
+    /// Whether `settings` is the document as written, because it does not resolve.
     pub raw: bool,
     /// Its runs.
     pub runs: Vec<Run>,
     /// Its seeds, in order.
     pub seeds: BTreeSet<u64>,
-    /// What a reader must know of how it was read.
+    /// What a reader must know about how it was read.
     pub notes: Vec<String>,
 }
 
@@ -64,7 +65,7 @@ impl Side {
                 let plan = plans.into_iter().next().expect("a file is a plan");
                 let seeds = plan.cells.iter().map(|cell| cell.experiment.seed).collect();
                 let mut points: Vec<&Cell> = plan.cells.iter().collect();
-                // Seeds are fastest, so that the cells of a point stand together.
+                // Seeds vary fastest, so that the cells of a point are adjacent.
                 points.dedup_by(|a, b| a.varies == b.varies);
                 let settings = points.into_iter().map(|cell| settings_of(parse(&cell.document())).0).collect();
                 let written = Some(parse(&plan.document_text));
@@ -73,7 +74,7 @@ impl Side {
             Err(_) => {
                 let document = read_toml(path)?;
                 let notes = vec![format!(
-                    "{label} is not a valid experiment (`gantlet check` says why), so it is compared as it is written"
+                    "{label} is not a valid experiment (`gantlet check` lists the errors), so it is compared as written"
                 )];
                 let settings = vec![settings_of(document.clone()).0];
                 Ok(Self { label, settings, written: Some(document), raw: true, runs, seeds: BTreeSet::new(), notes })
@@ -87,7 +88,7 @@ impl Side {
         values.into_iter().collect()
     }
 
-    /// Whether the document says nothing of a setting, so that what holds is a default.
+    /// Whether the document does not have a setting, so that its value is a default.
     fn silent(&self, key: &str) -> bool {
         self.written.as_ref().is_some_and(|document| {
             let gridded = document.get("grid").is_some_and(|grid| names(grid, key));
@@ -113,12 +114,12 @@ fn names(grid: &toml::Value, key: &str) -> bool {
 pub struct Diff {
     /// The version of this format.
     pub version: u32,
-    /// What the two are called.
+    /// The names of both sides.
     pub sides: [String; 2],
     /// Settings that differ.
     pub settings: Vec<Setting>,
-    /// Last numbers, side by side.
-    pub results: Vec<Outcome>,
+    /// Last values, side by side.
+    pub results: Vec<MetricDifference>,
     /// What a reader must know.
     pub notes: Vec<String>,
 }
@@ -134,29 +135,29 @@ pub struct Setting {
     pub default: [bool; 2],
 }
 
-/// The last numbers of a metric on both sides.
+/// The last values of a metric on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Which configuration, where a side has several: the settings that tell them apart.
+pub struct MetricDifference {
+    /// The settings that distinguish the configuration, if a side has several.
     pub configuration: String,
     /// The metric.
     pub metric: String,
-    /// Over the runs that are done; `None` where a side has none.
+    /// Over finished runs; `None` if a side has none.
     pub sides: [Option<Summary>; 2],
     /// The second mean less the first.
     pub difference: Option<f64>,
     /// Its 95 % interval (Welch's).
     pub interval: Option<[f64; 2]>,
-    /// In words: whether the second is better, worse, or not told apart.
+    /// In words: whether the second is better, worse, or not significantly different.
     pub verdict: String,
 }
 
-/// Tells two sides apart.
+/// Compares two sides.
 pub fn diff(a: &Side, b: &Side) -> Diff {
     if a.raw != b.raw
         && let (Some(first), Some(second)) = (&a.written, &b.written)
     {
-        // A resolved document beside one as written would differ in every default.
+        // A resolved document and one as written would differ in every default.
         let raw = |side: &Side, written: &toml::Table| Side {
             settings: vec![settings_of(written.clone()).0],
             raw: true,
@@ -205,8 +206,8 @@ fn seeds_text(seeds: &BTreeSet<u64>) -> String {
     }
 }
 
-/// The configurations of both sides that belong together, in words: those that agree in what varies within a side.
-fn results(a: &Side, b: &Side, notes: &mut Vec<String>) -> Vec<Outcome> {
+/// Compares the configurations of both sides that agree in what varies within a side.
+fn results(a: &Side, b: &Side, notes: &mut Vec<String>) -> Vec<MetricDifference> {
     let (first, second) = (configurations(&a.runs), configurations(&b.runs));
     let within: BTreeSet<String> = [&first, &second]
         .into_iter()
@@ -243,13 +244,13 @@ fn results(a: &Side, b: &Side, notes: &mut Vec<String>) -> Vec<Outcome> {
         let configuration = named.collect::<Vec<_>>().join(", ");
         for metric in &metrics {
             let sides = [of(&first, metric), of(&second, metric)];
-            out.push(outcome(configuration.clone(), metric, sides));
+            out.push(metric_difference(configuration.clone(), metric, sides));
         }
     }
     out
 }
 
-fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> Outcome {
+fn metric_difference(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> MetricDifference {
     let gap = match &sides {
         [Some(a), Some(b)] => Some(difference(b, a, 1.0)),
         _ => None,
@@ -263,9 +264,9 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
         (_, Some([low, high])) if low == 0.0 && high == 0.0 => "equal",
         (_, Some([low, _])) if low > 0.0 => word(true),
         (_, Some([_, high])) if high < 0.0 => word(false),
-        _ => "not told apart",
+        _ => "not significant",
     };
-    Outcome {
+    MetricDifference {
         configuration,
         metric: metric.to_owned(),
         sides,
@@ -276,7 +277,7 @@ fn outcome(configuration: String, metric: &str, sides: [Option<Summary>; 2]) -> 
 }
 
 impl Diff {
-    /// For a reader, so wide at most.
+    /// For a reader, in lines of at most this width.
     pub fn text(&self, width: u16) -> String {
         let [a, b] = own_names(self.sides.each_ref());
         let mut out = String::new();
@@ -310,7 +311,7 @@ impl Diff {
             if several {
                 header.insert(0, "configuration".to_owned());
             }
-            let row = |r: &Outcome| {
+            let row = |r: &MetricDifference| {
                 let gap = r.difference.map(|d| {
                     let interval = r.interval.map(|i| format!("\n{}", short_interval(i))).unwrap_or_default();
                     format!("{}{interval}", short(d))
@@ -332,17 +333,17 @@ impl Diff {
     }
 }
 
-/// Two runs whose samples can stand side by side.
+/// Two runs whose samples can be compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
     /// The runs.
     pub runs: [&'a Run; 2],
-    /// Their newest pictures, where both have one that was drawn from the same latents: those of the same seed.
+    /// Whether they have the same seed, so that their samples are from the same latents.
     pub same_seed: bool,
 }
 
-/// The runs of both sides to look at: of the same seed where there are such, else the first; `None` where a side has none
-/// that has drawn anything.
+/// The runs of both sides to show: those of the same seed if there are any, else the first; `None` if a side has no
+/// pictures.
 pub fn pair<'a>(a: &'a Side, b: &'a Side) -> Option<Pair<'a>> {
     let drawn = |side: &'a Side| side.runs.iter().filter(|run| run.picture().is_some()).collect::<Vec<&Run>>();
     let (first, second) = (drawn(a), drawn(b));
@@ -366,7 +367,7 @@ pub fn beside(paths: [&Path; 2], headings: [&str; 2]) -> Result<Vec<u8>, Picture
     Ok(picture::encode_png(&both))
 }
 
-/// What tells two sides apart: runs of one experiment by their own names.
+/// Short names for two sides: without the experiment if both are runs of the same one.
 fn own_names<'a>(labels: [&'a String; 2]) -> [&'a str; 2] {
     let folder = |label: &'a str| label.split_once('/').map(|(folder, _)| folder);
     let same = folder(labels[0]) == folder(labels[1]);
@@ -376,8 +377,8 @@ fn own_names<'a>(labels: [&'a String; 2]) -> [&'a str; 2] {
     })
 }
 
-/// A curve a configuration of each side, a plot a metric; scalars of training where there is no metric. Empty where there
-/// is no line to draw.
+/// One plot per metric, with one curve per configuration of each side; scalars of training if there is no metric. Empty if
+/// no curve has two points.
 pub fn plots(a: &Side, b: &Side) -> Vec<Curves> {
     let sides = [a, b].map(|side| configurations(&side.runs));
     let mut all = Vec::new();

@@ -24,7 +24,7 @@ pub(crate) struct Sketch<'a> {
     pub(crate) evals: &'a [(&'a str, &'a [f64])],
     /// The `n` of the protocol.
     pub(crate) n: u32,
-    /// What `eval.csv` says of weights.
+    /// The `weights` of `eval.csv`.
     pub(crate) weights: &'a str,
 }
 
@@ -51,8 +51,8 @@ impl Runs {
     pub(crate) fn add(&self, run: Sketch<'_>) -> PathBuf {
         let Sketch { experiment, settings, game, seed, state, evals, n, weights } = run;
         let piece = blake3::hash(settings.as_bytes()).to_hex();
-        let place = format!("{experiment}/{}-s{seed}", &piece[..6]);
-        self.write(&format!("{place}/config.toml"), format!("name = \"{experiment}\"\nseed = {seed}\n{settings}\n"));
+        let path = format!("{experiment}/{}-s{seed}", &piece[..6]);
+        self.write(&format!("{path}/config.toml"), format!("name = \"{experiment}\"\nseed = {seed}\n{settings}\n"));
         let seed_text = seed.to_string();
         let axes = [("game", game), ("seed", &seed_text)].into_iter().filter(|(_, value)| !value.is_empty());
         let varies: serde_json::Map<_, _> = axes.map(|(k, v)| (k.to_owned(), serde_json::Value::from(v))).collect();
@@ -60,7 +60,7 @@ impl Runs {
             "version": 1, "id": "0123abcd", "experiment": experiment, "run": "a", "state": state, "step": 30, "steps": 30,
             "seconds": 1.5, "steps_per_second": 100.5, "seed": seed, "device": "cpu", "varies": varies, "versions": { "gantlet": "0.1.0" },
         });
-        self.write(&format!("{place}/run.json"), facts.to_string());
+        self.write(&format!("{path}/run.json"), facts.to_string());
         let mut text = String::from("step,metric,value,n,split,weights,seed\n");
         let mut scalars = String::from("step,d/loss,g/loss\n");
         for step in 1..=3 {
@@ -71,9 +71,9 @@ impl Runs {
                 text += &format!("{},{metric},{value},{n},test,{weights},{seed}\n", (i + 1) * 10);
             }
         }
-        self.write(&format!("{place}/eval.csv"), text);
-        self.write(&format!("{place}/metrics.csv"), scalars);
-        self.path().join(place)
+        self.write(&format!("{path}/eval.csv"), text);
+        self.write(&format!("{path}/metrics.csv"), scalars);
+        self.path().join(path)
     }
 }
 

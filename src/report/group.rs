@@ -1,11 +1,11 @@
-//! Runs put together: configurations (equal but for the seed), their counts by state, and the rule that numbers measured
-//! in different ways are never put into one.
+//! Groups of runs: configurations (equal in everything but the seed), their counts by state, and the rule that values of
+//! different protocols are never pooled.
 
 use super::load::{Run, Varying, lookup, state_word, text, varying};
 use crate::record::State;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Runs that differ in nothing but their seed.
+/// Runs that differ only in their seed.
 #[derive(Clone, Debug)]
 pub struct Configuration<'a> {
     /// Their settings.
@@ -24,8 +24,8 @@ impl Configuration<'_> {
     }
 }
 
-/// The configurations among some runs, in order of first appearance, along axes of numbers by these. Runs whose
-/// configuration could not be read have none.
+/// The configurations of some runs, in the order of the grid's numeric axes, else of first appearance. Runs whose
+/// configuration could not be read are left out.
 pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Configuration<'a>> {
     let mut all: Vec<Configuration<'a>> = Vec::new();
     let mut at: BTreeMap<String, usize> = BTreeMap::new();
@@ -43,8 +43,8 @@ pub fn configurations<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Config
     all
 }
 
-/// Sorts configurations of one grid along its axes: numbers by their size, others as they came. Folders are listed by their
-/// names, in which 1e-3 stands before 1e-4.
+/// Sorts configurations along the axes of their grid: numbers by size, others by first appearance. Folders are listed by
+/// name, which puts 1e-3 before 1e-4.
 fn in_order(all: &mut [Configuration<'_>]) {
     let mut ranks: BTreeMap<(String, String), f64> = BTreeMap::new();
     for configuration in all.iter() {
@@ -56,7 +56,7 @@ fn in_order(all: &mut [Configuration<'_>]) {
     }
     let words: BTreeSet<&str> =
         ranks.keys().filter(|(_, value)| value.parse::<f64>().is_err()).map(|(axis, _)| axis.as_str()).collect();
-    let place = |configuration: &Configuration<'_>| -> Vec<f64> {
+    let coordinates = |configuration: &Configuration<'_>| -> Vec<f64> {
         let rank = |axis: &str, value: &str| ranks[&(axis.to_owned(), value.to_owned())];
         let along = |&(axis, value): &(&str, &str)| {
             if words.contains(axis) { rank(axis, value) } else { value.parse().unwrap_or_default() }
@@ -64,39 +64,39 @@ fn in_order(all: &mut [Configuration<'_>]) {
         let experiment = rank("experiment", &configuration.runs[0].experiment);
         [experiment].into_iter().chain(configuration.point.iter().map(along)).collect()
     };
-    all.sort_by_cached_key(|configuration| Place(place(configuration)));
+    all.sort_by_cached_key(|configuration| Coordinates(coordinates(configuration)));
 }
 
-/// A place along axes, to be sorted by.
-struct Place(Vec<f64>);
+/// Positions along axes, in lexicographic order.
+struct Coordinates(Vec<f64>);
 
-impl PartialEq for Place {
+impl PartialEq for Coordinates {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Place {}
+impl Eq for Coordinates {}
 
-impl PartialOrd for Place {
+impl PartialOrd for Coordinates {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Place {
+impl Ord for Coordinates {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let pairs = self.0.iter().zip(&other.0);
         pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(self.0.len().cmp(&other.0.len()))
     }
 }
 
-/// Experiments that differ in more settings than these are told apart by their names.
+/// Experiments that differ in more settings are distinguished by their names.
 const MOST_SETTINGS: usize = 6;
 
-/// What differs between configurations: the axes of their grid, and the settings in which those at one point of it differ
-/// still. Experiments that have little to do with each other differ in nearly everything, of which a name and the axes say
-/// more; where they differ in a few settings, it is those.
+/// What differs between configurations: the axes of their grid, and the settings that differ within one point of it.
+/// Configurations of several experiments are distinguished by the settings that differ if these are few, else by the
+/// experiment's name and its axes.
 pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
     let experiment = |c: &Configuration<'_>| c.runs[0].experiment.clone();
     let one_grid = configurations.iter().all(|c| experiment(c) == experiment(&configurations[0]));
@@ -121,7 +121,7 @@ pub fn differences(configurations: &[Configuration<'_>]) -> Vec<Varying> {
         .collect()
 }
 
-/// The last part of each key, with what tells it from others that end alike: `steps`, `generator lr`.
+/// The last part of each key, with the part that distinguishes it from others with the same end: `steps`, `generator lr`.
 pub fn short_names(keys: &[&str]) -> Vec<String> {
     let name = |&key: &&str| {
         let parts: Vec<&str> = key.split('.').collect();
@@ -148,7 +148,7 @@ pub fn count(runs: &[&Run]) -> BTreeMap<Option<State>, usize> {
     counts
 }
 
-/// Counts as people read them: `16 done`, `14 done, 2 diverged`.
+/// Counts for a reader: `16 done`, `14 done, 2 diverged`.
 pub fn count_text(counts: &BTreeMap<Option<State>, usize>) -> String {
     counts.iter().map(|(state, n)| format!("{n} {}", state_word(*state))).collect::<Vec<_>>().join(", ")
 }
@@ -158,14 +158,16 @@ pub fn metric_names<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<String> 
     runs.into_iter().flat_map(|r| r.evals.keys()).collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
-/// How a metric was measured in all of these runs, or why its numbers cannot stand together. Averaged weights, and norms
-/// with statistics of their own, are settings as others are, to be compared: weights may differ between configurations, and
-/// are all named then.
+/// The protocol of a metric in all of these runs: columns with their values. Only the column of weights may have several:
+/// averaged weights are a setting like others, so they may differ between configurations.
 ///
 /// # Errors
-/// A sentence that names the columns that differ, each with its values.
-pub fn protocol<'a>(metric: &str, runs: impl IntoIterator<Item = &'a Run>) -> Result<BTreeMap<String, String>, String> {
-    // A reading without a number says in its protocol why there is none; it is not put together with anything.
+/// Why the values cannot be pooled: the columns that differ, with their values.
+pub fn protocol<'a>(
+    metric: &str,
+    runs: impl IntoIterator<Item = &'a Run>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, String> {
+    // A reading without a value is not pooled with others; its protocol has the reason.
     let numbers = |run: &'a Run| {
         let readings = run.evals.get(metric).into_iter().flatten();
         readings.filter(|r| r.value.is_some_and(|v| !v.is_nan())).map(move |r| (run, &r.protocol))
@@ -176,7 +178,7 @@ pub fn protocol<'a>(metric: &str, runs: impl IntoIterator<Item = &'a Run>) -> Re
         values.entry(column).or_default().insert(value);
     }
     for (column, seen) in &mut values {
-        // A column that only some rows fill in differs as well.
+        // A column that only some rows have differs too.
         if protocols.iter().any(|(_, p)| !p.contains_key(*column)) {
             seen.insert("nothing");
         }
@@ -188,16 +190,17 @@ pub fn protocol<'a>(metric: &str, runs: impl IntoIterator<Item = &'a Run>) -> Re
         .map(|(column, seen)| format!("{column} ({})", list(seen)))
         .collect();
     if differing.is_empty() {
-        Ok(values.into_iter().map(|(column, seen)| (column.to_owned(), list(&seen))).collect())
+        let owned = |seen: BTreeSet<&str>| seen.into_iter().map(str::to_owned).collect();
+        Ok(values.into_iter().map(|(column, seen)| (column.to_owned(), owned(seen))).collect())
     } else {
         Err(format!(
-            "`{metric}` was not measured in the same way throughout, so its numbers are not put together; these differ: {}",
+            "`{metric}` was measured under different protocols, so its values cannot be pooled; these differ: {}",
             differing.join(", ")
         ))
     }
 }
 
-/// The column of a protocol that says with which weights a model answered.
+/// The column of a protocol with the weights of the model.
 pub const WEIGHTS: &str = "weights";
 
 /// Whether a column is the same in all runs of each configuration.
@@ -225,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_name_says_what_tells_it_from_others_that_end_alike() {
+    fn a_short_name_has_the_part_that_distinguishes_it() {
         let keys = ["optimizer.generator.adam.lr", "optimizer.discriminator.adam.lr", "loss.adversarial", "seed"];
         assert_eq!(short_names(&keys), ["generator lr", "discriminator lr", "adversarial", "seed"]);
         assert_eq!(short_names(&["a.x.lr", "b.x.lr", "b.y.lr"]), ["a lr", "b.x.lr", "b.y.lr"]);

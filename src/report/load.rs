@@ -1,6 +1,6 @@
-//! Reads what runs left: every run below some folders, each with its settings, state and numbers.
+//! Reads run directories: every run below some folders, with its settings, state and values.
 //!
-//! Reading doubts: a file that is missing or does not parse is named in [`Run::faults`], and no number is made up for it.
+//! A file that is missing or does not parse is named in [`Run::faults`]; its values are never guessed.
 
 use crate::base::file::{self, FileError};
 use crate::eval::{Direction, direction, why_undefined};
@@ -12,13 +12,13 @@ use crate::record::{EvalRow, RecordError, RunDir, RunState, State, Table, read_e
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What cannot be reported on.
+/// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The disk refused.
+    /// An error of the file system.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A folder that cannot be looked through.
+    /// A folder that cannot be searched.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// There is no run.
@@ -37,7 +37,7 @@ pub enum LoadError {
     },
 }
 
-/// The word for a state, or for there being none to read.
+/// The word for a state, or for one that cannot be read.
 pub fn state_word(state: Option<State>) -> &'static str {
     state.map_or("unreadable", State::word)
 }
@@ -47,15 +47,15 @@ pub fn state_word(state: Option<State>) -> &'static str {
 pub struct Reading {
     /// The step after which it was measured.
     pub step: u64,
-    /// The number, which may be infinite or not a number; `None` where it could not be measured.
+    /// The value, which may be infinite or NaN; `None` if it is undefined.
     pub value: Option<f64>,
     /// The recorded reason why the metric is undefined.
     pub undefined: Option<String>,
-    /// How it was measured, without the seed: column and content, empty ones left out.
+    /// How it was measured, without the seed: columns with their content, without empty ones.
     pub protocol: BTreeMap<String, String>,
 }
 
-/// A run as its directory tells it.
+/// A run, as read from its directory.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its directory.
@@ -64,13 +64,13 @@ pub struct Run {
     pub name: String,
     /// The experiment's folder name.
     pub experiment: String,
-    /// `config.toml` without the seed and what only describes; empty where it could not be read.
+    /// `config.toml` without the seed and remarks; empty if it could not be read.
     pub settings: toml::Table,
     /// The seed.
     pub seed: Option<u64>,
-    /// Where it stands; `None` where `run.json` could not be read.
+    /// Its state; `None` if `run.json` could not be read.
     pub state: Option<State>,
-    /// What `run.json` says.
+    /// The content of `run.json`.
     pub facts: Option<RunState>,
     /// The scalars of `metrics.csv`: a name, and its steps with their numbers.
     pub scalars: BTreeMap<String, Vec<(u64, f64)>>,
@@ -133,7 +133,7 @@ impl Run {
         varies.map(|(axis, value)| (axis.as_str(), value.as_str())).filter(|(axis, _)| *axis != "seed").collect()
     }
 
-    /// Whether it is what a selection asks for: an axis of the grid by its value or label, or a setting.
+    /// Whether a selection includes it: by the value or label of an axis of the grid, or by a setting.
     pub fn is(&self, key: &str, wanted: &serde_json::Value) -> bool {
         if key == "seed" {
             return self.seed.is_some() && wanted.as_u64() == self.seed;
@@ -142,7 +142,7 @@ impl Run {
         labelled || matches(&self.settings, key, wanted)
     }
 
-    /// All numbers of a metric of `eval.csv`, or of a scalar of `metrics.csv`, in order of steps.
+    /// All values of a metric of `eval.csv`, or of a scalar of `metrics.csv`, by rising steps.
     pub fn series(&self, metric: &str) -> Vec<(u64, f64)> {
         match self.evals.get(metric) {
             Some(readings) => readings.iter().filter_map(|r| Some((r.step, r.value?))).collect(),
@@ -150,7 +150,7 @@ impl Run {
         }
     }
 
-    /// The last number of a metric, with its step. A metric that could not be measured the last time has none.
+    /// The last value of a metric, with its step; `None` if the last measurement is undefined.
     pub fn last(&self, metric: &str) -> Option<(u64, f64)> {
         match self.evals.get(metric) {
             Some(readings) => readings.last().and_then(|r| Some((r.step, r.value?))),
@@ -158,8 +158,8 @@ impl Run {
         }
     }
 
-    /// The best number of a metric, with its step: the first of them where several are equal. Numbers that are not
-    /// finite are never the best, and a metric without a direction has none.
+    /// The best value of a metric, with its step: the first of several equal ones. Only finite values count; a metric
+    /// without a direction has none.
     pub fn best(&self, metric: &str) -> Option<(u64, f64)> {
         let direction = direction(metric);
         let finite = self.series(metric).into_iter().filter(|(_, v)| v.is_finite() && direction != Direction::Neither);
@@ -198,7 +198,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
         if !path.exists() {
             return Err(LoadError::Missing(path.clone()));
         }
-        // A path such as `.` has no name of its own, and two may lead to one run.
+        // A path such as `.` has no name of its own, and two paths may name one run.
         let runs = find_runs(&path.canonicalize().unwrap_or_else(|_| path.clone()))?;
         if runs.is_empty() {
             return Err(LoadError::NoRuns(path.clone()));
@@ -206,7 +206,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
         found.extend(runs.into_iter().map(|run| run.path));
     }
     let found: Vec<PathBuf> = found.into_iter().collect();
-    // Thousands of runs are small files that are read independently of each other, so the cores share them.
+    // Runs are thousands of small, independent files, so that reading them scales with the cores.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(std::thread::scope(|scope| {
         let share = found.len().div_ceil(cores).max(1);
@@ -216,13 +216,13 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Run>, LoadError> {
     }))
 }
 
-/// The configuration of a run, if it is the one that it began with.
+/// The configuration of a run, if it is the one that the run started with.
 fn config(dir: &RunDir, facts: Option<&RunState>) -> Result<toml::Table, LoadError> {
     let path = dir.config();
     let text = file::read_text(&path)?;
     let table = parse_toml(&path, &text)?;
     if facts.is_some_and(|facts| !is_of(&text, facts)) {
-        let reason = "it is not the configuration that the run began with".to_owned();
+        let reason = "it is not the configuration that the run started with".to_owned();
         return Err(RecordError::Corrupt { path, reason }.into());
     }
     Ok(table)
@@ -245,7 +245,7 @@ fn or_fault<T, E: std::fmt::Display>(faults: &mut Vec<String>, result: Result<T,
     result.map_err(|e| faults.push(e.to_string())).ok()
 }
 
-/// A configuration without what decides nothing, and its seed.
+/// A configuration without remarks and seed, and the seed.
 pub fn settings(mut config: toml::Table) -> (toml::Table, Option<u64>) {
     let seed = config.remove("seed").and_then(|s| s.as_integer()).and_then(|s| u64::try_from(s).ok());
     config.retain(|key, _| key == "name" || !REMARKS.contains(&key));
@@ -253,7 +253,7 @@ pub fn settings(mut config: toml::Table) -> (toml::Table, Option<u64>) {
     (config, seed)
 }
 
-/// Takes remarks out of what players begin with.
+/// Removes the remarks of the experiments that players start from.
 fn without_remarks(config: &mut toml::Table) {
     let starts = config.get_mut("start").and_then(toml::Value::as_table_mut);
     for (_, start) in starts.into_iter().flatten() {
@@ -302,7 +302,7 @@ fn bare_tag(value: &toml::Value) -> Option<&str> {
     content.as_table().filter(|t| t.is_empty()).map(|_| tag.as_str())
 }
 
-/// A value as people read it: strings without quotes, a tag in front of its content, the rest as TOML.
+/// A value for a reader: strings without quotes, a tag before its content, the rest as TOML.
 pub fn text(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
@@ -314,7 +314,7 @@ pub fn text(value: &toml::Value) -> String {
     }
 }
 
-/// What a document has at a dotted key.
+/// The value of a document at a dotted key.
 pub fn lookup<'a>(document: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
     let mut parts = key.split('.');
     let mut at = document.get(parts.next()?)?;
@@ -324,23 +324,23 @@ pub fn lookup<'a>(document: &'a toml::Table, key: &str) -> Option<&'a toml::Valu
     Some(at)
 }
 
-/// Whether a configuration has, at a dotted key, what a selection asks for: an equal number, text or list; a tag by its
-/// bare name; of a table, everything that is asked for.
+/// Whether the value at a dotted key matches that of a selection: an equal number, text or list; a tag by its bare name; a
+/// table with at least the wanted keys.
 fn matches(settings: &toml::Table, key: &str, wanted: &serde_json::Value) -> bool {
     lookup(settings, key).and_then(|have| serde_json::to_value(have).ok()).is_some_and(|have| fits(wanted, &have))
 }
 
-/// A setting that is not the same in all of some documents.
+/// A setting that differs between documents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Varying {
     /// The dotted key.
     pub key: String,
-    /// Its value in each document, as text; `None` where the document is silent.
+    /// Its value in each document, as text; `None` if the document does not have it.
     pub values: Vec<Option<String>>,
 }
 
-/// What differs between documents, at the deepest key that all of them have. Where documents choose different tags
-/// (`{ adam = … }` and `{ sgd = … }`) the choice is one setting, its content part of the text.
+/// What differs between documents, at the deepest key that all of them have. If documents have different tags (`{ adam = … }`
+/// and `{ sgd = … }`), the tag with its content is one setting.
 pub fn varying(documents: &[&toml::Table]) -> Vec<Varying> {
     fn walk(prefix: &str, values: &[Option<&toml::Value>], out: &mut Vec<Varying>) {
         if values.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -367,7 +367,7 @@ pub fn varying(documents: &[&toml::Table]) -> Vec<Varying> {
     out
 }
 
-/// Long texts, each cut down to where they differ: what all have in front and behind becomes an ellipsis.
+/// Long texts, cut to the parts that differ: a common start or end becomes an ellipsis.
 pub fn distinct(texts: &[String]) -> Vec<String> {
     const LONG: usize = 40;
     if texts.iter().all(|t| t.chars().count() <= LONG) {
@@ -377,7 +377,7 @@ pub fn distinct(texts: &[String]) -> Vec<String> {
     let shortest = chars.iter().map(Vec::len).min().unwrap_or(0);
     let agree = |at: &dyn Fn(&Vec<char>) -> char| chars.iter().all(|c| at(c) == at(&chars[0]));
     let mut front = (0..shortest).take_while(|&i| agree(&|c| c[i])).count();
-    // A cut falls between words.
+    // Cuts are between words.
     while front > 0 && !matches!(chars[0][front - 1], ' ' | '{' | '[' | '/') {
         front -= 1;
     }

@@ -1,7 +1,7 @@
-//! What runs say together: compared, held against claims, told apart, and on one page.
+//! Reports about several runs: comparisons, verdicts on claims, differences, and a page.
 //!
-//! Everything here reads run directories and gives data that renders itself as text, JSON, CSV or Markdown; nothing here
-//! trains, and nothing prints.
+//! Everything here reads run directories and returns data that render themselves as text, JSON, CSV or Markdown; nothing
+//! here trains or prints.
 
 pub mod compare;
 pub mod curves;
@@ -24,7 +24,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).expect("reports have text keys and finite or null numbers") + "\n"
 }
 
-/// A table for a reader: columns apart, a rule below the header, what is wider than `width` characters broken within cells.
+/// A table for a reader: a rule below the header, and lines that break within cells at `width` characters.
 pub fn text_table(header: &[String], rows: &[Vec<String>], width: u16) -> String {
     let rule = comfy_table::LineStyle::none().fill('─').junction('─');
     let mut table = comfy_table::Table::new();
@@ -33,7 +33,7 @@ pub fn text_table(header: &[String], rows: &[Vec<String>], width: u16) -> String
     table.set_header(header);
     table.add_rows(rows);
     let text = table.trim_fmt();
-    // The first column has the padding of all others, which at the margin is an indent of nothing.
+    // The padding of the first column would indent the whole table.
     text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n") + "\n"
 }
 

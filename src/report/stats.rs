@@ -1,13 +1,13 @@
-//! Means over seeds with their 95 % Student intervals, differences of means, trends, and what several tests are worth
-//! together. Knows numbers only, not where they come from.
+//! Means over seeds with 95 % Student intervals, differences of means, rank correlations, and corrections for multiple
+//! tests. Independent of where the numbers come from.
 
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-/// What some numbers of equal standing (one a seed) say together.
+/// The summary of some values, one per seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// How many there are.
+    /// How many values.
     pub n: usize,
     /// Their mean.
     pub mean: f64,
@@ -18,7 +18,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of these numbers; `None` where there are none, or one that is not finite.
+    /// The summary of these values; `None` if there are none, or one is not finite.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 || values.iter().any(|v| !v.is_finite()) {
@@ -38,8 +38,7 @@ impl Summary {
         self.deviation.map(|d| d * d / self.n as f64)
     }
 
-    /// How likely a mean at least this far from `value` would be if the true mean were `value` (Student's test, two
-    /// sides); `None` for a single number.
+    /// The two-sided p-value of Student's test that the true mean is `value`; `None` for a single number.
     pub fn p(&self, value: f64) -> Option<f64> {
         Some(p_of(self.mean - value, self.error_squared()?.sqrt(), (self.n - 1) as f64))
     }
@@ -48,10 +47,10 @@ impl Summary {
 /// A difference of two means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gap {
-    /// The one mean less the other.
+    /// The first mean minus the second.
     pub mean: f64,
-    /// Its 95 % interval (Welch's: deviations may differ), and how likely a difference at least as large would be if there
-    /// were none (Welch's test, two sides); `None` where a side is a single number.
+    /// Its 95 % interval and two-sided p-value by Welch's test, in which deviations may differ; `None` if a side is a single
+    /// number.
     pub doubt: Option<([f64; 2], f64)>,
 }
 
@@ -62,7 +61,7 @@ pub fn difference(a: &Summary, b: &Summary, factor: f64) -> Gap {
         let b_error = factor * factor * b_error;
         let error = a_error + b_error;
         let below = a_error * a_error / (a.n - 1) as f64 + b_error * b_error / (b.n - 1) as f64;
-        // Without any spread there is no doubt, and no degrees of freedom to speak of.
+        // Without any spread, the degrees of freedom are undefined and do not matter.
         let freedom = if below > 0.0 { error * error / below } else { 1.0 };
         let half = half_width(error.sqrt(), freedom);
         ([mean - half, mean + half], p_of(mean, error.sqrt(), freedom))
@@ -75,7 +74,7 @@ fn half_width(error: f64, freedom: f64) -> f64 {
     if error > 0.0 { student(freedom).inverse_cdf(0.975) * error } else { 0.0 }
 }
 
-/// How likely a number at least this far from 0 would be by chance alone.
+/// The two-sided p-value of a distance from 0.
 fn p_of(distance: f64, error: f64, freedom: f64) -> f64 {
     if error > 0.0 { 2.0 * student(freedom).cdf(-(distance / error).abs()) } else { f64::from(distance == 0.0) }
 }
@@ -84,8 +83,8 @@ fn student(freedom: f64) -> StudentsT {
     StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are above 0")
 }
 
-/// Hedges' g: the difference of two means in units of the deviation within a side, corrected for few numbers. `None` where a
-/// side is a single number or there is no deviation.
+/// Hedges' g: the difference of two means in units of the pooled deviation, corrected for small samples. `None` if a side is
+/// a single number or the deviation is 0.
 pub fn hedges_g(a: &Summary, b: &Summary) -> Option<f64> {
     let squares = |s: &Summary| s.deviation.map(|d| (s.n - 1) as f64 * d * d);
     let freedom = (a.n + b.n - 2) as f64;
@@ -94,16 +93,16 @@ pub fn hedges_g(a: &Summary, b: &Summary) -> Option<f64> {
     (pooled > 0.0).then(|| (a.mean - b.mean) / pooled * log_correction.exp())
 }
 
-/// About how many numbers a side would show a difference as large as this one, four times out of five, as one that is not
-/// chance (two sides, 5 %). `None` where there is no difference or no deviation to go by.
+/// About how many values per side a two-sided test at the 5 % level needs to detect this effect size with 80 % power. `None`
+/// if there is no difference or no deviation.
 pub fn enough(a: &Summary, b: &Summary) -> Option<usize> {
     let variance = (a.deviation?.powi(2) + b.deviation?.powi(2)) / 2.0;
     let size = (a.mean - b.mean).abs() / variance.sqrt();
     if size == 0.0 || size.is_nan() {
         return None;
     }
-    // The normal law's answer, with its quantiles at 97.5 % and 80 %. Where it is small it is a little too small: Student's at
-    // that many numbers corrects it.
+    // By the normal distribution's quantiles at 97.5 % and 80 %. A small number is a little too small, which the loop corrects
+    // by Student's quantiles.
     let mut n = (2.0 * ((1.959_964 + 0.841_621) / size).powi(2)).max(2.0).ceil();
     let wanted = |freedom: f64| {
         let law = student(freedom);
@@ -116,8 +115,8 @@ pub fn enough(a: &Summary, b: &Summary) -> Option<usize> {
     Some(n as usize)
 }
 
-/// The same chances corrected for there being several of them (Holm's method), in their order: with these, one in twenty
-/// families of tests says anything wrong, not one in twenty tests.
+/// The p-values corrected for their number by Holm's method, in the same order. This controls the probability of any false
+/// rejection, not that of each.
 pub fn holm(chances: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..chances.len()).collect();
     order.sort_by(|&a, &b| chances[a].total_cmp(&chances[b]));
@@ -130,8 +129,7 @@ pub fn holm(chances: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// The rank correlation (Spearman's ρ) of pairs: 1 where the second rises with the first throughout, −1 where it falls, and
-/// 0 where either is the same in all.
+/// Spearman's rank correlation of pairs; 0 if either value is constant.
 pub fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
     let ranks = |values: Vec<f64>| -> Vec<f64> {
         let rank = |v: &f64| {
@@ -145,41 +143,6 @@ pub fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let scale = (product(&x, &x) * product(&y, &y)).sqrt();
     if scale > 0.0 { product(&x, &y) / scale } else { 0.0 }
-}
-
-/// A number as people read it: four significant digits, no trailing noise.
-pub fn short(value: f64) -> String {
-    rounded(value, 4)
-}
-
-/// A deviation as people read it: two significant digits, as few seeds know no more of it.
-pub fn short_deviation(value: f64) -> String {
-    rounded(value, 2)
-}
-
-fn rounded(value: f64, digits: usize) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    if !value.is_finite() {
-        return value.to_string();
-    }
-    let size = value.abs();
-    if !(1e-4..1e6).contains(&size) {
-        let text = format!("{value:.*e}", digits - 1);
-        let (digits, exponent) = text.split_once('e').expect("the format writes an exponent");
-        let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
-        return format!("{digits}e{exponent}");
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a number in this range is a small number")]
-    let decimals = (digits as i32 - 1 - size.log10().floor() as i32).clamp(0, 7);
-    let text = format!("{value:.*}", usize::try_from(decimals).expect("clamped at 0"));
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-/// An interval as people read it.
-pub fn short_interval([low, high]: [f64; 2]) -> String {
-    format!("[{}, {}]", short(low), short(high))
 }
 
 #[cfg(test)]
@@ -221,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_is_held_against_a_value_by_students_test() {
+    fn a_mean_is_compared_with_a_value_by_students_test() {
         // scipy.stats.ttest_1samp(v, 0.08).pvalue and ttest_1samp(v, 0.084).pvalue, for the v above
         let s = Summary::of(&[0.075, 0.080, 0.073, 0.086, 0.076, 0.082]).expect("six numbers");
         assert!(close(s.p(0.08).expect("six"), 0.533416438614438), "{s:?}");
@@ -242,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn how_many_seeds_would_do_is_about_what_the_power_of_the_test_says() {
+    fn the_number_of_seeds_is_about_that_of_the_power_of_the_test() {
         // statsmodels.stats.power.TTestIndPower().solve_power(effect_size=d, alpha=.05, power=.8)
         let cases = [(0.2, 393.4), (0.5, 63.77), (0.8, 25.52), (1.2, 11.94), (2.0, 5.09), (3.0, 3.07), (5.0, 2.12)];
         for (size, exact) in cases {
@@ -285,28 +248,5 @@ mod tests {
         assert_eq!((one.mean, one.deviation, one.interval), (2.0, None, None));
         assert_eq!(Summary::of(&[]), None);
         assert_eq!(Summary::of(&[1.0, f64::NAN]), None);
-    }
-
-    #[test]
-    fn numbers_are_written_in_four_digits() {
-        let cases = [
-            (0.078_666, "0.07867"),
-            (4.0, "4"),
-            (12_345.6, "12346"),
-            (0.5, "0.5"),
-            (-1.25, "-1.25"),
-            (2.5e-7, "2.5e-7"),
-            (9.999_96, "10"),
-            (100.0, "100"),
-            (3e9, "3e9"),
-            (0.0, "0"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(short(value), text);
-        }
-        let cases = [(0.001_535, "0.0015"), (1.3611, "1.4"), (123.4, "123"), (7.81e-5, "7.8e-5"), (0.0, "0")];
-        for (value, text) in cases {
-            assert_eq!(short_deviation(value), text);
-        }
     }
 }

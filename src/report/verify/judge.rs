@@ -2,11 +2,12 @@
 
 use super::super::group::{Configuration, configurations, protocol};
 use super::super::load::{Run, varying};
-use super::super::stats::{Summary, difference, short, short_interval};
+use super::super::stats::{Summary, difference};
 use super::tally::Tally;
 use super::text::{labels, selection_text};
 use super::trend::trends;
 use super::{Judgment, Part, Selection, Trend, Verdict, any_started, distance};
+use crate::base::digits::{short, short_interval};
 use crate::eval::{Direction, direction};
 use crate::experiment::Claim;
 use crate::experiment::spec::{BetterThan, ClaimAt, ClaimOver};
@@ -98,7 +99,7 @@ fn judge(claim: &Claim, configuration: &Configuration<'_>, label: String, agains
         Some((better_than, Ok(other))) => Some((*better_than, Tally::of(other, claim))),
         Some((_, Err(_))) | None => None,
     };
-    let outcomes = outcomes(claim, &tally, other.as_ref());
+    let outcomes = seed_verdicts(claim, &tally, other.as_ref());
     let Judgment { verdict, reason, p } = match (&against, claim.over) {
         (Some((_, Err(reason))), _) => Judgment::new(Verdict::Undecided, reason.clone()),
         (_, ClaimOver::Mean) => judge_mean(claim, &tally, other.as_ref()),
@@ -193,22 +194,22 @@ fn judge_difference(mean: &Summary, other: &Summary, higher: bool, by: f64) -> J
 
 /// Whether a seed satisfies a claim on its own.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum SeedVerdict {
     Satisfied,
     /// With the reason.
     Violated(String),
     Open,
 }
 
-impl Outcome {
+impl SeedVerdict {
     pub(super) fn diverged(seed: u64) -> Self {
         Self::Violated(format!("seed {seed} diverged"))
     }
 }
 
 /// How many seeds satisfy a claim.
-pub(super) fn satisfied(outcomes: &[Outcome]) -> usize {
-    outcomes.iter().filter(|o| **o == Outcome::Satisfied).count()
+pub(super) fn satisfied(outcomes: &[SeedVerdict]) -> usize {
+    outcomes.iter().filter(|o| **o == SeedVerdict::Satisfied).count()
 }
 
 /// How many seeds have to satisfy a claim.
@@ -221,25 +222,27 @@ pub(super) fn needed(over: ClaimOver, total: usize) -> usize {
     }
 }
 
-fn outcomes(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) -> Vec<Outcome> {
-    let mut all = vec![Outcome::Open; tally.open()];
-    all.extend(tally.diverged.iter().map(|&seed| Outcome::diverged(seed)));
+fn seed_verdicts(claim: &Claim, tally: &Tally, other: Option<&(&BetterThan, Tally)>) -> Vec<SeedVerdict> {
+    let mut all = vec![SeedVerdict::Open; tally.open()];
+    all.extend(tally.diverged.iter().map(|&seed| SeedVerdict::diverged(seed)));
     for &(seed, value) in &tally.known {
         // Comparisons with NaN are false, so that it satisfies nothing.
         let within =
             claim.at_most.is_none_or(|bound| value <= bound) && claim.at_least.is_none_or(|bound| value >= bound);
         let mut outcome = if within {
-            Outcome::Satisfied
+            SeedVerdict::Satisfied
         } else {
-            Outcome::Violated(format!("seed {seed} has {}", distinct_from(value, [claim.at_most, claim.at_least])))
+            SeedVerdict::Violated(format!("seed {seed} has {}", distinct_from(value, [claim.at_most, claim.at_least])))
         };
-        if let (Outcome::Satisfied, Some((better_than, other))) = (&outcome, other) {
+        if let (SeedVerdict::Satisfied, Some((better_than, other))) = (&outcome, other) {
             let rival = other.known.iter().find(|(s, _)| *s == seed).map(|(_, v)| *v);
             outcome = match rival {
-                None if other.diverged.contains(&seed) => Outcome::Satisfied,
-                None => Outcome::Open,
-                Some(rival) if beats(direction(&claim.metric), value, rival, better_than.by) => Outcome::Satisfied,
-                Some(rival) => Outcome::Violated(format!("seed {seed} has {} against {}", short(value), short(rival))),
+                None if other.diverged.contains(&seed) => SeedVerdict::Satisfied,
+                None => SeedVerdict::Open,
+                Some(rival) if beats(direction(&claim.metric), value, rival, better_than.by) => SeedVerdict::Satisfied,
+                Some(rival) => {
+                    SeedVerdict::Violated(format!("seed {seed} has {} against {}", short(value), short(rival)))
+                }
             };
         }
         all.push(outcome);
@@ -260,14 +263,14 @@ fn beats(direction: Direction, value: f64, rival: f64, by: f64) -> bool {
 }
 
 /// The verdict by counts: whether `needed` seeds satisfy the claim.
-pub(super) fn judge_count(outcomes: &[Outcome], tally: &Tally, needed: usize, metric: &str) -> Judgment {
+pub(super) fn judge_count(outcomes: &[SeedVerdict], tally: &Tally, needed: usize, metric: &str) -> Judgment {
     let satisfied = satisfied(outcomes);
-    let open = outcomes.iter().filter(|o| **o == Outcome::Open).count();
+    let open = outcomes.iter().filter(|o| **o == SeedVerdict::Open).count();
     let violated: Vec<&str> = outcomes
         .iter()
         .filter_map(|o| match o {
-            Outcome::Violated(why) => Some(why.as_str()),
-            Outcome::Satisfied | Outcome::Open => None,
+            SeedVerdict::Violated(why) => Some(why.as_str()),
+            SeedVerdict::Satisfied | SeedVerdict::Open => None,
         })
         .collect();
     let are = if needed == 1 { "is" } else { "are" };

@@ -37,6 +37,7 @@ use super::FORMAT;
 use super::compare::{SIGNIFICANT, short_p};
 use super::load::Run;
 use super::stats::{Summary, holm};
+use crate::base::digits::short;
 use crate::eval::Direction;
 use crate::experiment::Claim;
 use crate::experiment::spec::{ClaimAt, ClaimOver};
@@ -171,7 +172,7 @@ impl fmt::Display for Pooling {
             ClaimOver::Mean => write!(f, "mean of the {at} values"),
             ClaimOver::Every => write!(f, "{at} value of every seed"),
             ClaimOver::Share(spec) => {
-                write!(f, "{at} value of at least {} % of the seeds", super::stats::short(spec.share * 100.0))
+                write!(f, "{at} value of at least {} % of the seeds", short(spec.share * 100.0))
             }
         }
     }

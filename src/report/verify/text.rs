@@ -2,9 +2,10 @@
 
 use super::super::group::{Configuration, differences, short_names};
 use super::super::load::distinct;
-use super::super::stats::{Summary, short, short_interval};
+use super::super::stats::Summary;
 use super::super::{markdown_table, text_table};
 use super::{Answer, Answers, Measure, Part, Selection, Trend, Verdict, Verification};
+use crate::base::digits::{short, short_interval};
 use crate::experiment::Claim;
 use crate::experiment::spec::ClaimOver;
 use crate::ui::words;

@@ -1,10 +1,11 @@
 //! Trends: whether a metric rises or falls with an axis, by its rank correlation within each seed.
 
 use super::super::group::Configuration;
-use super::super::stats::{Summary, rank_correlation, short, short_interval};
-use super::judge::{Outcome, judge_count, needed, satisfied};
+use super::super::stats::{Summary, rank_correlation};
+use super::judge::{SeedVerdict, judge_count, needed, satisfied};
 use super::tally::{Missing, Tally, Value, value};
 use super::{Judgment, Part, Trend, Verdict};
+use crate::base::digits::{short, short_interval};
 use crate::experiment::Claim;
 use crate::experiment::spec::ClaimOver;
 use std::collections::BTreeSet;
@@ -103,11 +104,15 @@ fn part(claim: &Claim, label: String, members: &[(f64, &Configuration<'_>)], sig
     }
     // A correlation above 0 supports the claim, whichever sign is claimed. Readers see the correlation itself.
     let outcome = |&(seed, rho): &(u64, f64)| {
-        if rho > 0.0 { Outcome::Satisfied } else { Outcome::Violated(format!("seed {seed} has {}", short(sign * rho))) }
+        if rho > 0.0 {
+            SeedVerdict::Satisfied
+        } else {
+            SeedVerdict::Violated(format!("seed {seed} has {}", short(sign * rho)))
+        }
     };
-    let outcomes: Vec<Outcome> = (tally.known.iter().map(outcome))
-        .chain(tally.diverged.iter().map(|&seed| Outcome::diverged(seed)))
-        .chain((0..tally.open()).map(|_| Outcome::Open))
+    let outcomes: Vec<SeedVerdict> = (tally.known.iter().map(outcome))
+        .chain(tally.diverged.iter().map(|&seed| SeedVerdict::diverged(seed)))
+        .chain((0..tally.open()).map(|_| SeedVerdict::Open))
         .collect();
     let Judgment { verdict, reason, p } = match claim.over {
         _ if values.len() < 2 => {

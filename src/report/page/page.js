@@ -16,12 +16,13 @@ for (const section of document.querySelectorAll("section")) {
     chart.after(reading);
     const rule = chart.querySelector(".read");
     const numbers = (text) => text.split(" ").map(Number);
+    const [left, right, low, high] = numbers(chart.dataset.x);
     let series;
     const leave = () => { reading.hidden = true; rule.setAttribute("visibility", "hidden"); };
     const read = (event) => {
       series ??= [...chart.querySelectorAll("g[data-v]")].map((group) => ({
         group, index: Number(group.dataset.series), steps: numbers(group.dataset.s), values: numbers(group.dataset.v),
-        xs: group.querySelector("polyline").getAttribute("points").split(" ").map((pair) => Number(pair.split(",")[0])),
+        xs: numbers(group.dataset.s).map((step) => left + (step - low) / (high - low) * (right - left)),
       }));
       const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
       const shown = series.filter((one) => !one.group.hasAttribute("hidden"));
@@ -43,9 +44,9 @@ for (const section of document.querySelectorAll("section")) {
         reading.append(line);
       }
       reading.hidden = false;
-      const left = near.x < 202;
-      reading.style.left = left ? "auto" : "3.4rem";
-      reading.style.right = left ? ".4rem" : "auto";
+      const onLeft = near.x < (left + right) / 2;
+      reading.style.left = onLeft ? "auto" : "3.4rem";
+      reading.style.right = onLeft ? ".4rem" : "auto";
     };
     chart.addEventListener("pointermove", read);
     chart.addEventListener("pointerdown", read);
