@@ -1,20 +1,23 @@
-//! What is done with a trained model: paths between its latents, sums of them, searches among them for what an example was
-//! before a part of it was lost, and the training examples beside its samples. (torch)
+//! Operations on the latents of a trained model: interpolation, and the search for the latent of an example of which only a
+//! part is known; and helpers for masks, nearest neighbors and PSNR. (torch)
 //!
-//! All of it is a pure function of the run, the seed and the settings.
+//! Everything is a pure function of the run, the seed and the settings.
 
 use crate::base::{Array, host};
+use crate::base::{NonNegative, Positive, Probability};
 use crate::data::Examples;
 use crate::objective::{Decode, Latents, decoded};
 use crate::player::Player;
+use crate::player::optimizer::Step;
+use crate::player::spec::{AdamSpec, CosineDecay, LrSchedule, OptimizerSpec};
 use crate::record::event::{MaskKind, SearchSettings};
 use crate::rng::{Purpose, Stream};
 use tch::{Device, Kind, Tensor};
 
-/// A model that is asked, at the weights that are wanted.
+/// A trained model, with raw or averaged weights.
 #[derive(Clone, Copy)]
 pub struct Model<'a> {
-    /// What it makes of latents.
+    /// Its decoder.
     pub decode: &'a dyn Decode,
     /// Its players.
     pub players: &'a [Player],
@@ -24,12 +27,12 @@ pub struct Model<'a> {
     pub device: Device,
 }
 
-/// Latents on the host, `[n, width]`, with labels where the model takes some.
+/// Latents on the host, `[n, width]`, with labels if the model takes any.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// A row a latent.
+    /// One row per latent.
     pub z: Array,
-    /// One each, or none.
+    /// One per latent, or none.
     pub labels: Vec<i64>,
 }
 
@@ -49,34 +52,34 @@ impl Given {
 }
 
 impl Model<'_> {
-    /// What becomes of latents.
+    /// Decodes latents.
     pub fn images(&self, given: &Given) -> Examples {
         let latents = Latents { z: given.tensor(self.device), labels: given.labels.clone() };
         let x = decoded(self.decode, self.players, &latents, self.averaged).remove(0);
         Examples { x, labels: given.labels.clone() }
     }
 
-    /// For each of the first half of these latents the way to its partner in the second half, of so many places, ends
-    /// included. The label is that of the first end all the way.
-    pub fn paths(&self, given: &Given, places: usize) -> Given {
+    /// The path from each latent of the first half to its partner in the second half, in `points` points including both
+    /// ends. All points have the label of the first end.
+    pub fn paths(&self, given: &Given, points: usize) -> Given {
         let rows = given.z.rows() / 2;
         let law = self.decode.law();
         let (mut along, mut labels) = (Vec::new(), Vec::new());
         for row in 0..rows {
-            for place in 0..places {
-                let share = place as f64 / (places.max(2) - 1) as f64;
+            for point in 0..points {
+                let share = point as f64 / (points.max(2) - 1) as f64;
                 along.extend(law.between(given.z.row(row), given.z.row(rows + row), share));
                 labels.extend(given.labels.get(row));
             }
         }
-        Given { z: Array::new(vec![rows * places, given.z.row_len()], along), labels }
+        Given { z: Array::new(vec![rows * points, given.z.row_len()], along), labels }
     }
 
-    /// The latents that make examples most like these where they are known. Each example is looked for from `restarts` places
-    /// by Adam, at a rate that falls to 0; the best of them is kept.
+    /// The latents whose examples are closest to these in the known values. Each example is searched for by Adam from
+    /// `restarts` starts, with a learning rate that falls to 0; the best result is kept.
     ///
-    /// `starts`: `restarts` latents for each example, one after the other. `known`: 1 for each number of an example that
-    /// counts, 0 for others. With `squares` what is apart is squared, else taken as it is.
+    /// `starts`: `restarts` latents per example, one after the other. `known`: 1 for each known value of an example, 0 for
+    /// others. The distance is the mean of squares with `squares`, else of absolute values.
     pub fn search(&self, starts: &Given, wanted: &Array, known: &[f32], squares: bool, how: &SearchSettings) -> Given {
         let (n, restarts, width) = (wanted.rows(), how.restarts, starts.z.row_len());
         let mut found = Given { z: Array::zeros(vec![n, width]), labels: vec![] };
@@ -103,7 +106,7 @@ impl Model<'_> {
         found
     }
 
-    /// Where the search ends from each start, and how far from what is wanted.
+    /// The end of the search from each start, and its distance from the target.
     fn descend(
         &self,
         starts: &Given,
@@ -112,8 +115,6 @@ impl Model<'_> {
         squares: bool,
         how: &SearchSettings,
     ) -> (Array, Vec<f32>) {
-        const MEAN: f64 = 0.9;
-        const SQUARE: f64 = 0.999;
         let law = self.decode.law();
         let shape: Vec<i64> = [1, 1].into_iter().chain(target.size()[2..].iter().copied()).collect();
         let mask = host::tensor(known, &shape, self.device);
@@ -125,21 +126,28 @@ impl Model<'_> {
             apart.flatten(2, -1).sum_dim_intlist(-1i64, false, Kind::Float) / count + law.unlikely(z) * how.prior
         };
         let mut z = starts.tensor(self.device);
-        // Codes stay as they were drawn: there is no way from one value of a category to another.
+        // Codes do not change: there is no gradient from one category to another.
         let free = z.ones_like();
         let own = i64::from(law.dim());
         let _zeros = free.narrow(-1, own, z.size()[2] - own).zero_();
-        let (mut mean, mut square) = (z.zeros_like(), z.zeros_like());
+        let adam = OptimizerSpec::Adam(AdamSpec {
+            lr: NonNegative::of(how.rate),
+            betas: [0.9, 0.999].map(Probability::of),
+            eps: Positive::of(1e-8),
+            weight_decay: NonNegative::of(0.0),
+            schedule: LrSchedule::Cosine(CosineDecay { to: Probability::of(0.0) }),
+            warm_up: 0,
+            clip_norm: None,
+        });
+        let mut buffers = [z.zeros_like(), z.zeros_like()].map(|buffer| buffer.flatten(1, -1));
         for step in 0..how.steps {
             let leaf = z.detach().set_requires_grad(true);
             let loss = apart(&leaf).sum(Kind::Float);
             let slope = Tensor::run_backward(&[&loss], &[&leaf], false, false).remove(0) * &free;
-            let (power, left) =
-                (step as i32 + 1, 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / how.steps as f64).cos()));
-            mean = mean * MEAN + &slope * (1.0 - MEAN);
-            square = square * SQUARE + slope.square() * (1.0 - SQUARE);
-            let (m, v) = (&mean / (1.0 - MEAN.powi(power)), &square / (1.0 - SQUARE.powi(power)));
-            z = law.confined(&(z - m / (v.sqrt() + 1e-8) * (how.rate * left)));
+            let update = adam.step(step as u64 + 1, step as u64, how.steps as u64);
+            let mut flat = z.detach().copy().flatten(1, -1);
+            Step::on_device(&[update], &mut flat, &slope.flatten(1, -1), &mut buffers);
+            z = law.confined(&flat.view_as(&z));
         }
         let _guard = tch::no_grad_guard();
         let apart = host::numbers(&apart(&z));
@@ -148,7 +156,7 @@ impl Model<'_> {
     }
 }
 
-/// Searches that go on at once.
+/// Searches that run at once.
 const TOGETHER: usize = 256;
 
 /// The mean of some rows.
@@ -160,7 +168,7 @@ pub fn mean_row(x: &Array, rows: &[usize]) -> Vec<f32> {
     sum.into_iter().map(|sum| (sum / rows.len().max(1) as f64) as f32).collect()
 }
 
-/// Each number of a row from U(−most, most) of its own, added to copies of it.
+/// Copies of a row, each value with its own noise from U(−most, most).
 pub fn scattered(center: &[f32], copies: usize, most: f64, seed: u64) -> Array {
     let mut noise = vec![0.0; copies * center.len()];
     Stream::new(seed, Purpose::Sample, 1, 0).fill_uniform(&mut noise, -most as f32, most as f32);
@@ -168,7 +176,7 @@ pub fn scattered(center: &[f32], copies: usize, most: f64, seed: u64) -> Array {
     Array::new(vec![copies, center.len()], noise)
 }
 
-/// 1 for each number of an image that is known, 0 for each that is taken away.
+/// 1 for each known value of an image, 0 for each that a mask removes.
 pub fn known(mask: MaskKind, shape: &[usize]) -> Vec<f32> {
     let [channels, height, width] = shape[..] else { return vec![1.0; shape.iter().product()] };
     let middle = |at: usize, side: usize| at >= side / 4 && at < side - side / 4;
@@ -184,23 +192,23 @@ pub fn known(mask: MaskKind, shape: &[usize]) -> Vec<f32> {
     plane.repeat(channels)
 }
 
-/// Images with what is known of one and all else of another.
+/// The known values of `seen`, and all others of `other`.
 pub fn patched(seen: &Array, other: &Array, known: &[f32]) -> Array {
     let row = seen.row_len();
     let one = |(i, (a, b)): (usize, (&f32, &f32))| if known[i % row] > 0.0 { *a } else { *b };
     Array::new(seen.shape.clone(), seen.data.iter().zip(&other.data).enumerate().map(one).collect())
 }
 
-/// For each example the rows that are nearest to it by the numbers that are known, so many of them, and how far they are.
+/// The `count` rows nearest to each example in the known values, with their distances.
 pub fn nearest(x: &Array, among: &Array, known: &[f32], count: usize) -> Vec<Vec<(usize, f64)>> {
     let of_row = |i: usize| {
         let mut best: Vec<(usize, f64)> = Vec::with_capacity(count + 1);
         for j in 0..among.rows() {
             let apart = x.row(i).iter().zip(among.row(j)).zip(known).map(|((a, b), k)| (a - b) * (a - b) * k);
             let apart = f64::from(apart.sum::<f32>());
-            let place = best.partition_point(|(_, nearer)| *nearer <= apart);
-            if place < count {
-                best.insert(place, (j, apart));
+            let rank = best.partition_point(|(_, nearer)| *nearer <= apart);
+            if rank < count {
+                best.insert(rank, (j, apart));
                 best.truncate(count);
             }
         }
@@ -210,18 +218,18 @@ pub fn nearest(x: &Array, among: &Array, known: &[f32], count: usize) -> Vec<Vec
 }
 
 /// Some rows of an array, in this order.
-pub fn rows_of(x: &Array, places: impl Iterator<Item = usize>) -> Array {
+pub fn rows_of(x: &Array, rows: impl Iterator<Item = usize>) -> Array {
     let mut out = Array { shape: x.shape.clone(), data: vec![] };
     let mut count = 0;
-    for place in places {
-        out.data.extend_from_slice(x.row(place));
+    for row in rows {
+        out.data.extend_from_slice(x.row(row));
         count += 1;
     }
     out.shape[0] = count;
     out
 }
 
-/// The peak's ratio to the mean squared error in decibels, over the numbers that are marked 0 (all of them where none is).
+/// The peak signal-to-noise ratio in decibels, over the values that are not known (over all if every value is known).
 pub fn decibels(x: &Array, truth: &Array, known: &[f32], range: (f32, f32)) -> f64 {
     let (low, high) = range;
     let row = x.row_len();
@@ -284,7 +292,7 @@ mod tests {
             let found = model.images(&model.search(&starts, &truth, &known, squares, &how)).x;
             let range = (-1.0, 1.0);
             assert!(decibels(&found, &truth, &known, range) > 40.0, "{}", decibels(&found, &truth, &known, range));
-            // None of the places where it began is near.
+            // None of the starts is close.
             let began = model.images(&Given { z: starts.z.head(5), labels: vec![] }).x;
             assert!(decibels(&began, &truth, &known, range) < 20.0);
         }

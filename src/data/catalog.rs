@@ -1,6 +1,6 @@
-//! What `gantlet data` does with the known sets: which are there, fetch one, check one, look at one.
+//! The known data sets for `gantlet data`: list, fetch, check and show them.
 
-use super::known::{Archive, DatasetSpec, Description, FolderEntry, describe, names};
+use super::known::{Archive, DatasetSpec, Description, FileEntry, FolderEntry, describe, names};
 use super::{DataError, DataInfo, DataRoots, DataSpec, Examples, Split};
 use crate::base::file::{FileError, make_dir};
 use md5::{Digest as _, Md5};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A known set.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct KnownSet {
     /// Its name.
     pub name: String,
     /// One sentence, or what is wrong with its description.
@@ -48,7 +48,7 @@ pub struct PartCheck {
 /// What a check found of a part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// What the description says: size, and checksum where there is one.
+    /// Size and checksum match the description.
     Good,
     /// Nothing.
     Missing,
@@ -76,15 +76,15 @@ pub enum Found {
 }
 
 /// All known sets, those of the user's `datasets` folders included.
-pub fn list(roots: &DataRoots) -> Vec<Entry> {
+pub fn list(roots: &DataRoots) -> Vec<KnownSet> {
     let entry = |name: String| match describe(&name, roots) {
         Ok(description) => {
             let present = presence(&description, &name, roots);
             let bytes = description.bytes();
-            Entry { name, about: description.about, license: description.license, bytes, present }
+            KnownSet { name, about: description.about, license: description.license, bytes, present }
         }
         Err(error) => {
-            Entry { name, about: error.to_string(), license: String::new(), bytes: 0, present: Presence::Absent }
+            KnownSet { name, about: error.to_string(), license: String::new(), bytes: 0, present: Presence::Absent }
         }
     };
     names(roots).into_iter().map(entry).collect()
@@ -96,20 +96,19 @@ pub fn list(roots: &DataRoots) -> Vec<Entry> {
 /// If there is no such set, it is nowhere, or it cannot be read.
 pub fn check(name: &str, roots: &DataRoots) -> Result<Vec<PartCheck>, DataError> {
     let description = describe(name, roots)?;
-    let place = description.place(name, roots).ok_or_else(|| DataError::Missing {
+    let folder = description.place(name, roots).ok_or_else(|| DataError::Missing {
         what: format!("data set `{name}`"),
         looked: roots.candidates(Path::new(description.folder_name(name))),
         remedy: format!("`gantlet data get {name}` fetches it"),
     })?;
-    check_at(&description, &place)
+    check_at(&description, &folder)
 }
 
-/// Fetches a set into a data folder: from the addresses of its description, or from another address or folder. What is
-/// there and right already is left alone; a download that was cut off goes on where it stopped. `progress` hears of the
-/// bytes done and of all.
+/// Fetches a set into a data folder: from the addresses of its description, or from another address or folder. Good files
+/// are kept, and a partial download resumes. `progress` is called with the bytes done and the total.
 ///
 /// # Errors
-/// If there is no such set or no place to get it from, or what came is not what the description says.
+/// If there is no such set, no source for it, or the files do not match the description.
 pub fn get(
     name: &str,
     roots: &DataRoots,
@@ -123,7 +122,7 @@ pub fn get(
     let mut meter = Meter { done: 0, total: description.bytes(), tell: progress };
     let fails = |problem: String| DataError::Fetch { what: format!("data set `{name}`"), problem };
     match from {
-        Some(place) if !is_url(place) => copy_set(&description, name, Path::new(place), &target, &mut meter)?,
+        Some(folder) if !is_url(folder) => copy_set(&description, name, Path::new(folder), &target, &mut meter)?,
         _ => {
             let urls =
                 from.map_or_else(|| description.urls.clone(), |url| vec![format!("{}/", url.trim_end_matches('/'))]);
@@ -156,7 +155,7 @@ pub fn get(
     }
 }
 
-/// `n` training examples of a source, as everybody's preview shows them, with what is known of it.
+/// `n` training examples of a source, the same as in every preview, with its description.
 ///
 /// # Errors
 /// As [`DataSpec::open`].
@@ -165,7 +164,7 @@ pub fn preview(spec: &DataSpec, roots: &DataRoots, n: usize) -> Result<(DataInfo
     Ok((source.info().clone(), source.reference(Split::Train, 0, n)))
 }
 
-/// The source that a bare name means: a known set, or a distribution or the shapes with every default.
+/// The source with a bare name: a known set, or a distribution or the shapes with all defaults.
 ///
 /// # Errors
 /// If there is none.
@@ -197,7 +196,7 @@ impl Description {
     }
 }
 
-/// Bytes done of all, told to whoever shows them.
+/// Progress in bytes.
 struct Meter<'a> {
     done: u64,
     total: u64,
@@ -211,29 +210,29 @@ impl Meter<'_> {
     }
 }
 
-fn is_url(place: &str) -> bool {
-    place.starts_with("http://") || place.starts_with("https://")
+fn is_url(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
 }
 
 fn presence(description: &Description, name: &str, roots: &DataRoots) -> Presence {
-    let Some(place) = description.place(name, roots) else { return Presence::Absent };
-    let size = |path: &str| std::fs::metadata(place.join(path)).map(|data| data.len()).ok();
+    let Some(found) = description.place(name, roots) else { return Presence::Absent };
+    let size = |path: &str| std::fs::metadata(found.join(path)).map(|data| data.len()).ok();
     let whole = description.files.iter().all(|file| size(&file.path) == Some(file.bytes))
         && description.folders.iter().all(|folder| {
-            let files = files_of(&place.join(&folder.path)).unwrap_or_default();
+            let files = files_of(&found.join(&folder.path)).unwrap_or_default();
             files.len() as u64 == folder.files
         });
-    if whole { Presence::Present(place) } else { Presence::Partial(place) }
+    if whole { Presence::Present(found) } else { Presence::Partial(found) }
 }
 
-fn check_at(description: &Description, place: &Path) -> Result<Vec<PartCheck>, DataError> {
+fn check_at(description: &Description, set: &Path) -> Result<Vec<PartCheck>, DataError> {
     let mut parts = Vec::new();
     for file in &description.files {
-        let found = check_file(&place.join(&file.path), file.bytes, file.md5.as_deref())?;
+        let found = check_file(&set.join(&file.path), file.bytes, file.md5.as_deref())?;
         parts.push(PartCheck { path: file.path.clone(), found });
     }
     for folder in &description.folders {
-        let found = check_folder(&place.join(&folder.path), folder)?;
+        let found = check_folder(&set.join(&folder.path), folder)?;
         parts.push(PartCheck { path: folder.path.clone(), found });
     }
     Ok(parts)
@@ -293,19 +292,19 @@ fn checksum(files: &[PathBuf]) -> Result<String, DataError> {
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The name of a file that is on its way.
+/// The path of a partial file.
 fn part_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)
 }
 
-/// A file that came whole takes its place; one that did not is removed.
+/// Moves a complete file to its path, and removes one that does not match its description.
 fn settle(part: &Path, path: &Path, bytes: u64, md5: Option<&str>, whence: &str) -> Result<(), DataError> {
     let found = check_file(part, bytes, md5)?;
     if found != Found::Good {
         std::fs::remove_file(part).map_err(FileError::at("cannot remove", part))?;
-        return Err(DataError::Fetch { what: whence.to_owned(), problem: format!("what came {found}") });
+        return Err(DataError::Fetch { what: whence.to_owned(), problem: format!("the file {found}") });
     }
     std::fs::rename(part, path).map_err(FileError::at("cannot write", path))?;
     Ok(())
@@ -321,7 +320,7 @@ fn copy_set(
     // The folder named may be that of the set, or a data folder with the set in it.
     let from = [from.join(description.folder_name(name)), from.to_owned()]
         .into_iter()
-        .find(|place| description.parts().any(|part| place.join(part).exists()))
+        .find(|folder| description.parts().any(|part| folder.join(part).exists()))
         .ok_or_else(|| DataError::Fetch {
             what: format!("data set `{name}`"),
             problem: format!("none of its files lies in {}", from.display()),
@@ -341,7 +340,7 @@ fn copy_set(
     Ok(())
 }
 
-/// Copies beside the place that the file is to take.
+/// Copies a file to its path with the ending of a partial one.
 fn copy(source: &Path, path: &Path, meter: &mut Meter<'_>) -> Result<(), DataError> {
     make_dir(path.parent().unwrap_or(Path::new(".")))?;
     let mut file = File::open(source).map_err(FileError::at("cannot read", source))?;
@@ -350,7 +349,7 @@ fn copy(source: &Path, path: &Path, meter: &mut Meter<'_>) -> Result<(), DataErr
     pour(&mut file, &mut out, &part, &source.display().to_string(), meter)
 }
 
-/// Pours all of a reader into a file, and makes sure that it is on the disk.
+/// Copies all of a reader into a file, and waits until it is on the disk.
 fn pour(
     from: &mut dyn Read,
     out: &mut File,
@@ -373,7 +372,7 @@ fn pour(
     Ok(())
 }
 
-/// Downloads a file from the first address that has it, going on with what an earlier attempt left.
+/// Downloads a file from the first address that has it; resumes a partial download.
 fn download(
     urls: &[String],
     name: &str,
@@ -420,65 +419,50 @@ fn fetch(url: &str, part: &Path, bytes: u64, meter: &mut Meter<'_>) -> Result<()
         request = request.header("Range", format!("bytes={have}-"));
     }
     let response = request.call().map_err(|error| fails(error.to_string()))?;
-    // Whoever does not know of ranges sends all.
-    let goes_on = match response.status().as_u16() {
+    // A server without support for ranges sends the whole file.
+    let resumes = match response.status().as_u16() {
         200 => false,
         206 => true,
         status => return Err(fails(format!("the server answers {status}"))),
     };
     let mut options = std::fs::OpenOptions::new();
-    let options = if goes_on { options.append(true) } else { options.write(true).create(true).truncate(true) };
+    let options = if resumes { options.append(true) } else { options.write(true).create(true).truncate(true) };
     let mut out = options.open(part).map_err(FileError::at("cannot write", part))?;
-    if goes_on {
+    if resumes {
         meter.add(have);
     }
-    // More than is due is noticed, and not stored to the end.
-    let due = bytes - if goes_on { have } else { 0 };
+    // One byte too many is enough to notice a longer file.
+    let due = bytes - if resumes { have } else { 0 };
     let mut body = response.into_body().into_reader().take(due + 1);
     pour(&mut body, &mut out, part, url, meter)?;
     let now = std::fs::metadata(part).map_or(0, |data| data.len());
     if now < bytes {
         return Err(fails(format!(
-            "the connection ended after {now} of {bytes} bytes; getting it again goes on there"
+            "the connection ended after {now} of {bytes} bytes; run the command again to resume"
         )));
     }
     Ok(())
 }
 
-/// Takes a set's files out of its archive (the ustar format: blocks of 512 bytes, a header before each file).
+/// Extracts a set's files from its archive.
 fn unpack(description: &Description, archive: &Archive, packed: &Path, target: &Path) -> Result<(), DataError> {
-    let mut stream = super::images::unpacked(packed)?;
-    let broken = || DataError::wrong(packed, "is no tar archive, or a broken one");
-    let mut header = [0u8; 512];
-    loop {
-        if stream.read_exact(&mut header).is_err() || header.iter().all(|&byte| byte == 0) {
-            return Ok(());
-        }
-        let text = |range: std::ops::Range<usize>| {
-            let field = &header[range];
-            let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
-            String::from_utf8_lossy(&field[..end]).trim().to_owned()
-        };
-        let size = u64::from_str_radix(&text(124..136), 8).map_err(|_| broken())?;
-        let path = text(0..100);
-        let wanted = description
-            .files
-            .iter()
-            .find(|file| path.trim_start_matches("./") == format!("{}/{}", archive.inside, file.path));
-        let mut content = (&mut stream).take(size);
-        if let Some(file) = wanted {
-            let place = target.join(&file.path);
-            let part = part_of(&place);
-            let mut out = File::create(&part).map_err(FileError::at("cannot write", &part))?;
-            let mut silent = |_, _| ();
-            let mut meter = Meter { done: 0, total: size, tell: &mut silent };
-            pour(&mut content, &mut out, &part, &packed.display().to_string(), &mut meter)?;
-            settle(&part, &place, file.bytes, file.md5.as_deref(), &packed.display().to_string())?;
-        } else {
-            std::io::copy(&mut content, &mut std::io::sink()).map_err(|_| broken())?;
-        }
-        std::io::copy(&mut (&mut stream).take((512 - size % 512) % 512), &mut std::io::sink()).map_err(|_| broken())?;
+    let broken =
+        |error: std::io::Error| DataError::wrong(packed, format!("is not a tar archive, or is broken: {error}"));
+    let mut tar = tar::Archive::new(super::images::unpacked(packed)?);
+    for entry in tar.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let path = entry.path().map_err(broken)?.into_owned();
+        let path = path.strip_prefix(".").unwrap_or(&path);
+        let is_wanted = |file: &&FileEntry| path == Path::new(&archive.inside).join(&file.path);
+        let Some(file) = description.files.iter().find(is_wanted) else { continue };
+        let (whence, path) = (packed.display().to_string(), target.join(&file.path));
+        let part = part_of(&path);
+        let mut out = File::create(&part).map_err(FileError::at("cannot write", &part))?;
+        let mut meter = Meter { done: 0, total: file.bytes, tell: &mut |_, _| () };
+        pour(&mut entry, &mut out, &part, &whence, &mut meter)?;
+        settle(&part, &path, file.bytes, file.md5.as_deref(), &whence)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -540,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_that_was_cut_off_goes_on_where_it_stopped() {
+    fn a_download_that_was_cut_off_resumes_where_it_stopped() {
         let (folder, roots) = described(&hex(TEXT), "");
         let (url, server) = serve(TEXT.to_vec(), 2, Some(6));
         let get = |url: &str| {
@@ -573,7 +557,7 @@ mod tests {
         let (url, server) = serve(TEXT.to_vec(), 1, None);
         let error = get("own", &roots, Some(&url), folder.path(), &mut |_, _| ()).expect_err("a wrong sum");
         let expected = format!(
-            "cannot get {url}a.csv: what came has the md5 checksum {}, expected 00000000000000000000000000000000",
+            "cannot get {url}a.csv: the file has the md5 checksum {}, expected 00000000000000000000000000000000",
             hex(TEXT)
         );
         assert_eq!((error.to_string(), error.is_spec_mistake()), (expected, false));
@@ -607,19 +591,23 @@ mod tests {
 
     #[test]
     fn an_archive_is_fetched_and_unpacked() {
-        let entry = |name: &str, bytes: &[u8]| {
-            let mut block = vec![0u8; 512 + bytes.len().div_ceil(512) * 512];
-            block[..name.len()].copy_from_slice(name.as_bytes());
-            block[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
-            block[512..512 + bytes.len()].copy_from_slice(bytes);
-            block
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut append = |name: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, bytes).expect("memory takes bytes");
         };
-        let tar = [entry("inside/read.me", &[7; 700]), entry("inside/a.csv", TEXT), vec![0; 1024]].concat();
+        // Tar stores names of more than 100 bytes in an entry of their own.
+        let inside = format!("a-folder-with-{}-name", ["long"; 25].join("-"));
+        append(&format!("{inside}/read.me"), &[7; 700]);
+        append(&format!("./{inside}/a.csv"), TEXT);
+        let tar = tar.into_inner().expect("memory takes bytes");
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(&tar).expect("memory takes bytes");
         let packed = packed.finish().expect("memory takes bytes");
         let archive = format!(
-            "archive = {{ file = 'a.tar.gz', bytes = {}, md5 = '{}', inside = 'inside' }}",
+            "archive = {{ file = 'a.tar.gz', bytes = {}, md5 = '{}', inside = '{inside}' }}",
             packed.len(),
             hex(&packed)
         );
@@ -630,6 +618,12 @@ mod tests {
         let files = files_of(&folder.path().join("own")).expect("a folder");
         assert_eq!(files, [folder.path().join("own/a.csv")]);
         assert_eq!(std::fs::read(&files[0]).expect("the file"), TEXT);
+        let broken = folder.path().join("broken.tar");
+        std::fs::write(&broken, [b'x'; 1024]).expect("a file of the test");
+        let description = describe("own", &roots).expect("a set");
+        let archive = description.archive.as_ref().expect("an archive");
+        let error = unpack(&description, archive, &broken, folder.path()).expect_err("no archive").to_string();
+        assert!(error.contains("is not a tar archive, or is broken: "), "{error}");
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! The densities of what is known exactly: a model with a likelihood is held against them.
+//! The exact densities of distributions, with which likelihoods of models are compared.
 
 use super::Truth;
+use nalgebra::{Cholesky, DMatrix, DVector};
 use std::f64::consts::TAU;
 
 /// log p(x) in nats.
 type LogDensity = Box<dyn Fn(&[f32]) -> f64>;
 
 impl Truth {
-    /// log p(x) of the law in nats, where it has a density that is known.
+    /// log p(x) in nats, if the distribution has a known density.
     pub fn log_density(&self) -> Option<LogDensity> {
         match self {
             Self::Normal { mean, std } if *std > 0.0 => {
@@ -25,11 +26,10 @@ impl Truth {
             }
             Self::Gaussian { covariance } => {
                 let root = cholesky(covariance)?;
-                let n = root.len() as f64;
-                let constant = -0.5 * n * TAU.ln() - root.iter().enumerate().map(|(i, row)| row[i].ln()).sum::<f64>();
+                let constant = -0.5 * root.nrows() as f64 * TAU.ln() - log_det(&root);
                 Some(Box::new(move |x| {
                     let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-                    constant - 0.5 * solved(&root, &x).iter().map(|v| v * v).sum::<f64>()
+                    constant - 0.5 * squared_distance(&root, &x)
                 }))
             }
             Self::Chain(chain) => {
@@ -48,13 +48,11 @@ impl Truth {
                     ways.ln() - (side + 1) as f64 * std::f64::consts::LN_2
                 }))
             }
-            _ => None,
+            Self::Unknown | Self::Normal { .. } | Self::Modes { .. } | Self::Shapes(_) => None,
         }
     }
-}
 
-impl Truth {
-    /// log p(x, y) of each class y of the law in nats, where it has classes.
+    /// log p(x, y) in nats for each class y, if the distribution has classes.
     pub fn log_joint(&self) -> Option<impl Fn(&[f32]) -> Vec<f64>> {
         let Self::Chain(chain) = self else { return None };
         (chain.classes() > 1).then_some(move |x: &[f32]| chain.log_joint(x))
@@ -67,29 +65,22 @@ fn round(mean: &[f64], std: f64, x: &[f32]) -> f64 {
     -0.5 * square - x.len() as f64 * (std.ln() + 0.5 * TAU.ln())
 }
 
-/// The lower root of a covariance; `None` where it is none.
-pub(crate) fn cholesky(covariance: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
-    let mut root: Vec<Vec<f64>> = Vec::with_capacity(covariance.len());
-    for (i, row) in covariance.iter().enumerate() {
-        let mut new = vec![0.0; covariance.len()];
-        for j in 0..=i {
-            let other = if j == i { &new } else { &root[j] };
-            let rest = row[j] - (0..j).map(|k| new[k] * other[k]).sum::<f64>();
-            new[j] = if j == i { Some(rest.sqrt()).filter(|v| *v > 0.0)? } else { rest / root[j][j] };
-        }
-        root.push(new);
-    }
-    Some(root)
+/// The lower Cholesky factor of a covariance; `None` if it is not positive definite.
+pub(crate) fn cholesky(covariance: &[Vec<f64>]) -> Option<DMatrix<f64>> {
+    let n = covariance.len();
+    Cholesky::new(DMatrix::from_fn(n, n, |i, j| covariance[i][j])).map(Cholesky::unpack)
 }
 
-/// y with root·y = x.
-pub(crate) fn solved(root: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
-    let mut y: Vec<f64> = Vec::with_capacity(x.len());
-    for (row, &x) in root.iter().zip(x) {
-        let known: f64 = row.iter().zip(&y).map(|(a, b)| a * b).sum();
-        y.push((x - known) / row[y.len()]);
-    }
-    y
+/// log of the determinant of a Cholesky factor.
+pub(crate) fn log_det(root: &DMatrix<f64>) -> f64 {
+    root.diagonal().iter().map(|v| v.ln()).sum()
+}
+
+/// The squared Mahalanobis distance of x from 0, by the Cholesky factor of the covariance.
+pub(crate) fn squared_distance(root: &DMatrix<f64>, x: &[f64]) -> f64 {
+    let mut y = DVector::from_column_slice(x);
+    assert!(root.solve_lower_triangular_mut(&mut y), "a Cholesky factor has no zero on its diagonal");
+    y.norm_squared()
 }
 
 #[cfg(test)]

@@ -139,16 +139,15 @@ pub struct Examples {
 }
 
 impl Examples {
-    /// A row an example, its label last where it has one.
+    /// One row per example, with its label last if it has one.
     pub fn csv(&self) -> String {
-        let mut text = String::new();
+        let refused = "a vector takes any bytes, and all rows have as many fields";
+        let mut writer = csv::Writer::from_writer(Vec::new());
         for i in 0..self.x.rows() {
-            let mut fields: Vec<String> = self.x.row(i).iter().map(f32::to_string).collect();
-            fields.extend(self.labels.get(i).map(i64::to_string));
-            text.push_str(&fields.join(","));
-            text.push('\n');
+            let numbers = self.x.row(i).iter().map(f32::to_string);
+            writer.write_record(numbers.chain(self.labels.get(i).map(i64::to_string))).expect(refused);
         }
-        text
+        String::from_utf8(writer.into_inner().expect(refused)).expect("numbers are text")
     }
 }
 

@@ -11,12 +11,13 @@ use super::{
     log_sum, posteriors,
 };
 use crate::base::{Array, NonNegative, Positive, Problem, host};
-use crate::data::density::{cholesky, solved};
+use crate::data::density::{cholesky, log_det, squared_distance};
 use crate::data::{DataInfo, Examples, Source};
 use crate::nn::ParamInit;
 use crate::nn::plan::{NetworkPlan, ParamPlan, Wiring};
 use crate::player::Player;
 use crate::rng::{Purpose, Stream};
+use nalgebra::{DMatrix, DVector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
@@ -291,7 +292,7 @@ struct Gaussians {
 
 /// The lower root of a covariance, or its diagonal.
 enum Root {
-    Rows(Vec<Vec<f64>>),
+    Lower(DMatrix<f64>),
     Stds(Vec<f64>),
     Round(f64),
 }
@@ -299,7 +300,7 @@ enum Root {
 impl Root {
     fn log_det(&self, d: usize) -> f64 {
         match self {
-            Self::Rows(rows) => rows.iter().enumerate().map(|(i, row)| row[i].ln()).sum(),
+            Self::Lower(root) => log_det(root),
             Self::Stds(stds) => stds.iter().map(|std| std.ln()).sum(),
             Self::Round(std) => d as f64 * std.ln(),
         }
@@ -308,7 +309,7 @@ impl Root {
     /// The squared distance in deviations.
     fn distance(&self, gap: &[f64]) -> f64 {
         match self {
-            Self::Rows(rows) => solved(rows, gap).iter().map(|v| v * v).sum(),
+            Self::Lower(root) => squared_distance(root, gap),
             Self::Stds(stds) => gap.iter().zip(stds).map(|(g, s)| (g / s).powi(2)).sum(),
             Self::Round(std) => gap.iter().map(|g| g * g).sum::<f64>() / (std * std),
         }
@@ -316,7 +317,7 @@ impl Root {
 
     fn spread(&self, normals: &[f64]) -> Vec<f64> {
         match self {
-            Self::Rows(rows) => rows.iter().map(|row| row.iter().zip(normals).map(|(r, z)| r * z).sum()).collect(),
+            Self::Lower(root) => (root * DVector::from_column_slice(normals)).as_slice().to_vec(),
             Self::Stds(stds) => stds.iter().zip(normals).map(|(s, z)| s * z).collect(),
             Self::Round(std) => normals.iter().map(|z| std * z).collect(),
         }
@@ -343,7 +344,7 @@ impl Gaussians {
             let root = match self.kind {
                 CovarianceKind::Full | CovarianceKind::Tied => {
                     let rows: Vec<Vec<f64>> = own.chunks_exact(d).map(<[f64]>::to_vec).collect();
-                    cholesky(&rows).map(Root::Rows)
+                    cholesky(&rows).map(Root::Lower)
                 }
                 CovarianceKind::Diagonal => Some(Root::Stds(own.iter().map(|v| v.sqrt()).collect())),
                 CovarianceKind::Spherical => Some(Root::Round(own[0].sqrt())),
