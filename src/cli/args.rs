@@ -14,7 +14,7 @@ Examples:
   gantlet init first && gantlet run first.toml       a file to start from, and its runs
   gantlet plan first.toml                            grid, networks and packs, before anything runs
   gantlet run first.toml --set schedule.steps=200    one setting changed for all cells
-  gantlet compare runs/first --by loss.adversarial   a row a loss, over seeds
+  gantlet compare runs/first --by loss.adversarial   one row per loss, over seeds
   gantlet verify first.toml                          whether the claims hold
 
 Exit codes:
@@ -177,10 +177,10 @@ pub(super) struct DiffArgs {
     /// Another
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// Put samples from the same latents side by side into a PNG
+    /// Put samples from the same latents side by side in a PNG
     #[arg(long, value_name = "F.png")]
     pub picture: Option<PathBuf>,
-    /// Lay the curves over each other in a PNG, a plot a metric
+    /// Overlay the curves in a PNG, one plot per metric
     #[arg(long, value_name = "F.png")]
     pub curves: Option<PathBuf>,
     /// Print JSON
@@ -193,16 +193,16 @@ pub(super) struct CompareArgs {
     /// Experiments' folders
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
-    /// A row a value of this setting
+    /// Group rows by this setting
     #[arg(long, value_name = "KEY")]
     pub by: Vec<String>,
-    /// Only this metric; one alone sorts the rows
+    /// Show only this metric; a single one sorts the rows
     #[arg(long, value_name = "M")]
     pub metric: Vec<String>,
-    /// Sort rows by this metric, the best first
+    /// Sort rows by this metric, best first
     #[arg(long, value_name = "M")]
     pub sort: Option<String>,
-    /// Hold every row against the one with this setting [default: the first, where there are two]
+    /// Test every row against the one with this setting [default: the first of two rows]
     #[arg(long, value_name = "KEY=VALUE")]
     pub against: Vec<String>,
     /// Print JSON

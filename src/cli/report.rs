@@ -1,4 +1,4 @@
-//! `diff`, `compare`, `verify` and `report`: what runs say together.
+//! `diff`, `compare`, `verify` and `report`: reports about several runs.
 
 use super::args::{CompareArgs, DiffArgs, ReportArgs, VerifyArgs};
 use super::{Exit, Failure, ask, print, say, width};
@@ -31,7 +31,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     print(&if args.json { found.json() } else { found.text(width()) })?;
     if let Some(path) = &args.picture {
         let Some(pair) = diff::pair(&a, &b) else {
-            return Err(Failure::new(Exit::Usage, "there are no sample pictures on both sides"));
+            return Err(Failure::new(Exit::Usage, "both sides need sample pictures, and one has none"));
         };
         file::write_atomic(path, &samples(&pair)?)?;
         say(&format!("wrote {}", path.display()));
@@ -39,7 +39,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     if let Some(path) = &args.curves {
         let plots = diff::plots(&a, &b);
         if plots.is_empty() {
-            return Err(Failure::new(Exit::Usage, "there are no curves: no run has two steps of anything"));
+            return Err(Failure::new(Exit::Usage, "there are no curves: no metric or scalar has values at two steps"));
         }
         let pictures: Vec<_> = plots.iter().map(picture::curves).collect();
         let all = picture::tiles(&pictures, if pictures.len() > 1 { 2 } else { 1 });
@@ -49,7 +49,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-/// The samples of two runs from the same latents: as the runs drew them where their seeds are the same, else drawn again.
+/// The samples of two runs from the same latents: those of the runs if their seeds are equal, else new ones.
 fn samples(pair: &Pair<'_>) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::new(Exit::Data, error);
     let [left, right] = pair.runs;
@@ -81,7 +81,10 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let table = compare::compare(&runs, &options).map_err(|error| {
         let exit = match &error {
             CompareError::Protocol(_) => Exit::Data,
-            _ => Exit::Usage,
+            CompareError::UnknownMetric { .. }
+            | CompareError::UnknownKey { .. }
+            | CompareError::Against(_)
+            | CompareError::Unsorted(_) => Exit::Usage,
         };
         Failure::new(exit, error)
     })?;

@@ -1,9 +1,10 @@
-//! The event file of a run for TensorBoard: what `metrics.csv` and `eval.csv` hold, by the same names, and the pictures.
+//! The event file of a run for TensorBoard: the values of `metrics.csv` and `eval.csv` under the same names, and the
+//! pictures.
 //!
-//! It holds nothing that the tables and pictures do not, so whoever opens it makes its beginning from these: no step is
-//! lost or stands twice, and what stands there already is left as it is, so that a TensorBoard that is reading goes on.
-//! Its bytes follow from the run alone: the time of an event is its step, in seconds since 1970. The form is that of
-//! TFRecord (length and content, each with a masked CRC-32C) around `Event` messages of Protocol Buffers.
+//! It has nothing that the tables and pictures do not have, so [`Board::open`] rebuilds it from these: no step is lost or
+//! written twice. Records that are already correct are kept, so that a TensorBoard that is reading the file can continue.
+//! Its bytes depend on the run alone: the time of an event is its step, in seconds since 1970. The format is TFRecord
+//! (length and content, each with a masked CRC-32C) with `Event` messages of Protocol Buffers.
 
 use super::run::{RunDir, RunState};
 use super::table::{read_eval, read_metrics};
@@ -14,12 +15,12 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read as _, Write as _};
 use std::path::PathBuf;
 
-/// What the pictures are called: of the data, and of the samples.
+/// The tags of pictures: of the data, and of samples.
 const DATA: &str = "data";
 const SAMPLES: &str = "samples";
-/// What the first event says.
+/// The content of the first event.
 const FORMAT: &str = "brain.Event:2";
-/// The code of three colors.
+/// The code of the color space.
 const RGB: u64 = 3;
 
 /// The writer of the event file.
@@ -27,14 +28,14 @@ const RGB: u64 = 3;
 pub struct Board {
     path: PathBuf,
     file: BufWriter<File>,
-    /// What stood there, as long as it is what is to stand there.
+    /// The existing file, as long as its records are the expected ones.
     known: Option<BufReader<File>>,
-    /// How much of it is.
+    /// The length of the expected records in it.
     kept: u64,
 }
 
 impl Board {
-    /// Opens the file of a run with all that its state vouches for, and its pictures up to the step at which it stands.
+    /// Opens the file of a run, with all rows that its state covers and its pictures up to its step.
     ///
     /// # Errors
     /// If the disk refuses, or a table cannot be read.
@@ -79,7 +80,7 @@ impl Board {
         Ok(())
     }
 
-    /// Appends the numbers of a step; where there is none, nothing.
+    /// Appends the values of a step, if there are any.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -109,13 +110,13 @@ impl Board {
         self.picture(step, SAMPLES, png)
     }
 
-    /// Appends a picture from its file; one that is not there is none.
+    /// Appends a picture from its file, if there is one.
     fn picture_of(&mut self, path: PathBuf, step: u64, name: &str) -> Result<(), RecordError> {
         std::fs::read(path).map_or(Ok(()), |png| self.picture(step, name, &png))
     }
 
     fn picture(&mut self, step: u64, name: &str, png: &[u8]) -> Result<(), RecordError> {
-        // A file that a machine without power left empty is no picture.
+        // A power failure can leave an empty file.
         let Some((width, height)) = size(png) else { return Ok(()) };
         let mut image = Vec::with_capacity(png.len() + 32);
         for (number, value) in [(1, height), (2, width), (3, RGB)] {
@@ -131,7 +132,7 @@ impl Board {
 
     fn event(&mut self, step: u64, summary: &[u8]) -> Result<(), RecordError> {
         let mut event = Vec::with_capacity(summary.len() + 32);
-        // A zero is what a reader takes where nothing stands.
+        // Zero is the default of both fields.
         if step > 0 {
             event.push(key(1, 1));
             event.extend((step as f64).to_le_bytes());
@@ -141,13 +142,13 @@ impl Board {
         self.put(&event)
     }
 
-    /// Appends a message as a record, or passes over one that stands there.
+    /// Appends a message as a record, or keeps the same record of the existing file.
     fn put(&mut self, message: &[u8]) -> Result<(), RecordError> {
         let length = (message.len() as u64).to_le_bytes();
         let record = [&length, &masked(&length)[..], message, &masked(message)].concat();
         if let Some(known) = &mut self.known {
-            let mut there = vec![0; record.len()];
-            if known.read_exact(&mut there).is_ok() && there == record {
+            let mut existing = vec![0; record.len()];
+            if known.read_exact(&mut existing).is_ok() && existing == record {
                 self.kept += record.len() as u64;
                 return Ok(());
             }
@@ -157,7 +158,7 @@ impl Board {
         Ok(())
     }
 
-    /// Removes what does not belong there, once.
+    /// Truncates the existing file to its expected records, once.
     fn cut(&mut self) -> Result<(), RecordError> {
         if self.known.take().is_some() {
             self.file.get_ref().set_len(self.kept).map_err(FileError::at("cannot write", &self.path))?;
@@ -165,7 +166,7 @@ impl Board {
         Ok(())
     }
 
-    /// Hands what was appended to the system.
+    /// Flushes appended records to the operating system.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -182,7 +183,7 @@ fn size(png: &[u8]) -> Option<(u64, u64)> {
     if png.starts_with(b"\x89PNG\r\n\x1a\n") { Some((number(16)?, number(20)?)) } else { None }
 }
 
-/// What precedes a field: its number, and how it is written (0 a varint, 1 eight bytes, 2 bytes with a length, 5 four).
+/// The key of a field: its number and wire type (0: varint, 1: 8 bytes, 2: bytes with a length, 5: 4 bytes).
 const fn key(number: u8, form: u8) -> u8 {
     number << 3 | form
 }
@@ -198,7 +199,7 @@ fn put_bytes(to: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     to.extend(bytes);
 }
 
-/// Seven bits a byte, the lowest first; all but the last have the highest bit set.
+/// Seven bits per byte, the lowest first; all bytes but the last have the highest bit set.
 fn put_varint(to: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         to.push(value as u8 | 0x80);
@@ -207,7 +208,7 @@ fn put_varint(to: &mut Vec<u8>, mut value: u64) {
     to.push(value as u8);
 }
 
-/// The checksum of TFRecord: that of bytes that hold checksums themselves should not be one.
+/// The checksum of TFRecord. It is masked because the CRC of data that contain CRCs is weak.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
@@ -264,7 +265,7 @@ mod tests {
         RunState { step, ..RunState::queued("toy", "a", "0123abcd", 0, 300, vec![]) }
     }
 
-    /// Leaves, at a step, what belongs to it in tables, pictures and event file.
+    /// Writes tables, pictures and event file of a step.
     fn leave(dir: &RunDir, board: &mut Board, step: u64) {
         let columns = ["d/loss", "g/loss"].map(str::to_owned);
         if step == 10 {
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_stood_there_a_resumed_file_is_the_unbroken_one() {
+    fn a_resumed_file_equals_the_uninterrupted_one() {
         let whole = golden();
         for broken in
             [&whole[..], &whole[..99], &whole[..40], b"", b"something else that is longer than the first record"]
@@ -308,7 +309,7 @@ mod tests {
             let dir = RunDir::at(folder.path());
             leave(&dir, &mut Board::open(&dir, &at(0)).unwrap(), 10);
             std::fs::write(dir.board(), broken).unwrap();
-            // A picture of a step that is done again.
+            // A picture of a step that is repeated.
             std::fs::create_dir_all(dir.samples()).unwrap();
             std::fs::write(dir.sample(300), PNG).unwrap();
             let mut board = Board::open(&dir, &at(10)).unwrap();
