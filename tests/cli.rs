@@ -206,7 +206,7 @@ fn latents_are_walked_and_searched_and_what_has_none_is_told_so() {
     place.write("images.toml", &images);
     place.write(
         "fit.toml",
-        "name = \"fit\"\n[data.two-moons]\n[algorithm.mixture]\ncomponents = 2\n[schedule]\nsteps = 2\nbatch = 50\n",
+        "name = \"fit\"\n[data.two-moons]\n[algorithm.mixture]\ncomponents = 2\nexamples = 50\n[schedule]\nsteps = 2\n",
     );
     let one = ["--set", "seeds=1", "--set", "loss.adversarial=hinge"];
     for (file, sets) in [("toy.toml", &one[..]), ("images.toml", &one[..]), ("fit.toml", &[])] {

@@ -580,9 +580,9 @@ data = { markov = { symbols = 5, context = 12, classes = 2 } }
 [algorithm.ngram]
 order = 3
 by-class = true
+examples = 100
 [schedule]
 steps = 12
-batch = 100
 [output]
 samples = 6
 metrics-every = 3
@@ -604,9 +604,9 @@ data = { ring = { std = 0.3 } }
 components = 2
 by-class = true
 restarts = 2
+examples = 400
 [schedule]
 steps = 12
-batch = 400
 [output]
 metrics-every = 3
 samples-every = 6

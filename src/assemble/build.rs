@@ -116,7 +116,6 @@ fn objective<'a>(
     device: Device,
 ) -> Result<Box<dyn Objective>, String> {
     let source = &sources[0];
-    let fit = (seeds, cells[0].schedule.batch);
     let losses = || -> Vec<&LossSpec> { cells.iter().filter_map(|c| c.loss.as_ref()).collect() };
     Ok(match &cells[0].algorithm {
         AlgorithmSpec::Gan(spec) => Box::new(Gan::new(spec, &losses(), source.info(), device)),
@@ -130,14 +129,14 @@ fn objective<'a>(
         AlgorithmSpec::Classifier(_) => Box::new(Classifier::new(&specs!(cells, Classifier), device)),
         AlgorithmSpec::Autoencoder(_) => Box::new(Autoencoder::new(&specs!(cells, Autoencoder), source.info(), device)),
         AlgorithmSpec::Vae(_) => Box::new(Vae::new(&specs!(cells, Vae), source.info(), device)),
-        AlgorithmSpec::Mixture(_) => Box::new(Classical::mixtures(&specs!(cells, Mixture), sources, fit, device)),
+        AlgorithmSpec::Mixture(_) => Box::new(Classical::mixtures(&specs!(cells, Mixture), sources, seeds, device)),
         AlgorithmSpec::NaiveBayes(_) => {
-            Box::new(Classical::naive_bayes(&specs!(cells, NaiveBayes), sources, fit, device))
+            Box::new(Classical::naive_bayes(&specs!(cells, NaiveBayes), sources, seeds, device))
         }
         AlgorithmSpec::KernelDensity(_) => {
-            Box::new(Classical::kernels(&specs!(cells, KernelDensity), sources, fit, device))
+            Box::new(Classical::kernels(&specs!(cells, KernelDensity), sources, seeds, device))
         }
-        AlgorithmSpec::Ngram(_) => Box::new(Ngram::new(&specs!(cells, Ngram), sources, fit, device)),
+        AlgorithmSpec::Ngram(_) => Box::new(Ngram::new(&specs!(cells, Ngram), sources, seeds, device)),
         AlgorithmSpec::Sequence(_) => Box::new(Sequence::new(&specs!(cells, Sequence), source.info(), device)),
         AlgorithmSpec::Pixelcnn(spec) => Box::new(Pixelcnn::new(spec, source.info(), device)),
     })

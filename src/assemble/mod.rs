@@ -32,9 +32,9 @@ pub struct PlayerNetwork {
 pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>, Vec<Problem>> {
     let family = cell.algorithm.family();
     let wirings = family.wirings(info).map_err(|problem| vec![problem])?;
-    let (mut found, mut problems, batch) = (Vec::new(), Vec::new(), u64::from(cell.schedule.batch));
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
     if family.is_fit() {
-        let memory = |part: Part| NetworkPlan::memory(family.memory(part.player, info, batch));
+        let memory = |part: Part| NetworkPlan::memory(family.memory(part.player, info));
         found.extend(family.cast().into_iter().map(|part| PlayerNetwork { part, plan: memory(part) }));
     }
     for (part, mut wiring) in family.cast().into_iter().zip(wirings) {
@@ -61,7 +61,7 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
                     problems.push(Problem::at(format!("architecture.{of}"), message).with_help(help));
                 }
                 problems.extend(family.complete(player, &mut plan).err());
-                plan.params.extend(family.memory(player, info, batch));
+                plan.params.extend(family.memory(player, info));
                 found.push(PlayerNetwork { part, plan });
             }
             Err(inner) => problems.extend(inner.into_iter().map(|p| p.below(&format!("architecture.{of}")))),
@@ -70,7 +70,7 @@ pub fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>
     if !problems.is_empty() {
         return Err(problems);
     }
-    for network in found.iter().filter(|network| network.plan.batch_coupled && cell.schedule.batch == 1) {
+    for network in found.iter().filter(|network| network.plan.batch_coupled && cell.schedule.batch == Some(1)) {
         let why = "it has batch norm or minibatch discrimination";
         let message = format!("a batch of 1 is too small for the {}: {why}", network.part.player);
         problems.push(Problem::at("schedule.batch", message));

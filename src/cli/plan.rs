@@ -244,7 +244,7 @@ fn looks_like(a: &Experiment, b: &Experiment) -> bool {
         && a.loss == b.loss
         && a.eval == b.eval
         && a.start == b.start
-        && (a.schedule.batch == 1) == (b.schedule.batch == 1)
+        && (a.schedule.batch == Some(1)) == (b.schedule.batch == Some(1))
 }
 
 fn row(row: &crate::nn::plan::Row) -> NetworkRow {

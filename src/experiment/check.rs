@@ -97,10 +97,17 @@ fn schedule(e: &Experiment, wrong: &mut Vec<Problem>) {
         wrong,
         &[
             ("schedule.steps", schedule.steps),
-            ("schedule.batch", u64::from(schedule.batch)),
+            ("schedule.batch", schedule.batch.map_or(1, u64::from)),
             ("schedule.critic-steps", u64::from(critic.each)),
         ],
     );
+    let family = e.algorithm.family();
+    if schedule.batch.is_none() && !family.is_fit() {
+        let message = format!("`{}` needs `batch`", family.tag());
+        wrong.push(
+            Problem::at("schedule", message).with_help("write the number of examples per batch, as in `batch = 64`"),
+        );
+    }
     if critic.many > 0 && critic.first == 0 && critic.every == 0 {
         wrong.push(
             Problem::at("schedule.critic-steps.many", format!("`many` = {} never happens", critic.many))

@@ -75,8 +75,7 @@ impl Experiment {
 
     /// What a family may hold against its own settings.
     pub fn surroundings(&self) -> Surroundings<'_> {
-        let (steps, batch) = (self.schedule.steps, u64::from(self.schedule.batch));
-        Surroundings { loss: self.loss.as_ref(), steps, batch }
+        Surroundings { loss: self.loss.as_ref(), steps: self.schedule.steps, batch: self.schedule.batch }
     }
 }
 

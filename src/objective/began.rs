@@ -111,7 +111,7 @@ impl Family for BeganSpec {
         ])
     }
 
-    fn memory(&self, player: &str, _: &DataInfo, _: u64) -> Vec<ParamPlan> {
+    fn memory(&self, player: &str, _: &DataInfo) -> Vec<ParamPlan> {
         let number = |(name, start): (&str, f64)| ParamPlan {
             name: name.to_owned(),
             shape: vec![1],
@@ -443,7 +443,7 @@ mod tests {
         let wirings = [trial_generator(2), Wiring { role: Role::Autoencoder, ..trial_generator(2) }];
         let player = |(name, wiring): (&'static str, &Wiring)| {
             let mut plan = network.plan(wiring, &InitSpec::Pytorch).expect("it fits");
-            plan.params.extend(spec.memory(name, &info(), 4));
+            plan.params.extend(spec.memory(name, &info()));
             let spec = PlayerSpec {
                 name,
                 index: 0,

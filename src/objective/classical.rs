@@ -2,10 +2,10 @@
 //! 1977), Gaussian naive Bayes, and kernel densities (Parzen 1962). A step of the loop is one iteration.
 //!
 //! All are mixtures of Gaussians, of each class or of all examples: they have a density, are sampled, and name classes by
-//! Bayes' rule. They are fit to the first `schedule.batch` training examples of the run, the same in every step; for a data
-//! set of that size these are all of it.
+//! Bayes' rule. They are fit to the first `examples` training examples of the run, the same in every step; for a data set of
+//! that size these are all of it.
 
-use super::family::{Family, Product, Surroundings};
+use super::family::{Family, Product, Surroundings, check_examples};
 use super::{
     Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, exactly,
     log_sum, posteriors,
@@ -31,6 +31,9 @@ use tch::{Device, Tensor};
 pub struct MixtureModelSpec {
     /// How many Gaussians.
     pub components: NonZeroU32,
+    /// How many training examples it is fit to: the first of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<NonZeroU32>,
     /// What their covariances may be.
     #[serde(default)]
     pub covariance: CovarianceKind,
@@ -72,6 +75,9 @@ pub enum CovarianceKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NaiveBayesSpec {
+    /// How many training examples it is fit to: the first of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<NonZeroU32>,
     /// Added to variances, as a share of the largest of a dimension.
     #[serde(default = "NaiveBayesSpec::smoothing")]
     pub smoothing: NonNegative,
@@ -86,6 +92,9 @@ impl NaiveBayesSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KernelDensitySpec {
+    /// How many training examples it is fit to: the first of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<NonZeroU32>,
     /// The deviation of each.
     #[serde(default)]
     pub bandwidth: BandwidthSpec,
@@ -227,7 +236,7 @@ macro_rules! family {
                 Ok(vec![])
             }
 
-            fn memory(&self, _player: &str, info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
+            fn memory(&self, _player: &str, info: &DataInfo) -> Vec<ParamPlan> {
                 let one = |(name, len): (&str, usize)| ParamPlan {
                     name: name.to_owned(),
                     shape: vec![len],
@@ -250,7 +259,7 @@ macro_rules! family {
             }
 
             fn check_networks(&self, _: &[&NetworkPlan], info: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
-                check_rows(&self.kind(), info, around)
+                check_rows(&self.kind(), ($tag, self.examples), info, around)
             }
         }
     };
@@ -263,19 +272,20 @@ family!(KernelDensitySpec, "kernel-density", |spec| Kind::Kernels {
     by_class: spec.by_class,
 });
 
-/// Whether there are examples enough.
-fn check_rows(kind: &Kind, info: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
-    let (batch, least) = (around.batch, (kind.components() * kind.groups(info)).max(2) as u64);
-    let mut wrong = Vec::new();
-    if let Some(len) = info.len.filter(|len| *len < batch) {
-        let message = format!("it is fit to the first {batch} training examples, and the data has {len}");
-        wrong.push(Problem::at("schedule.batch", message).with_help(format!("write `batch = {len}` for all of them")));
-    }
-    if batch < least {
-        let message = format!("{batch} examples are too few for {least} components");
-        wrong.push(Problem::at("schedule.batch", message).with_help("say how many examples it is fit to"));
-    }
-    wrong
+/// Whether there are enough examples.
+fn check_rows(
+    kind: &Kind,
+    (tag, examples): (&str, Option<NonZeroU32>),
+    info: &DataInfo,
+    around: Surroundings<'_>,
+) -> Vec<Problem> {
+    let least = (kind.components() * kind.groups(info)).max(2);
+    let few = examples.map_or(0, |examples| examples.get() as usize);
+    let too_few = (examples.is_some() && few < least).then(|| {
+        let message = format!("{few} examples are too few for {least} components");
+        Problem::at(format!("algorithm.{tag}.examples"), message).with_help("fit it to more examples")
+    });
+    check_examples(tag, examples, info, around).into_iter().chain(too_few).collect()
 }
 
 /// Gaussians with weights.
@@ -542,45 +552,31 @@ impl Fit {
 
 impl Classical {
     /// The mixtures of a pack; `specs` has one entry a run.
-    pub fn mixtures(
-        specs: &[&MixtureModelSpec],
-        sources: &[Arc<dyn Source>],
-        at: (&[u64], u32),
-        device: Device,
-    ) -> Self {
-        Self::new(specs.iter().map(|spec| spec.kind()).collect(), sources, at, device)
+    pub fn mixtures(specs: &[&MixtureModelSpec], sources: &[Arc<dyn Source>], seeds: &[u64], device: Device) -> Self {
+        Self::new(specs.iter().map(|spec| (spec.kind(), spec.examples)).collect(), sources, seeds, device)
     }
 
     /// Naive Bayes for a pack.
-    pub fn naive_bayes(
-        specs: &[&NaiveBayesSpec],
-        sources: &[Arc<dyn Source>],
-        at: (&[u64], u32),
-        device: Device,
-    ) -> Self {
-        Self::new(specs.iter().map(|spec| spec.kind()).collect(), sources, at, device)
+    pub fn naive_bayes(specs: &[&NaiveBayesSpec], sources: &[Arc<dyn Source>], seeds: &[u64], device: Device) -> Self {
+        Self::new(specs.iter().map(|spec| (spec.kind(), spec.examples)).collect(), sources, seeds, device)
     }
 
     /// Kernel densities for a pack.
-    pub fn kernels(
-        specs: &[&KernelDensitySpec],
-        sources: &[Arc<dyn Source>],
-        at: (&[u64], u32),
-        device: Device,
-    ) -> Self {
-        Self::new(specs.iter().map(|spec| spec.kind()).collect(), sources, at, device)
+    pub fn kernels(specs: &[&KernelDensitySpec], sources: &[Arc<dyn Source>], seeds: &[u64], device: Device) -> Self {
+        Self::new(specs.iter().map(|spec| (spec.kind(), spec.examples)).collect(), sources, seeds, device)
     }
 
-    fn new(kinds: Vec<Kind>, sources: &[Arc<dyn Source>], (seeds, batch): (&[u64], u32), device: Device) -> Self {
+    fn new(fits: Vec<(Kind, Option<NonZeroU32>)>, sources: &[Arc<dyn Source>], seeds: &[u64], device: Device) -> Self {
         let info = sources[0].info().clone();
-        let (n, d) = (batch as usize, info.shape.iter().product::<usize>());
-        let of_run = |(source, &seed): (&Arc<dyn Source>, &u64)| {
+        let d = info.shape.iter().product::<usize>();
+        let of_run = |((source, &seed), (_, examples)): ((&Arc<dyn Source>, &u64), &(Kind, Option<NonZeroU32>))| {
+            let n = examples.expect("`check_examples` requires it").get() as usize;
             let (mut x, mut labels) = (vec![0.0; n * d], vec![0; n]);
             source.draw(seed, 0, &mut x, &mut labels);
             Rows { x: x.into_iter().map(f64::from).collect(), labels }
         };
-        let rows: Vec<Rows> = sources.iter().zip(seeds).map(of_run).collect();
-        let complaints = vec![None; seeds.len()];
+        let rows: Vec<Rows> = sources.iter().zip(seeds).zip(&fits).map(of_run).collect();
+        let (kinds, complaints) = (fits.into_iter().map(|(kind, _)| kind).collect(), vec![None; seeds.len()]);
         Self { kinds, rows, seeds: seeds.to_vec(), info, device, complaints }
     }
 
@@ -921,12 +917,13 @@ mod tests {
 
     /// A model of one run, its state at its beginning.
     fn begun<F: Family>(spec: &F, kind: Kind, source: Rowed) -> (Classical, Vec<Player>) {
-        let plan = NetworkPlan::memory(spec.memory(PLAYER, &source.info, source.labels.len() as u64));
+        let plan = NetworkPlan::memory(spec.memory(PLAYER, &source.info));
         let optimizers = vec![OptimizerSpec::still()];
         let player = PlayerSpec { name: PLAYER, index: 0, plan, optimizers, ema: None, clip: None, history: None };
-        let (batch, source): (_, Arc<dyn Source>) = (source.labels.len() as u32, Arc::new(source));
+        let examples = NonZeroU32::new(source.labels.len() as u32);
+        let source: Arc<dyn Source> = Arc::new(source);
         let players = vec![Player::new(player, &[1], Device::Cpu)];
-        (Classical::new(vec![kind], &[source], (&[1], batch), Device::Cpu), players)
+        (Classical::new(vec![(kind, examples)], &[source], &[1], Device::Cpu), players)
     }
 
     fn mixture(text: &str, source: Rowed) -> (Classical, Vec<Player>) {
@@ -1006,6 +1003,7 @@ mod tests {
                 let real = source.reference(Split::Train, 0, 0);
                 let expected = &said.iter().find(|(what, _)| *what == width).expect("it is there").1;
                 let spec = KernelDensitySpec {
+                    examples: None,
                     bandwidth: if width == "scott" { BandwidthSpec::Scott } else { BandwidthSpec::Silverman },
                     by_class: false,
                 };

@@ -213,8 +213,8 @@ impl Family for CoganSpec {
         let mut wrong = self.latent.check("algorithm.cogan.latent");
         wrong.extend(check_average("algorithm.cogan.ema", self.ema.as_ref(), around.steps));
         wrong.extend(around.loss.iter().flat_map(|loss| check_targets(loss)));
-        if around.batch % 2 == 1 {
-            let message = format!("half of each batch is of each domain, and {} is odd", around.batch);
+        if let Some(batch) = around.batch.filter(|batch| batch % 2 == 1) {
+            let message = format!("half of each batch is of each domain, and {batch} is odd");
             wrong.push(Problem::at("schedule.batch", message));
         }
         wrong

@@ -22,6 +22,7 @@ use crate::nn::plan::{NetworkPlan, ParamPlan, Wiring};
 use crate::player::EmaSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 
 /// The algorithm family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -136,7 +137,7 @@ pub struct Surroundings<'a> {
     /// `schedule.steps`.
     pub steps: u64,
     /// `schedule.batch`.
-    pub batch: u64,
+    pub batch: Option<u32>,
 }
 
 /// What a reference batch is made of (virtual batch norm).
@@ -186,8 +187,8 @@ pub trait Family {
     }
 
     /// Numbers of the objective's own that belong to a run's state: they are kept with the weights of this player, and no
-    /// optimizer moves them. `batch` is `schedule.batch`.
-    fn memory(&self, _player: &str, _info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
+    /// optimizer moves them.
+    fn memory(&self, _player: &str, _info: &DataInfo) -> Vec<ParamPlan> {
         vec![]
     }
 
@@ -244,6 +245,27 @@ pub trait Family {
     fn check_networks(&self, _networks: &[&NetworkPlan], _info: &DataInfo, _around: Surroundings<'_>) -> Vec<Problem> {
         vec![]
     }
+}
+
+/// What is wrong with the number of training examples that a family is fit to.
+pub(super) fn check_examples(
+    tag: &str,
+    examples: Option<NonZeroU32>,
+    info: &DataInfo,
+    around: Surroundings<'_>,
+) -> Option<Problem> {
+    let Some(examples) = examples else {
+        let message = format!("`{tag}` needs `examples`, the number of training examples that it is fit to");
+        let help = match around.batch {
+            Some(batch) => format!("write `examples = {batch}` here: `schedule.batch` has no effect on `{tag}`"),
+            None => "write it here, as in `examples = 1000`".to_owned(),
+        };
+        return Some(Problem::at(format!("algorithm.{tag}"), message).with_help(help));
+    };
+    let len = info.len.filter(|len| *len < u64::from(examples.get()))?;
+    let message = format!("`{tag}` is fit to the first {examples} training examples, and the data has {len}");
+    let help = format!("write `examples = {len}` for all of them");
+    Some(Problem::at(format!("algorithm.{tag}.examples"), message).with_help(help))
 }
 
 /// What is wrong with averaged weights, at `path`.

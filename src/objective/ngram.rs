@@ -4,10 +4,10 @@
 //!
 //! A model of order n looks at the n − 1 symbols before. Where an example has not as many, at its beginning, it is the model of
 //! the order that looks at those that are there. Texts are counted from end to end; of data that is drawn, the first
-//! `schedule.batch` training examples of the run are, the same in every step.
+//! `examples` training examples of the run are, the same in every step.
 
 use super::classical::keep;
-use super::family::{Family, Product, Surroundings};
+use super::family::{Family, Product, Surroundings, check_examples};
 use super::sequence::chosen;
 use super::{
     Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, exactly,
@@ -34,6 +34,10 @@ use tch::{Device, Tensor};
 pub struct NgramSpec {
     /// How many symbols an n-gram has, that which is predicted counted: 1 looks at none before it, 2 (bigrams) at one.
     pub order: NonZeroU32,
+    /// How many training examples are counted, of data that is drawn: the first of the run. Texts are counted
+    /// from end to end, whatever this number is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<NonZeroU32>,
     /// What counts become chances by.
     #[serde(default)]
     pub smoothing: SmoothingKind,
@@ -49,6 +53,11 @@ pub struct NgramSpec {
 }
 
 impl NgramSpec {
+    /// How many examples of drawn data are counted.
+    fn counted(&self) -> usize {
+        self.examples.map_or(0, |examples| examples.get() as usize)
+    }
+
     fn temperature() -> Positive {
         Positive::of(1.0)
     }
@@ -118,9 +127,9 @@ impl Family for NgramSpec {
         Ok(vec![])
     }
 
-    fn memory(&self, _player: &str, info: &DataInfo, batch: u64) -> Vec<ParamPlan> {
+    fn memory(&self, _player: &str, info: &DataInfo) -> Vec<ParamPlan> {
         let len = match &info.texts[..] {
-            [] => batch as usize * (1 + info.shape[0]),
+            [] => self.counted() * (1 + info.shape[0]),
             texts => texts.iter().map(|len| 1 + *len as usize).sum(),
         };
         let init = ParamInit::Constant(0.0);
@@ -138,8 +147,9 @@ impl Family for NgramSpec {
         vec![]
     }
 
-    fn check_networks(&self, _: &[&NetworkPlan], _: &DataInfo, _: Surroundings<'_>) -> Vec<Problem> {
-        vec![]
+    fn check_networks(&self, _: &[&NetworkPlan], info: &DataInfo, around: Surroundings<'_>) -> Vec<Problem> {
+        let drawn = info.texts.is_empty();
+        drawn.then(|| check_examples(self.tag(), self.examples, info, around)).flatten().into_iter().collect()
     }
 }
 
@@ -309,27 +319,22 @@ pub struct Ngram {
 
 impl Ngram {
     /// The objective of a pack, a spec a run.
-    pub fn new(
-        specs: &[&NgramSpec],
-        sources: &[Arc<dyn Source>],
-        (seeds, batch): (&[u64], u32),
-        device: Device,
-    ) -> Self {
+    pub fn new(specs: &[&NgramSpec], sources: &[Arc<dyn Source>], seeds: &[u64], device: Device) -> Self {
         let info = sources[0].info().clone();
-        let of_run = |(source, &seed): (&Arc<dyn Source>, &u64)| -> Vec<f32> {
+        let of_run = |((source, &seed), spec): ((&Arc<dyn Source>, &u64), &&NgramSpec)| -> Vec<f32> {
             let piece = |(x, label): (&[f32], i64)| [&[-1.0 - label as f32], x].concat();
             let texts = source.texts();
             if !texts.is_empty() {
                 return texts.iter().flat_map(|(x, label)| piece((x, *label))).collect();
             }
-            let context = info.shape[0];
-            let (mut x, mut labels) = (vec![0.0; batch as usize * context], vec![0; batch as usize]);
+            let (context, n) = (info.shape[0], spec.counted());
+            let (mut x, mut labels) = (vec![0.0; n * context], vec![0; n]);
             source.draw(seed, 0, &mut x, &mut labels);
             x.chunks_exact(context).zip(labels).flat_map(piece).collect()
         };
         Self {
             specs: specs.iter().map(|&spec| spec.clone()).collect(),
-            texts: sources.iter().zip(seeds).map(of_run).collect(),
+            texts: sources.iter().zip(seeds).zip(specs).map(of_run).collect(),
             known: RefCell::new(seeds.iter().map(|_| None).collect()),
             complaints: vec![None; seeds.len()],
             info,
@@ -390,8 +395,8 @@ impl Ngram {
         memory.get(run as i64).copy_(&Tensor::from_slice(&self.texts[run]).to_device(memory.device()));
         let pieces = self.pieces(&self.texts[run]);
         if let Some(class) = (0..self.groups()).find(|class| !pieces.iter().any(|(of, _)| of == class)) {
-            let batch = pieces.len();
-            return Err(format!("class {class} has none of the {batch} examples; take a larger `schedule.batch`"));
+            let n = pieces.len();
+            return Err(format!("class {class} has none of the {n} examples; count more `examples`"));
         }
         let tables = self.read(player, run);
         let nats: f64 = pieces.iter().map(|(group, piece)| tables.of[*group].log_p(piece)).sum();
@@ -518,13 +523,14 @@ mod tests {
     }
 
     /// A model of one run, nothing counted yet.
-    fn begun(spec: &NgramSpec, source: Arc<dyn Source>, batch: u32) -> (Ngram, Vec<Player>) {
+    fn begun(spec: &NgramSpec, source: Arc<dyn Source>, examples: u32) -> (Ngram, Vec<Player>) {
+        let spec = &NgramSpec { examples: NonZeroU32::new(examples), ..spec.clone() };
         spec.wirings(source.info()).expect("it fits");
-        let plan = NetworkPlan::memory(spec.memory(PLAYER, source.info(), u64::from(batch)));
+        let plan = NetworkPlan::memory(spec.memory(PLAYER, source.info()));
         let optimizers = vec![OptimizerSpec::still()];
         let player = PlayerSpec { name: PLAYER, index: 0, plan, optimizers, ema: None, clip: None, history: None };
         let players = vec![Player::new(player, &[3], Device::Cpu)];
-        (Ngram::new(&[spec], &[source], (&[3], batch), Device::Cpu), players)
+        (Ngram::new(&[spec], &[source], &[3], Device::Cpu), players)
     }
 
     fn markov(toml: &str) -> Arc<dyn Source> {
@@ -669,6 +675,6 @@ mod tests {
         let source = markov("symbols = 4\nclasses = 70\ncontext = 4");
         let (model, players) = begun(&spec("order = 2\nby-class = true"), source, 8);
         let told = model.count(&players[0], 0).expect_err("there are too few");
-        assert_eq!(told, "class 0 has none of the 8 examples; take a larger `schedule.batch`");
+        assert_eq!(told, "class 0 has none of the 8 examples; count more `examples`");
     }
 }

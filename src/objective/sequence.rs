@@ -100,7 +100,7 @@ impl Family for SequenceSpec {
         }])
     }
 
-    fn memory(&self, _player: &str, info: &DataInfo, _batch: u64) -> Vec<ParamPlan> {
+    fn memory(&self, _player: &str, info: &DataInfo) -> Vec<ParamPlan> {
         if !self.labeled() {
             return vec![];
         }
@@ -379,7 +379,7 @@ mod tests {
         let init: InitSpec = toml::from_str("normal = 0.7").expect("an init");
         let wiring = spec.wirings(info).expect("it fits").remove(0);
         let mut plan = network.plan(&wiring, &init).expect("a plan");
-        plan.params.extend(spec.memory("predictor", info, 1));
+        plan.params.extend(spec.memory("predictor", info));
         let of_player = PlayerSpec {
             name: "predictor",
             index: 0,

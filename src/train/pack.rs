@@ -142,7 +142,7 @@ impl Pack {
 
     /// The next batch of real examples of every run.
     fn draw(&mut self) -> Batch {
-        let (runs, n) = (self.sources.len(), self.schedule.batch as usize);
+        let (runs, n) = (self.sources.len(), self.schedule.examples_per_batch());
         let info = self.sources[0].info();
         let row: usize = info.shape.iter().product();
         let labeled = info.classes > 0;

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct ScheduleSpec {
     /// Steps; in each the generator moves `generator-steps` times.
     pub steps: u64,
-    /// Examples a batch.
-    pub batch: u32,
+    /// Examples per batch. Models that are fit without gradients have no batches: their `examples` is in `[algorithm]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
     /// Updates of the discriminator a step: a number, or a table with more of them at the start.
     #[serde(default = "CriticSteps::once")]
     pub critic_steps: CriticSteps,
@@ -23,6 +24,14 @@ pub struct ScheduleSpec {
     pub order: OrderKind,
 }
 impl ScheduleSpec {
+    /// Examples per batch.
+    ///
+    /// # Panics
+    /// For a family that has no batches; `check` requires them of every other.
+    pub fn examples_per_batch(&self) -> usize {
+        self.batch.expect("`check` requires a batch of every family that learns by gradients") as usize
+    }
+
     fn once() -> u32 {
         1
     }
