@@ -55,7 +55,7 @@ impl Worker<'_> {
 
     fn model(&self) -> Result<Model<'_>, Refusal> {
         let pack = &self.asked.pack;
-        let Some(decode) = pack.objective.decodes() else {
+        let Some(decode) = pack.objective.provides().latents else {
             let message = format!("`{}` makes no samples from latents", self.asked.cell.algorithm.family().tag());
             return Err(Refusal::new(WorkerExit::Request, message).help("GANs and VAEs do"));
         };

@@ -277,7 +277,7 @@ mod tests {
 
     fn drawn(gan: &Gan, n: usize, index: u32) -> Given {
         let request = Request { seeds: &[3], purpose: Purpose::Sample, index, n, label: None, averaged: false };
-        Given::of(&gan.decodes().expect("a generator").latents(&request))
+        Given::of(&gan.provides().latents.expect("a generator").latents(&request))
     }
 
     #[test]

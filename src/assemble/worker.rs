@@ -9,8 +9,9 @@ use crate::eval::EvalSpec;
 use crate::experiment::Experiment;
 use crate::experiment::plan::{id_of, is_of};
 use crate::nn::Script;
+use crate::objective::Product;
 use crate::objective::Request;
-use crate::objective::family::{Part, Product};
+use crate::objective::family::Part;
 use crate::record::event::{
     self, EvalRequest, Event, ExportRequest, Job, PROTOCOL, SampleRequest, WorkerExit, WorkerRequest,
 };
@@ -414,7 +415,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Its samples, of which events tell while they take long.
     pub(super) fn samples(&self, request: &Request<'_>) -> Result<Examples, Refusal> {
-        let Some(model) = self.pack.objective.generates() else {
+        let Some(model) = self.pack.objective.provides().samples else {
             let tag = self.cell.algorithm.family().tag();
             return Err(Refusal::new(WorkerExit::Request, format!("`{tag}` makes no samples")));
         };

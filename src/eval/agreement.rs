@@ -6,18 +6,23 @@ use crate::base::Array;
 use crate::data::DataInfo;
 use crate::data::Truth;
 use crate::data::images::at_levels;
-use crate::objective::Product;
+use crate::objective::{Couple, Model, Pairs, provided};
 
 /// How far samples of one latent agree in two domains.
+#[derive(Clone)]
 pub(super) struct Agreement;
 
 impl Metric for Agreement {
+    type Of = provided::Pairs;
+    type Answer = Pairs;
     const TAG: &'static str = "agreement";
     const VALUES: &'static [MetricName] =
         &[named("agreement/distance", Lower, "data"), named("agreement", Higher, "share")];
+    const AS_STORED: bool = true;
 
-    fn product(&self) -> Product {
-        Product::Pairs
+    fn ask(&self, of: &dyn Couple, model: &Model<'_>) -> Vec<Pairs> {
+        let first: Vec<&Array> = model.samples.iter().map(|samples| &samples.x).collect();
+        of.pairs(model.players, &model.request(), &first)
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
@@ -27,8 +32,7 @@ impl Metric for Agreement {
 
     /// The mean distance between what a sample of the first domain becomes in the second and the second domain's own sample of
     /// its latent; then the share of pairs in one mode, of a mixture, or of the range in which their pixels agree, of images.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let pairs = cx.answers.pairs.as_ref().ok_or("the model has no second domain")?;
+    fn take(&self, cx: &Context, pairs: &Pairs) -> Result<Outcome, String> {
         // Images as they would be stored, as everywhere.
         let stored = |x: &Array| match cx.info.range.filter(|_| cx.info.is_image()) {
             Some(range) => at_levels(x, range, cx.info.levels.unwrap_or(BYTE)),

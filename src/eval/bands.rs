@@ -22,9 +22,11 @@ pub(super) fn sides(shape: &[usize]) -> Vec<usize> {
 }
 
 /// What there is in each band of a pyramid.
+#[derive(Clone)]
 pub(super) struct Bands;
 
 impl Metric for Bands {
+    of_samples!();
     const TAG: &'static str = "bands";
     const VALUES: &'static [MetricName] =
         &[named("bands/deviation", Target(1.0), "ratio"), named("bands/kurtosis", Target(1.0), "ratio")];
@@ -39,7 +41,7 @@ impl Metric for Bands {
 
     /// For each level, from the finest, the deviation of samples over that of the reference, and then for each the ratio of
     /// kurtoses; the last level is what is left, without a band taken off.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         if cx.real.x.rows() == 0 {
             return Err("there are no reference examples".into());
         }

@@ -6,12 +6,15 @@ use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, with_gap};
 use crate::base::Array;
 use crate::data::DataInfo;
-use crate::objective::Product;
+use crate::objective::{Model, Product, provided};
 
 /// How rightly classes are named.
+#[derive(Clone)]
 pub(super) struct Classification;
 
 impl Metric for Classification {
+    type Of = provided::Classes;
+    type Answer = Array;
     const TAG: &'static str = "classification";
     const VALUES: &'static [MetricName] = &[
         named("accuracy", Higher, "share"),
@@ -19,23 +22,23 @@ impl Metric for Classification {
         named("error", Lower, "share"),
         named("accuracy/gap", Target(0.0), "share"),
     ];
+    const AS_STORED: bool = true;
 
-    fn product(&self) -> Product {
-        Product::Classes
+    fn ask(&self, of: &dyn Classify, model: &Model<'_>) -> Vec<Array> {
+        model.per_run(model.real, |_, real| of.classify(model.players, &real.x, model.averaged))
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
         with_gap(Self::VALUES, info.truth.log_joint().is_some())
     }
 
-    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
-        ""
+    fn extractor(&self, _: &Context, _: &Self::Answer) -> String {
+        String::new()
     }
 
     /// The share of reference examples whose likeliest class is theirs, the mean of −log p of their class in nats, the share of the
     /// others, and how far the first is below what Bayes' rule gives by the exact law, where that has classes.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let said = cx.answers.classes.as_ref().ok_or("the model names no classes")?;
+    fn take(&self, cx: &Context, said: &Array) -> Result<Outcome, String> {
         if said.rows() == 0 || cx.real.labels.len() != said.rows() {
             return Err("there are no labeled reference examples".to_owned());
         }
@@ -63,25 +66,28 @@ impl Metric for Classification {
 }
 
 /// How rightly those of a second domain are.
+#[derive(Clone)]
 pub(super) struct Transfer;
 
 impl Metric for Transfer {
+    type Of = provided::SecondClasses;
+    type Answer = [Array; 2];
     const TAG: &'static str = "transfer";
     const VALUES: &'static [MetricName] =
         &[named("transfer", Higher, "share"), named("transfer/unadapted", Neither, "share")];
+    const AS_STORED: bool = false;
 
-    fn product(&self) -> Product {
-        Product::SecondClasses
+    fn ask(&self, of: &dyn ClassifySecond, model: &Model<'_>) -> Vec<[Array; 2]> {
+        model.per_run(model.real, |_, real| of.classify_second(model.players, &real.x))
     }
 
-    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
-        ""
+    fn extractor(&self, _: &Context, _: &Self::Answer) -> String {
+        String::new()
     }
 
     /// The share of reference examples whose likeliest class in the second domain is theirs, by that domain's network and by the
     /// first one's.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let both = cx.answers.second_classes.as_ref().ok_or("the model names no classes in a second domain")?;
+    fn take(&self, cx: &Context, both: &[Array; 2]) -> Result<Outcome, String> {
         let labels = &cx.real.labels;
         if labels.is_empty() || both.iter().any(|said| said.rows() != labels.len()) {
             return Err("there are no labeled reference examples".to_owned());
@@ -202,9 +208,6 @@ mod tests {
         close(values[0].value, 0.75, 1e-12);
         close(values[1].value, 0.675_020_507_863, 1e-6);
         assert_eq!((values[2].metric.as_str(), values[2].value), ("error", 0.25));
-        world.answers.classes = None;
-        let value = world.measure(&MetricSpec::Classification).remove(0);
-        assert_eq!(value.protocol.parameters, "undefined: the model names no classes");
     }
 
     /// A model that says what the law says is as good as it, and one that says the opposite is wrong where that is right.

@@ -5,7 +5,7 @@ use super::spec::{CodeClassesSpec, CodeFactorsSpec, FactorKind};
 use super::{AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, needs_labels};
 use crate::data::shapes::{self, Attributes, Shape, ShapesSpec};
 use crate::data::{DataInfo, Truth};
-use crate::objective::Product;
+use crate::objective::{Codes, Encode, Model, Product, provided};
 
 /// The fewest samples that a rank correlation is taken of.
 const FEWEST: usize = 10;
@@ -13,28 +13,31 @@ const FEWEST: usize = 10;
 const WITHIN: f64 = 3.0;
 
 /// Codes read off examples, as a clustering.
+#[derive(Clone)]
 pub(super) struct Clusters;
 
 impl Metric for Clusters {
+    type Of = provided::CategoricalCodes;
+    type Answer = Codes;
     const TAG: &'static str = "clusters";
     const VALUES: &'static [MetricName] =
         &[named("clusters/purity", Higher, "share"), named("clusters/information", Higher, "share")];
+    const AS_STORED: bool = true;
 
-    fn product(&self) -> Product {
-        Product::CategoricalCodes
+    fn ask(&self, of: &dyn Encode, model: &Model<'_>) -> Vec<Codes> {
+        model.per_run(model.real, |_, real| of.read(model.players, &real.x))
     }
 
     fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
         needs_labels(Self::TAG, info)
     }
 
-    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
-        ""
+    fn extractor(&self, _: &Context, _: &Self::Answer) -> String {
+        String::new()
     }
 
     /// The codes that the model reads off reference examples, as clusters, against their labels.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let read = cx.answers.read.as_ref().ok_or("the model reads no codes")?;
+    fn take(&self, cx: &Context, read: &Codes) -> Result<Outcome, String> {
         let classes: Vec<Option<usize>> = cx.real.labels.iter().map(|&label| usize::try_from(label).ok()).collect();
         if classes.is_empty() {
             return Err("there are no labeled reference examples".to_owned());
@@ -51,25 +54,27 @@ impl Metric for Clusters {
 }
 
 impl Metric for CodeClassesSpec {
+    type Of = provided::CategoricalCodes;
+    type Answer = Codes;
     const TAG: &'static str = "code-classes";
     const VALUES: &'static [MetricName] =
         &[named("code-classes/purity", Higher, "share"), named("code-classes/information", Higher, "share")];
+    const AS_STORED: bool = true;
 
-    fn product(&self) -> Product {
-        Product::CategoricalCodes
+    fn ask(&self, of: &dyn Encode, model: &Model<'_>) -> Vec<Codes> {
+        of.codes(&model.request())
     }
 
     fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
         needs_classes(Self::TAG, info)
     }
 
-    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
-        if cx.info.is_image() { "shape-fit" } else { "values" }
+    fn extractor(&self, cx: &Context, _: &Self::Answer) -> String {
+        if cx.info.is_image() { "shape-fit" } else { "values" }.to_owned()
     }
 
     /// The codes that samples were made from, against the classes that the truth of the data says they are of.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
+    fn take(&self, cx: &Context, codes: &Codes) -> Result<Outcome, String> {
         let places = choose(cx.seed, Choice::Codes, cx.fake.x.rows(), self.rows.get());
         let class = |&i: &usize| class_of(cx, cx.fake.x.row(i), self.error.get());
         let classes: Vec<Option<usize>> = places.iter().map(class).collect::<Result<_, String>>()?;
@@ -130,11 +135,14 @@ fn purity_and_information(codes: &[i64], classes: &[Option<usize>]) -> [f64; 2] 
 }
 
 impl Metric for CodeFactorsSpec {
+    type Of = provided::ContinuousCodes;
+    type Answer = Codes;
     const TAG: &'static str = "code-factors";
     const VALUES: &'static [MetricName] = &[named("code-factors", Higher, "correlation")];
+    const AS_STORED: bool = true;
 
-    fn product(&self) -> Product {
-        Product::ContinuousCodes
+    fn ask(&self, of: &dyn Encode, model: &Model<'_>) -> Vec<Codes> {
+        of.codes(&model.request())
     }
 
     fn names(&self, _: &DataInfo) -> Vec<MetricName> {
@@ -145,14 +153,13 @@ impl Metric for CodeFactorsSpec {
         needs_factors(Self::TAG, self, info)
     }
 
-    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
-        "shape-fit"
+    fn extractor(&self, _: &Context, _: &Self::Answer) -> String {
+        "shape-fit".to_owned()
     }
 
     /// For each factor the largest absolute rank correlation that a dimension of the continuous codes has with it; within
     /// classes a mean over them, weighted by how many samples each has. 0 where too few samples are valid, or all the same.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let codes = cx.answers.codes.as_ref().ok_or("the model has no codes")?;
+    fn take(&self, cx: &Context, codes: &Codes) -> Result<Outcome, String> {
         let Truth::Shapes(set) = &cx.info.truth else {
             return Err("nothing knows the factors of samples of this data".to_owned());
         };
@@ -306,7 +313,6 @@ mod tests {
     use crate::base::Array;
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, close, info, normals};
-    use crate::objective::Codes;
 
     const CODES: [i64; 12] = [0, 0, 1, 1, 1, 2, 2, 2, 0, 1, 2, 2];
     const CLASSES: [i64; 12] = [1, 1, 0, 0, 2, 2, 2, 0, 1, 0, 2, 1];
@@ -325,8 +331,6 @@ mod tests {
         assert_eq!((values[0].metric.as_str(), values[1].metric.as_str()), ("clusters/purity", "clusters/information"));
         close(values[0].value, 0.75, 1e-12);
         close(values[1].value, 0.473_512_189_012_061_5, 1e-12);
-        world.answers.read = None;
-        assert!(world.measure(&MetricSpec::Clusters)[0].value.is_nan());
     }
 
     #[test]

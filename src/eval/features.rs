@@ -102,6 +102,7 @@ impl Known {
 }
 
 impl Metric for FeaturesSpec {
+    of_samples!();
     const TAG: &'static str = "features";
     /// Those of what is measured over the features.
     const VALUES: &'static [MetricName] = &[];
@@ -143,11 +144,11 @@ impl Metric for FeaturesSpec {
         }
     }
 
-    fn take(&self, _: &Context) -> Result<Outcome, String> {
+    fn take(&self, _: &Context, (): &()) -> Result<Outcome, String> {
         unreachable!("all of them are taken at once, by `measure`")
     }
 
-    fn measure(&self, cx: &Context) -> Vec<Value> {
+    fn measure(&self, cx: &Context, (): &()) -> Vec<Value> {
         let extractor = self.extractor.extractor(cx.info);
         let sides = finite(cx).and_then(|()| extractor.as_ref().map_err(String::clone)).and_then(|extractor| {
             let side = |x: &crate::base::Array, choice| {

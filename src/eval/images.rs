@@ -10,9 +10,11 @@ use crate::data::DataInfo;
 use crate::objective::Product;
 
 /// Means and deviations of pixels.
+#[derive(Clone)]
 pub(super) struct PixelStatistics;
 
 impl Metric for PixelStatistics {
+    of_samples!();
     const TAG: &'static str = "pixel-statistics";
     const VALUES: &'static [MetricName] = &[
         named("pixel-statistics/mean", Neither, "data"),
@@ -27,7 +29,7 @@ impl Metric for PixelStatistics {
 
     /// Mean and deviation over all pixels of all samples; then the root mean square, over pixel positions, of the difference
     /// between the two mean images, and between the two images of deviations.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let (mean, variance) = line::moments(&cx.fake.x.data);
         let ((fake_means, fake_stds), (real_means, real_stds)) = (positions(&cx.fake.x), positions(&cx.real.x));
         Ok(Outcome {
@@ -66,6 +68,7 @@ fn root_mean_square(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl Metric for ShapesSpec {
+    of_samples!();
     const TAG: &'static str = "shapes";
     const VALUES: &'static [MetricName] = &[
         named("shapes/valid", Higher, "share"),
@@ -78,14 +81,14 @@ impl Metric for ShapesSpec {
         needs_images(Self::TAG, info)
     }
 
-    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
-        "shape-fit"
+    fn extractor(&self, _: &Context, _: &Self::Answer) -> String {
+        "shape-fit".to_owned()
     }
 
     /// Valid: the share of samples whose best-fitting shape has a small error. Of the valid ones: the entropy of their classes,
     /// and how many classes have their share. Accuracy, over all samples: the share that is valid and of the class that the
     /// generator was asked for.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let score = cx.score_shape.ok_or("nothing knows the shapes of this data set")?;
         let places = choose(cx.seed, Choice::Shapes, cx.fake.x.rows(), self.rows.get());
         let n = places.len() as f64;

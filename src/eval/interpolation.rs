@@ -4,20 +4,49 @@
 use super::Direction::{Lower, Neither};
 use super::spec::InterpolationSpec;
 use super::{AGAINST_NOTHING, Context, Metric, MetricName, Outcome, named};
-use crate::objective::Product;
+use crate::base::{Array, host};
+use crate::objective::{Decode, Latents, Model, Request, decoded, provided};
+
+/// The use of evaluation's random numbers for the ends of paths.
+const PATHS: u32 = 3;
+
+/// The samples along paths, path after path.
+pub(super) struct Paths {
+    /// `[paths · (steps + 1), …]`.
+    pub(super) samples: Array,
+    /// `spherical` or `straight`.
+    pub(super) way: &'static str,
+}
 
 impl Metric for InterpolationSpec {
+    type Of = provided::Latents;
+    type Answer = Paths;
     const TAG: &'static str = "interpolation";
     const VALUES: &'static [MetricName] =
         &[named("interpolation/jump", Lower, "mean steps"), named("interpolation/length", Neither, "ratio")];
+    const AS_STORED: bool = false;
 
-    fn product(&self) -> Product {
-        Product::Latents
+    /// The samples along straight or spherical paths between pairs of latents of the model's own law.
+    fn ask(&self, of: &dyn Decode, model: &Model<'_>) -> Vec<Paths> {
+        let (rows, places, law) = (self.paths.get() as usize, self.places(), of.law());
+        let ends = of.latents(&Request { index: PATHS, n: 2 * rows, ..model.request() });
+        let (width, numbers) = (ends.z.size()[2] as usize, host::numbers(&ends.z));
+        let mut along = Vec::with_capacity(model.seeds.len() * rows * places * width);
+        for run in numbers.chunks_exact((2 * rows * width).max(1)) {
+            let (first, second) = run.split_at(rows * width);
+            for (a, b) in first.chunks_exact(width).zip(second.chunks_exact(width)) {
+                along.extend((0..places).flat_map(|step| law.between(a, b, step as f64 / (places - 1) as f64)));
+            }
+        }
+        let shape = [model.seeds.len() as i64, (rows * places) as i64, width as i64];
+        let labels = ends.labels.iter().take(rows).flat_map(|&label| vec![label; places]).collect();
+        let latents = Latents { z: host::tensor(&along, &shape, model.device), labels };
+        let made = decoded(of, model.players, &latents, model.averaged);
+        made.into_iter().map(|samples| Paths { samples, way: law.way() }).collect()
     }
 
     /// The mean over paths of the largest step over the mean step, and of the length of the path over the distance of its ends.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let paths = cx.answers.paths.as_ref().ok_or("the model makes no samples from latents")?;
+    fn take(&self, _: &Context, Paths { samples: paths, way }: &Paths) -> Result<Outcome, String> {
         let places = self.places();
         let (mut jump, mut length, mut moving) = (0.0, 0.0, 0usize);
         for path in 0..paths.rows() / places {
@@ -46,7 +75,7 @@ impl Metric for InterpolationSpec {
             n_real: None,
             n_fake: moving * places,
             against: AGAINST_NOTHING,
-            parameters: format!("paths={moving} steps={} {} L2", self.steps, cx.answers.way),
+            parameters: format!("paths={moving} steps={} {way} L2", self.steps),
         })
     }
 }
@@ -54,7 +83,6 @@ impl Metric for InterpolationSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Array;
     use crate::data::Truth;
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, close, info};
@@ -63,7 +91,6 @@ mod tests {
     fn measured(paths: &[f32], steps: u32) -> Vec<crate::eval::Value> {
         let mut world = World::new(info(vec![2], Truth::Unknown), Array::default(), Array::default());
         world.answers.paths = Some(Array::new(vec![paths.len() / 2, 2], paths.to_vec()));
-        world.answers.way = "straight".to_owned();
         let spec = InterpolationSpec { steps: NonZeroU32::new(steps).expect("not 0"), ..Default::default() };
         world.measure(&MetricSpec::Interpolation(spec))
     }

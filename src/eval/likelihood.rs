@@ -4,8 +4,8 @@
 use super::Direction::{Higher, Lower, Neither, Target};
 use super::spec::{ElboSpec, LikelihoodSpec, SampleLikelihoodSpec};
 use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, with_gap};
-use crate::data::DataInfo;
-use crate::objective::Product;
+use crate::data::{DataInfo, Examples};
+use crate::objective::{Bound, Evidence, Likelihoods, Model, Nats, Product, provided};
 use std::f64::consts::LN_2;
 
 fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -24,21 +24,37 @@ fn gap(nats: f64, rows: usize, cx: &Context) -> Option<f64> {
     Some(mean((0..rows).map(|i| truth(cx.real.x.row(i)))) - nats)
 }
 
-/// How a model found its likelihoods: exactly or by draws, under which law.
-fn answered(draws: Option<u32>, cx: &Context) -> String {
-    let law = &cx.answers.law;
-    match draws {
-        None => String::new(),
-        Some(0) => format!("law={law} exact"),
-        Some(draws) => format!("law={law} draws={draws}"),
+/// Likelihoods with the law that they are under.
+pub(super) struct Under<T> {
+    /// What was found.
+    pub(super) found: T,
+    /// What kind of numbers these are.
+    pub(super) kind: String,
+    /// The law.
+    pub(super) law: String,
+}
+
+impl<T> Under<T> {
+    /// How they were found, exactly or by draws, for the protocol.
+    fn how(&self, draws: u32) -> String {
+        match draws {
+            0 => format!("law={} exact", self.law),
+            draws => format!("law={} draws={draws}", self.law),
+        }
     }
 }
 
+/// The first of these examples, at most so many.
+fn first(examples: &Examples, rows: u32) -> Examples {
+    let labels = examples.labels.iter().take(rows as usize).copied().collect();
+    Examples { x: examples.x.head(rows as usize), labels }
+}
+
 /// How pixels became black or white, or the range that a density of pixels is over.
-fn parameters(cx: &Context) -> String {
+fn parameters(cx: &Context, kind: &str) -> String {
     match (cx.info.binarized, cx.info.range) {
         (Some(kind), _) => format!("binarized={}", kind.name()),
-        (None, Some((low, high))) if cx.answers.kind == "density" => format!("range={low}..{high}"),
+        (None, Some((low, high))) if kind == "density" => format!("range={low}..{high}"),
         _ => String::new(),
     }
 }
@@ -49,6 +65,8 @@ fn outcome(values: Vec<f64>, rows: usize, parameters: String) -> Outcome {
 }
 
 impl Metric for ElboSpec {
+    type Of = provided::Evidence;
+    type Answer = Under<Evidence>;
     const TAG: &'static str = "elbo";
     const VALUES: &'static [MetricName] = &[
         named("elbo", Higher, "nats"),
@@ -58,26 +76,34 @@ impl Metric for ElboSpec {
         named("elbo/active", Neither, "dimensions"),
         named("elbo/gap", Target(0.0), "nats"),
     ];
+    const AS_STORED: bool = false;
 
-    fn product(&self) -> Product {
-        Product::Evidence
+    fn ask(&self, of: &dyn Bound, model: &Model<'_>) -> Vec<Under<Evidence>> {
+        let found =
+            model.per_run(model.real, |_, real| of.evidence(model.players, real, self.samples.get(), model.seeds));
+        found.into_iter().map(|found| Under { found, kind: of.kind(), law: of.law() }).collect()
+    }
+
+    fn of_examples<'a>(&self, answer: &'a Under<Evidence>) -> Vec<(String, &'a [f32])> {
+        let Evidence { reconstruction, divergence, .. } = &answer.found;
+        vec![("elbo/reconstruction".to_owned(), reconstruction), ("elbo/kl".to_owned(), divergence)]
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
         with_gap(Self::VALUES, info.truth.log_density().is_some())
     }
 
-    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
-        &cx.answers.kind
+    fn extractor(&self, _: &Context, answer: &Self::Answer) -> String {
+        answer.kind.clone()
     }
 
-    fn weights(&self, cx: &Context) -> String {
-        answered(cx.answers.evidence.as_ref().map(|evidence| evidence.draws), cx)
+    fn weights(&self, answer: &Self::Answer) -> String {
+        answer.how(answer.found.draws)
     }
 
     /// The bound in nats and in bits, its two parts, how many dimensions of the code are in use, and its gap.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let evidence = cx.answers.evidence.as_ref().ok_or("the model has no such bound")?;
+    fn take(&self, cx: &Context, answer: &Self::Answer) -> Result<Outcome, String> {
+        let evidence = &answer.found;
         let rows = evidence.reconstruction.len();
         if rows == 0 {
             return Err("there are no reference examples".to_owned());
@@ -87,20 +113,36 @@ impl Metric for ElboSpec {
         let bound = reconstruction - divergence;
         let mut values = vec![bound, bits(bound, cx), reconstruction, divergence, evidence.active as f64];
         values.extend(gap(bound, rows, cx));
-        Ok(outcome(values, rows, parameters(cx)))
+        Ok(outcome(values, rows, parameters(cx, &answer.kind)))
     }
 }
 
 impl Metric for LikelihoodSpec {
+    type Of = provided::Likelihoods;
+    type Answer = Under<Vec<Nats>>;
     const TAG: &'static str = "likelihood";
     const VALUES: &'static [MetricName] = &[
         named("likelihood", Higher, "nats"),
         named("likelihood/bits", Lower, "bits a dimension"),
         named("likelihood/gap", Target(0.0), "nats"),
     ];
+    const AS_STORED: bool = false;
 
-    fn product(&self) -> Product {
-        Product::Likelihoods
+    fn ask(&self, of: &dyn Likelihoods, model: &Model<'_>) -> Vec<Under<Vec<Nats>>> {
+        let draws: Vec<u32> = self.samples.iter().map(|n| n.get()).collect();
+        let found = model.per_run(model.real, |_, real| {
+            let real = first(real, self.rows.get());
+            of.likelihoods(model.players, &real, &draws, model.seeds, model.averaged)
+        });
+        found.into_iter().map(|found| Under { found, kind: of.kind(), law: of.law() }).collect()
+    }
+
+    fn of_examples<'a>(&self, answer: &'a Under<Vec<Nats>>) -> Vec<(String, &'a [f32])> {
+        let name = |nats: &Nats| match nats.draws {
+            0 => "likelihood".to_owned(),
+            draws => format!("likelihood/{draws}"),
+        };
+        answer.found.iter().map(|nats| (name(nats), &nats.of[..])).collect()
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
@@ -118,18 +160,17 @@ impl Metric for LikelihoodSpec {
         Ok(())
     }
 
-    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
-        &cx.answers.kind
+    fn extractor(&self, _: &Context, answer: &Self::Answer) -> String {
+        answer.kind.clone()
     }
 
-    fn weights(&self, cx: &Context) -> String {
-        answered(cx.answers.likelihoods.as_ref().and_then(|all| Some(all.last()?.draws)), cx)
+    fn weights(&self, answer: &Self::Answer) -> String {
+        answer.found.last().map(|best| answer.how(best.draws)).unwrap_or_default()
     }
 
     /// log p with the most draws in nats and in bits, its gap, and the bounds of fewer draws.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let all = cx.answers.likelihoods.as_ref().ok_or("the model knows no likelihood")?;
-        let (best, fewer) = all.split_last().ok_or("the model knows no likelihood")?;
+    fn take(&self, cx: &Context, answer: &Self::Answer) -> Result<Outcome, String> {
+        let (best, fewer) = answer.found.split_last().ok_or("the model knows no likelihood")?;
         if best.of.is_empty() {
             return Err("there are no reference examples".to_owned());
         }
@@ -138,17 +179,27 @@ impl Metric for LikelihoodSpec {
         let mut values = vec![value, bits(value, cx)];
         values.extend(gap(value, best.of.len(), cx));
         values.extend(fewer.iter().map(|bound| nats(&bound.of)));
-        Ok(outcome(values, best.of.len(), parameters(cx)))
+        Ok(outcome(values, best.of.len(), parameters(cx, &answer.kind)))
     }
 }
 
 impl Metric for SampleLikelihoodSpec {
+    type Of = provided::Likelihoods;
+    type Answer = Under<[Vec<f32>; 2]>;
     const TAG: &'static str = "sample-likelihood";
     const VALUES: &'static [MetricName] =
         &[named("sample-likelihood", Neither, "nats"), named("sample-likelihood/excess", Target(0.0), "nats")];
+    const AS_STORED: bool = false;
 
-    fn product(&self) -> Product {
-        Product::Likelihoods
+    fn ask(&self, of: &dyn Likelihoods, model: &Model<'_>) -> Vec<Under<[Vec<f32>; 2]>> {
+        let nats = |_: usize, x: &Examples| -> Vec<Vec<f32>> {
+            let found = of.likelihoods(model.players, &first(x, self.rows.get()), &[], model.seeds, model.averaged);
+            found.into_iter().map(|nats| nats.into_iter().next().map(|nats| nats.of).unwrap_or_default()).collect()
+        };
+        let samples: Vec<&Examples> = model.samples.iter().collect();
+        let (own, real) = (model.per_run(&samples, nats), model.per_run(model.real, nats));
+        let both = own.into_iter().zip(real);
+        both.map(|(own, real)| Under { found: [own, real], kind: of.kind(), law: of.law() }).collect()
     }
 
     fn needs(&self, _: &DataInfo, products: &[Product]) -> Result<(), String> {
@@ -160,30 +211,32 @@ impl Metric for SampleLikelihoodSpec {
         Ok(())
     }
 
-    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
-        &cx.answers.kind
+    fn extractor(&self, _: &Context, answer: &Self::Answer) -> String {
+        answer.kind.clone()
     }
 
-    fn weights(&self, cx: &Context) -> String {
-        answered(cx.answers.own.as_ref().map(|_| 0), cx)
+    fn weights(&self, answer: &Self::Answer) -> String {
+        answer.how(0)
     }
 
     /// What the model gives its own samples, and how far that is above what it gives the data.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let [samples, real] = cx.answers.own.as_ref().ok_or("the model knows no likelihood")?;
+    fn take(&self, cx: &Context, answer: &Self::Answer) -> Result<Outcome, String> {
+        let [samples, real] = &answer.found;
         if samples.is_empty() || real.is_empty() {
             return Err("there are no samples or no reference examples".to_owned());
         }
         let [of_samples, of_real] = [samples, real].map(|nats| mean(nats.iter().map(|&v| f64::from(v))));
         let values = vec![of_samples, of_samples - of_real];
-        Ok(Outcome { n_fake: samples.len(), ..outcome(values, real.len(), parameters(cx)) })
+        Ok(Outcome { n_fake: samples.len(), ..outcome(values, real.len(), parameters(cx, &answer.kind)) })
     }
 }
 
 /// The share of samples that can be.
+#[derive(Clone)]
 pub(super) struct Support;
 
 impl Metric for Support {
+    of_samples!();
     const TAG: &'static str = "support";
     const VALUES: &'static [MetricName] = &[named("support", Higher, "share")];
 
@@ -193,7 +246,7 @@ impl Metric for Support {
     }
 
     /// The share of samples whose density is not 0.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let truth = cx.info.truth.log_density().ok_or("the law of the data is not known")?;
         let rows = cx.fake.x.rows();
         let possible = (0..rows).filter(|&i| truth(cx.fake.x.row(i)) > f64::NEG_INFINITY).count();
@@ -249,10 +302,5 @@ mod tests {
         }
         assert_eq!(values[0].protocol.weights, "law=gaussian std=learned draws=1");
         assert_eq!((&*values[0].protocol.extractor, &*values[0].protocol.parameters), ("density", ""));
-        world.answers.evidence = None;
-        assert_eq!(
-            world.measure(&MetricSpec::Elbo(ElboSpec::default()))[0].protocol.parameters,
-            "undefined: the model has no such bound"
-        );
     }
 }

@@ -10,9 +10,11 @@ use crate::objective::Product;
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 /// The mean of one-dimensional samples.
+#[derive(Clone)]
 pub(super) struct Mean;
 
 impl Metric for Mean {
+    of_samples!();
     const TAG: &'static str = "mean";
     const VALUES: &'static [MetricName] = &[named("mean", Neither, "data")];
 
@@ -20,15 +22,17 @@ impl Metric for Mean {
         one_dimensional(Self::TAG, info)
     }
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         Ok(alone(cx, moments(&cx.fake.x.data).0, ""))
     }
 }
 
 /// Their standard deviation.
+#[derive(Clone)]
 pub(super) struct Std;
 
 impl Metric for Std {
+    of_samples!();
     const TAG: &'static str = "std";
     const VALUES: &'static [MetricName] = &[named("std", Neither, "data")];
 
@@ -36,7 +40,7 @@ impl Metric for Std {
         one_dimensional(Self::TAG, info)
     }
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let n = cx.fake.x.rows();
         if n < 2 {
             return Err("a deviation needs two samples".into());
@@ -57,9 +61,11 @@ fn alone(cx: &Context, value: f64, parameters: &str) -> Outcome {
 }
 
 /// The Wasserstein distance in one dimension.
+#[derive(Clone)]
 pub(super) struct W1;
 
 impl Metric for W1 {
+    of_samples!();
     const TAG: &'static str = "w1";
     const VALUES: &'static [MetricName] = &[named("w1", Lower, "data")];
 
@@ -67,15 +73,17 @@ impl Metric for W1 {
         one_dimensional(Self::TAG, info)
     }
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         Ok(compared(cx, w1_to_normal, |fake, real| wasserstein(fake, real, 1.0)))
     }
 }
 
 /// The Kolmogorov-Smirnov statistic.
+#[derive(Clone)]
 pub(super) struct Ks;
 
 impl Metric for Ks {
+    of_samples!();
     const TAG: &'static str = "ks";
     const VALUES: &'static [MetricName] = &[named("ks", Lower, "probability")];
 
@@ -83,7 +91,7 @@ impl Metric for Ks {
         one_dimensional(Self::TAG, info)
     }
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         Ok(compared(cx, ks_to_normal, ks_between))
     }
 }

@@ -6,6 +6,19 @@
 //! (`Metric`). A metric over features is an arm of
 //! [`spec::FeatureMetricSpec`]; the extractor is part of its values' names and of their protocol.
 
+/// The items of a metric that is taken of samples alone.
+macro_rules! of_samples {
+    () => {
+        type Of = crate::objective::provided::Samples;
+        type Answer = ();
+        const AS_STORED: bool = true;
+
+        fn ask(&self, _: &dyn crate::objective::Generate, model: &crate::objective::Model<'_>) -> Vec<()> {
+            vec![(); model.seeds.len()]
+        }
+    };
+}
+
 mod agreement;
 mod bands;
 mod classes;
@@ -34,7 +47,6 @@ mod ssim;
 mod testing;
 
 pub use features::Known;
-pub use probe::Probed;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use spec::{ExtractorSpec, FeaturesSpec, NAMES};
@@ -42,7 +54,8 @@ use spec::{ExtractorSpec, FeaturesSpec, NAMES};
 use crate::base::Array;
 use crate::data::images::at_levels;
 use crate::data::{DataError, DataInfo, DataRoots, Examples};
-use crate::objective::{Codes, Evidence, Nats, Pairs, Product};
+use crate::objective::product::Provided;
+use crate::objective::{Model, Product};
 use crate::rng;
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -62,8 +75,6 @@ pub struct Context<'a> {
     pub train: Option<&'a Examples>,
     /// Samples, or no rows where the model makes none; the labels are what the generator was asked for.
     pub fake: &'a Examples,
-    /// What the model says beside its samples.
-    pub answers: &'a Answers,
     /// What projections and choices of rows follow from.
     pub seed: u64,
     /// What earlier evaluations found of the same reference, with the same seed.
@@ -72,53 +83,51 @@ pub struct Context<'a> {
     pub score_shape: Option<ScoreShape<'a>>,
 }
 
-/// What a model says, as far as its family can.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a model of one run answered.
+#[derive(Default)]
 pub struct Answers {
-    /// With which weights it answered, for the protocol.
+    /// The weights that it answered with, for the protocol.
     pub weights: String,
-    /// New examples; the labels are what the model was asked for.
+    /// New examples, where it provides them; the labels are those that it was asked for.
     pub samples: Option<Examples>,
-    /// The log-probability of every class for each reference example, `[n, classes]`.
-    pub classes: Option<Array>,
-    /// The codes that the samples were made from.
-    pub codes: Option<Codes>,
-    /// The likeliest codes of each reference example.
-    pub read: Option<Codes>,
-    /// The log-probability of every class for each reference example in a second domain, by that domain's network and by the
-    /// first one's.
-    pub second_classes: Option<[Array; 2]>,
-    /// The samples in a second domain.
-    pub pairs: Option<Pairs>,
-    /// What is made of the places on paths between latents, path after path, and what these paths are.
-    pub paths: Option<Array>,
-    /// `spherical` or `straight`.
-    pub way: String,
-    /// What layers say of examples.
-    pub features: Option<Probed>,
-    /// What became of each reference example.
-    pub reconstructions: Option<Array>,
-    /// What became of each reference example with noise.
-    pub denoised: Option<Denoised>,
-    /// What is known of log p of the first reference examples, with more draws each time, or exactly.
-    pub likelihoods: Option<Vec<Nats>>,
-    /// log p of the first samples and of the first reference examples.
-    pub own: Option<[Vec<f32>; 2]>,
-    /// The evidence lower bound of each reference example.
-    pub evidence: Option<Evidence>,
-    /// What kind of numbers the two are.
-    pub kind: String,
-    /// The law behind them.
-    pub law: String,
+    /// Its answer to each metric, in their order.
+    pub asked: Vec<Box<dyn Asked>>,
 }
 
-/// Examples with noise, and what became of them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Denoised {
-    /// What the model saw.
-    pub noisy: Array,
-    /// What it made of it.
-    pub restored: Array,
+/// A metric with what a model answered to it.
+pub trait Asked: Send {
+    /// Takes the metric. Values that are undefined are NaN, with the reason in the protocol.
+    fn measure(&self, cx: &Context) -> Vec<Value>;
+    /// Whether the numbers compared are of samples as they would be stored.
+    fn is_as_stored(&self) -> bool;
+    /// What is known of each reference example alone: names and numbers.
+    fn of_examples(&self) -> Vec<(String, &[f32])>;
+}
+
+/// See [`Asked`].
+struct Pair<M: Metric> {
+    metric: M,
+    answer: M::Answer,
+}
+
+impl<M: Metric> Asked for Pair<M> {
+    fn measure(&self, cx: &Context) -> Vec<Value> {
+        self.metric.measure(cx, &self.answer)
+    }
+
+    fn is_as_stored(&self) -> bool {
+        M::AS_STORED
+    }
+
+    fn of_examples(&self) -> Vec<(String, &[f32])> {
+        self.metric.of_examples(&self.answer)
+    }
+}
+
+/// Asks a model for what a metric needs, for every run.
+fn ask<M: Metric>(metric: &M, model: &Model<'_>) -> Vec<Box<dyn Asked>> {
+    let pair = |answer| Box::new(Pair { metric: metric.clone(), answer }) as Box<dyn Asked>;
+    metric.ask(model.handle::<M::Of>(), model).into_iter().map(pair).collect()
 }
 
 /// One number, with how it was taken.
@@ -233,15 +242,25 @@ const fn named(name: &'static str, direction: Direction, unit: &'static str) -> 
 }
 
 /// A metric: all there is of it beside its arm in [`MetricSpec`].
-trait Metric {
+trait Metric: Clone + Send + 'static {
+    /// What a model must provide for it to be taken.
+    type Of: Provided;
+    /// What it asks a model for, of one run.
+    type Answer: Send + 'static;
     /// As in a TOML. The names of its values begin with it.
     const TAG: &'static str;
     /// Each value that it may give, in their order.
     const VALUES: &'static [MetricName];
 
-    /// What a model must give for it to be taken.
-    fn product(&self) -> Product {
-        Product::Samples
+    /// Whether the numbers that it compares are of samples as they would be stored; the protocol then says how that is.
+    const AS_STORED: bool;
+
+    /// Asks a model, with one answer per run.
+    fn ask(&self, of: <Self::Of as Provided>::Handle<'_>, model: &Model<'_>) -> Vec<Self::Answer>;
+
+    /// What the answer contains of each reference example alone: names and numbers.
+    fn of_examples<'a>(&self, _answer: &'a Self::Answer) -> Vec<(String, &'a [f32])> {
+        vec![]
     }
 
     /// Those that it gives of such data.
@@ -260,27 +279,24 @@ trait Metric {
     }
 
     /// What the numbers compared are, for the protocol.
-    fn extractor<'a>(&'a self, cx: &Context<'a>) -> &'a str {
-        if cx.info.is_image() { "pixels" } else { "values" }
+    fn extractor(&self, cx: &Context, _answer: &Self::Answer) -> String {
+        if cx.info.is_image() { "pixels" } else { "values" }.to_owned()
     }
 
     /// How a model found what it says, for the protocol: a setting as weights are.
-    fn weights(&self, _cx: &Context) -> String {
+    fn weights(&self, _answer: &Self::Answer) -> String {
         String::new()
     }
 
     /// Its values, in the order of its names.
-    fn take(&self, cx: &Context) -> Result<Outcome, String>;
+    fn take(&self, cx: &Context, answer: &Self::Answer) -> Result<Outcome, String>;
 
     /// Its values with their names and how they were taken.
-    fn measure(&self, cx: &Context) -> Vec<Value> {
-        let there = match self.product() {
-            Product::Samples => finite(cx),
-            _ => Ok(()),
-        };
-        let outcome = there.and_then(|()| self.take(cx));
-        let mut values = values(&self.names(cx.info), outcome, self.extractor(cx), cx);
-        values.iter_mut().for_each(|value| value.protocol.weights = self.weights(cx));
+    fn measure(&self, cx: &Context, answer: &Self::Answer) -> Vec<Value> {
+        let there = if <Self::Of as Provided>::PRODUCT == Product::Samples { finite(cx) } else { Ok(()) };
+        let outcome = there.and_then(|()| self.take(cx, answer));
+        let mut values = values(&self.names(cx.info), outcome, &self.extractor(cx, answer), cx);
+        values.iter_mut().for_each(|value| value.protocol.weights = self.weights(answer));
         values
     }
 }
@@ -485,21 +501,18 @@ const BYTE: u32 = 256;
 
 /// All that the experiment asks for, in its order. The data's images are stored in 8 bits, or are black and white, and samples
 /// are held against them as they would be stored: between two levels a metric would see what no picture shows.
-pub fn measure_all(cx: &Context) -> Vec<Value> {
+pub fn measure_all(cx: &Context, asked: &[Box<dyn Asked>]) -> Vec<Value> {
     let Some(range) = cx.info.range.filter(|_| cx.info.is_image() && cx.fake.x.rows() > 0) else {
-        return cx.spec.metrics.iter().flat_map(|metric| metric.measure(cx)).collect();
+        return asked.iter().flat_map(|asked| asked.measure(cx)).collect();
     };
     let levels = cx.info.levels.unwrap_or(BYTE);
     let quantized = if levels == BYTE { "8-bit".to_owned() } else { format!("{levels}-levels") };
     let fake = Examples { x: at_levels(&cx.fake.x, range, levels), labels: cx.fake.labels.clone() };
     let cx = Context { fake: &fake, ..*cx };
     let mut all = Vec::new();
-    for metric in &cx.spec.metrics {
-        let mut values = metric.measure(&cx);
-        let of_others =
-            [Product::Likelihoods, Product::Evidence, Product::Latents, Product::Features, Product::SecondClasses];
-        let is_of_samples = !of_others.contains(&metric.product());
-        for value in values.iter_mut().filter(|value| is_of_samples && !value.protocol.is_undefined()) {
+    for asked in asked {
+        let mut values = asked.measure(&cx);
+        for value in values.iter_mut().filter(|value| asked.is_as_stored() && !value.protocol.is_undefined()) {
             let parameters = &mut value.protocol.parameters;
             let gap = if parameters.is_empty() { "" } else { " " };
             *parameters += &format!("{gap}range={}..{} quantized={quantized}", range.0, range.1);
@@ -639,17 +652,17 @@ mod tests {
         );
         let spec: EvalSpec =
             toml::from_str("metrics = ['pixel-statistics', { sliced-wasserstein = {} }]").expect("a spec");
-        let values = measure_all(&world.context(&spec));
+        let values = world.measure_all(&spec);
         assert!((values[0].value - 2.0 / 255.0 / 4.0).abs() < 1e-7, "{values:?}");
         let said = &values.last().expect("values").protocol.parameters;
         assert_eq!(said, "directions=128 p=1 range=-1..1 quantized=8-bit");
         world.info.levels = Some(2);
-        let values = measure_all(&world.context(&spec));
+        let values = world.measure_all(&spec);
         // Black or white alone: the second and the third are nearer to white, and the first too, by a little.
         assert_eq!(values[0].value, 0.5);
         assert!(values[0].protocol.parameters.ends_with("quantized=2-levels"), "{values:?}");
         world.fake.x.data[1] = f32::INFINITY;
-        let values = measure_all(&world.context(&spec));
+        let values = world.measure_all(&spec);
         assert_eq!(values[0].protocol.parameters, "undefined: 1 of 4 samples are not finite");
     }
 

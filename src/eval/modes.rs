@@ -8,6 +8,7 @@ use crate::data::Truth;
 use crate::objective::Product;
 
 impl Metric for ModesSpec {
+    of_samples!();
     const TAG: &'static str = "modes";
     const VALUES: &'static [MetricName] = &[
         named("modes/covered", Higher, "modes"),
@@ -26,7 +27,7 @@ impl Metric for ModesSpec {
     /// Covered: modes with enough high-quality samples. Seen: modes with one. Quality: the share of samples of high quality.
     /// KL: of the histogram of *all* samples over their nearest centers from the true weights, in nats. Coverage alone is
     /// fooled by noise, quality alone by collapse: the four belong together.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let Truth::Modes { centers, std, weights } = &cx.info.truth else {
             return Err("the centers of the data are not known".into());
         };

@@ -8,10 +8,11 @@ use crate::data::DataInfo;
 use crate::objective::Product;
 
 impl Metric for MmdSpec {
+    of_samples!();
     const TAG: &'static str = "mmd";
     const VALUES: &'static [MetricName] = &[named("mmd", Lower, "squared")];
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let real = chosen(&cx.real.x, cx.seed, Choice::MmdReal, self.rows.get());
         let fake = chosen(&cx.fake.x, cx.seed, Choice::MmdFake, self.rows.get());
         if real.rows() < 2 || fake.rows() < 2 {
@@ -64,10 +65,11 @@ fn median_distance(x: &Array) -> f64 {
 }
 
 impl Metric for DiversitySpec {
+    of_samples!();
     const TAG: &'static str = "diversity";
     const VALUES: &'static [MetricName] = &[named("diversity", Target(1.0), "ratio")];
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let real = chosen(&cx.real.x, cx.seed, Choice::DiversityReal, self.rows.get());
         let fake = chosen(&cx.fake.x, cx.seed, Choice::DiversityFake, self.rows.get());
         let mean = |x: &Array| {
@@ -90,6 +92,7 @@ impl Metric for DiversitySpec {
 }
 
 impl Metric for NearestSpec {
+    of_samples!();
     const TAG: &'static str = "nearest";
     const VALUES: &'static [MetricName] = &[named("nearest", Target(1.0), "ratio")];
 
@@ -102,7 +105,7 @@ impl Metric for NearestSpec {
         Some("training examples are their own neighbors")
     }
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let train = cx.train.ok_or("there are no training examples to look among")?;
         let train = chosen(&train.x, cx.seed, Choice::NearestTrain, self.train_rows.get());
         let real = chosen(&cx.real.x, cx.seed, Choice::NearestReal, self.rows.get());

@@ -10,6 +10,7 @@ use crate::base::Array;
 const NOTHING: f64 = -45.0;
 
 impl Metric for ParzenSpec {
+    of_samples!();
     const TAG: &'static str = "parzen";
     const VALUES: &'static [MetricName] = &[
         named("parzen", Higher, "nats"),
@@ -22,7 +23,7 @@ impl Metric for ParzenSpec {
     }
 
     /// The mean over the reference examples, its standard error, and the width that was chosen.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let train = cx.train.ok_or("there are no training examples to choose the window's width by")?;
         let chosen = choose(cx.seed, Choice::ParzenWidth, train.x.rows(), self.choose_by.get());
         let all = |x: &Array| (0..x.rows()).collect::<Vec<_>>();

@@ -31,6 +31,7 @@ pub(super) fn sides(shape: &[usize]) -> Vec<usize> {
 }
 
 impl Metric for LaplacianWassersteinSpec {
+    of_samples!();
     const TAG: &'static str = "laplacian-wasserstein";
     const VALUES: &'static [MetricName] = &[named("laplacian-wasserstein", Lower, "deviations")];
 
@@ -44,7 +45,7 @@ impl Metric for LaplacianWassersteinSpec {
     }
 
     /// The mean over levels, then each level, from the finest.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         if cx.real.x.rows() == 0 {
             return Err("there are no reference examples".into());
         }

@@ -6,16 +6,16 @@
 
 use super::Direction::{Higher, Neither};
 use super::rows::Rows;
-use super::spec::LinearProbeSpec;
+use super::spec::{LayersKind, LinearProbeSpec};
 use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, needs_labels};
 use crate::base::Array;
 use crate::data::DataInfo;
-use crate::objective::Product;
+use crate::objective::{Examine, Model, Product, provided};
 use nalgebra::{Cholesky, DMatrix, DVector};
 
 /// What a network says of examples.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Probed {
+pub(super) struct Probed {
     /// Of the training examples that get labels, one drawing after the other.
     pub train: Array,
     /// Of the reference examples.
@@ -32,7 +32,7 @@ impl LinearProbeSpec {
     ///
     /// # Errors
     /// If there are too few of a class.
-    pub fn labeled(&self, labels: &[i64], classes: usize) -> Result<Vec<Vec<usize>>, String> {
+    fn labeled(&self, labels: &[i64], classes: usize) -> Result<Vec<Vec<usize>>, String> {
         let (each, draws) = (self.labels_per_class.get() as usize, self.draws.get() as usize);
         let mut all = vec![Vec::with_capacity(each * classes); draws];
         for class in 0..classes {
@@ -53,21 +53,35 @@ impl LinearProbeSpec {
     }
 
     /// The reference examples that are asked about.
-    pub fn asked(&self, real: &Array) -> Array {
+    fn asked(&self, real: &Array) -> Array {
         real.head(self.rows.get() as usize)
     }
 }
 
 impl Metric for LinearProbeSpec {
+    type Of = provided::Features;
+    type Answer = Option<Probed>;
     const TAG: &'static str = "linear-probe";
     const VALUES: &'static [MetricName] = &[
         named("linear-probe", Higher, "share"),
         named("linear-probe/plain", Neither, "share"),
         named("linear-probe/gain", Higher, "share"),
     ];
+    const AS_STORED: bool = false;
 
-    fn product(&self) -> Product {
-        Product::Features
+    fn ask(&self, of: &dyn Examine, model: &Model<'_>) -> Vec<Option<Probed>> {
+        let every = self.layers == LayersKind::All;
+        let real = model.per_run(model.real, |_, real| of.features(model.players, &self.asked(&real.x), every));
+        let train = model.per_run(model.training, |run, train| {
+            let Ok(draws) = self.labeled(&train.labels, model.info[run].classes) else {
+                return vec![None; model.seeds.len()];
+            };
+            let rows: Vec<usize> = draws.concat();
+            let shape = std::iter::once(rows.len()).chain(train.x.shape[1..].iter().copied()).collect();
+            let some = Array::new(shape, rows.iter().flat_map(|&i| train.x.row(i)).copied().collect());
+            of.features(model.players, &some, every)
+        });
+        real.into_iter().zip(train).map(|(real, train)| Some(Probed { real: real?, train: train? })).collect()
     }
 
     fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
@@ -81,13 +95,13 @@ impl Metric for LinearProbeSpec {
         Some("the line is fit to training examples")
     }
 
-    fn extractor<'a>(&'a self, _: &Context<'a>) -> &'a str {
-        self.layers.name()
+    fn extractor(&self, _: &Context, _: &Self::Answer) -> String {
+        self.layers.name().to_owned()
     }
 
     /// The share of reference examples that are named rightly by features, by the examples as they are, and their difference.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
-        let probed = cx.answers.features.as_ref().ok_or("the model has no layers that do without labels")?;
+    fn take(&self, cx: &Context, answer: &Self::Answer) -> Result<Outcome, String> {
+        let probed = answer.as_ref().ok_or("the model has no layers that do without labels")?;
         let train = cx.train.ok_or("there are no training examples to label")?;
         let draws = self.labeled(&train.labels, cx.info.classes)?;
         let real = self.asked(&cx.real.x);

@@ -7,10 +7,11 @@ use crate::base::Array;
 use crate::rng::{Purpose, Stream};
 
 impl Metric for SlicedWassersteinSpec {
+    of_samples!();
     const TAG: &'static str = "sliced-wasserstein";
     const VALUES: &'static [MetricName] = &[named("sliced-wasserstein", Lower, "data")];
 
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let (count, p) = (self.directions.get(), self.p.get());
         let stream = Stream::new(cx.seed, Purpose::Eval, Choice::Directions as u32, 0);
         let directions = directions(stream, count as usize, cx.fake.x.row_len());

@@ -1,11 +1,12 @@
 //! What a TOML says of evaluation.
 
-use super::{Context, Metric, MetricName, Value};
+use super::{Asked, Metric, MetricName, ask};
 use crate::base::{Positive, Probability};
 use crate::data::DataInfo;
 use crate::data::interval::Interval;
-use crate::objective::Product;
 use crate::objective::autoencoder::NoiseSpec;
+use crate::objective::product::Provided;
+use crate::objective::{Model, Product};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -101,11 +102,11 @@ macro_rules! metrics {
                 }
             }
 
-            /// What a model must give for it to be taken.
+            /// What a model must provide for it to be taken.
             pub fn product(&self) -> Product {
                 match self {
-                    $( $( Self::$arm(settings) => <$settings as Metric>::product(settings), )?
-                       $( Self::$arm => <$unit as Metric>::product(&$unit), )? )*
+                    $( $( Self::$arm(_) => <<$settings as Metric>::Of as Provided>::PRODUCT, )?
+                       $( Self::$arm => <<$unit as Metric>::Of as Provided>::PRODUCT, )? )*
                 }
             }
 
@@ -133,12 +134,11 @@ macro_rules! metrics {
                 }
             }
 
-            /// Takes the metric. What cannot be taken (samples that are not finite, a reference that is missing) is NaN, with
-            /// the reason in the protocol.
-            pub fn measure(&self, cx: &Context) -> Vec<Value> {
+            /// Asks a model for what it needs, for every run.
+            pub fn ask(&self, model: &Model<'_>) -> Vec<Box<dyn Asked>> {
                 match self {
-                    $( $( Self::$arm(settings) => <$settings as Metric>::measure(settings, cx), )?
-                       $( Self::$arm => <$unit as Metric>::measure(&$unit, cx), )? )*
+                    $( $( Self::$arm(settings) => ask::<$settings>(settings, model), )?
+                       $( Self::$arm => ask(&$unit, model), )? )*
                 }
             }
         }

@@ -19,6 +19,7 @@ const K1: f64 = 0.01;
 const K2: f64 = 0.03;
 
 impl Metric for MsSsimSpec {
+    of_samples!();
     const TAG: &'static str = "ms-ssim";
     const VALUES: &'static [MetricName] =
         &[named("ms-ssim", Neither, "similarity"), named("ms-ssim/excess", Target(0.0), "similarity")];
@@ -28,7 +29,7 @@ impl Metric for MsSsimSpec {
     }
 
     /// The mean over pairs of samples, and how far it is above that over pairs of real examples.
-    fn take(&self, cx: &Context) -> Result<Outcome, String> {
+    fn take(&self, cx: &Context, (): &()) -> Result<Outcome, String> {
         let (low, high) = cx.info.range.ok_or("the range of the images is not known")?;
         let range = f64::from(high) - f64::from(low);
         // Where the generator was asked for nothing, a pair may be of two classes, and so may those that it is held against.

@@ -1,18 +1,29 @@
 //! What the tests of metrics share: golden arrays, and a world to measure in.
 
+use super::agreement::Agreement;
+use super::classes::{Classification, Transfer};
+use super::codes::Clusters;
+use super::interpolation::Paths;
+use super::likelihood::Under;
+use super::probe::Probed;
+use super::reconstruction::{Denoised, Reconstruction};
 use super::rows::Rows;
 use super::spec::{
     CodeClassesSpec, CodeFactorsSpec, DiversitySpec, ElboSpec, ExtractorSpec, FeaturesSpec, InterpolationSpec,
     LaplacianWassersteinSpec, LikelihoodSpec, LinearProbeSpec, MmdSpec, ModesSpec, MsSsimSpec, NearestSpec, ParzenSpec,
     SampleLikelihoodSpec, ShapesSpec, SlicedWassersteinSpec,
 };
-use super::{Answers, Context, Denoised, EvalSpec, MetricSpec, Probed, Value};
+use super::{Asked, Context, EvalSpec, Metric, MetricSpec, Pair, Value, measure_all};
 use crate::base::{Array, Positive};
 use crate::data::shapes::{self, ShapesSpec as Drawn};
 use crate::data::{DataInfo, Examples, Truth};
 use crate::objective::autoencoder::NoiseSpec;
-use crate::objective::{Codes, Evidence, Nats, Pairs};
+use crate::objective::{
+    Batch, Codes, Cx, Evidence, Generate, Model, Nats, Objective, Pairs, Product, Provides, Request, Turn,
+};
+use crate::player::Player;
 use std::num::NonZeroU32;
+use tch::{Device, Tensor};
 
 /// Uniform numbers of SplitMix64, which Python makes in the same way.
 pub(super) fn uniforms(seed: u64, n: usize) -> Vec<f64> {
@@ -100,6 +111,95 @@ pub(super) fn info(shape: Vec<usize>, truth: Truth) -> DataInfo {
 
 type Judge = Box<dyn Fn(&[f32]) -> (usize, f64)>;
 
+/// What the model of a test answers.
+#[derive(Default)]
+pub(super) struct Answers {
+    pub(super) classes: Option<Array>,
+    pub(super) codes: Option<Codes>,
+    pub(super) read: Option<Codes>,
+    pub(super) second_classes: Option<[Array; 2]>,
+    pub(super) pairs: Option<Pairs>,
+    pub(super) paths: Option<Array>,
+    pub(super) features: Option<Probed>,
+    pub(super) reconstructions: Option<Array>,
+    pub(super) denoised: Option<Denoised>,
+    pub(super) likelihoods: Option<Vec<Nats>>,
+    pub(super) own: Option<[Vec<f32>; 2]>,
+    pub(super) evidence: Option<Evidence>,
+    pub(super) kind: String,
+    pub(super) law: String,
+}
+
+impl Answers {
+    fn to(&self, metric: &MetricSpec) -> Box<dyn Asked> {
+        fn pair<M: Metric>(metric: &M, answer: Option<M::Answer>) -> Box<dyn Asked> {
+            Box::new(Pair { metric: metric.clone(), answer: answer.expect("the test has its answer") })
+        }
+        fn under<T>(found: Option<T>, Answers { kind, law, .. }: &Answers) -> Option<Under<T>> {
+            Some(Under { found: found?, kind: kind.clone(), law: law.clone() })
+        }
+        match metric {
+            MetricSpec::Classification => pair(&Classification, self.classes.clone()),
+            MetricSpec::Transfer => pair(&Transfer, self.second_classes.clone()),
+            MetricSpec::Agreement => pair(&Agreement, self.pairs.clone()),
+            MetricSpec::Clusters => pair(&Clusters, self.read.clone()),
+            MetricSpec::CodeClasses(spec) => pair(spec, self.codes.clone()),
+            MetricSpec::CodeFactors(spec) => pair(spec, self.codes.clone()),
+            MetricSpec::Interpolation(spec) => {
+                pair(spec, self.paths.clone().map(|samples| Paths { samples, way: "straight" }))
+            }
+            MetricSpec::LinearProbe(spec) => pair(spec, Some(self.features.clone())),
+            MetricSpec::Reconstruction => pair(&Reconstruction, self.reconstructions.clone()),
+            MetricSpec::Denoising(spec) => pair(spec, self.denoised.clone()),
+            MetricSpec::Elbo(spec) => pair(spec, under(self.evidence.clone(), self)),
+            MetricSpec::Likelihood(spec) => pair(spec, under(self.likelihoods.clone(), self)),
+            MetricSpec::SampleLikelihood(spec) => pair(spec, under(self.own.clone(), self)),
+            of_samples => {
+                assert_eq!(of_samples.product(), Product::Samples);
+                let (objective, none) = (Sampler, [Examples { x: Array::default(), labels: vec![] }]);
+                let model = Model {
+                    objective: &objective,
+                    players: &[],
+                    seeds: &[0],
+                    info: &[],
+                    real: &[],
+                    training: &[],
+                    samples: &none,
+                    n: 0,
+                    averaged: false,
+                    device: Device::Cpu,
+                };
+                of_samples.ask(&model).remove(0)
+            }
+        }
+    }
+}
+
+/// A model that provides samples.
+struct Sampler;
+
+impl Objective for Sampler {
+    fn turns(&self) -> &'static [Turn] {
+        &[]
+    }
+    fn loss(&mut self, _: usize, _: &Batch, _: &mut Cx<'_>) -> Tensor {
+        unreachable!("it is not trained")
+    }
+    fn scalars(&self) -> Vec<&'static str> {
+        vec![]
+    }
+    fn keep(&mut self, _: &[usize]) {}
+    fn provides(&self) -> Provides<'_> {
+        Provides { samples: Some(self), ..Provides::default() }
+    }
+}
+
+impl Generate for Sampler {
+    fn generate(&self, _: &[Player], _: &Request<'_>) -> Vec<Examples> {
+        vec![]
+    }
+}
+
 /// What a context borrows from.
 pub(super) struct World {
     pub(super) info: DataInfo,
@@ -126,7 +226,12 @@ impl World {
     }
 
     pub(super) fn measure(&self, metric: &MetricSpec) -> Vec<Value> {
-        self.with(|cx| metric.measure(cx))
+        self.with(|cx| self.answers.to(metric).measure(cx))
+    }
+
+    pub(super) fn measure_all(&self, spec: &EvalSpec) -> Vec<Value> {
+        let asked: Vec<Box<dyn Asked>> = spec.metrics.iter().map(|metric| self.answers.to(metric)).collect();
+        measure_all(&self.context(spec), &asked)
     }
 
     pub(super) fn with<T>(&self, look: impl FnOnce(&Context) -> T) -> T {
@@ -140,7 +245,6 @@ impl World {
             real: &self.real,
             train: self.train.as_ref(),
             fake: &self.fake,
-            answers: &self.answers,
             seed: self.seed,
             known: None,
             score_shape: self.judge.as_deref(),

@@ -1,11 +1,11 @@
 //! An encoder and a decoder that puts together again what the encoder took apart: of clean examples, or of noisy ones as
 //! the denoising autoencoder does (Vincent et al., ICML 2008).
 
-use super::family::{Family, Product, Surroundings, floats};
+use super::family::{Family, Surroundings, floats};
 use super::likelihood::{check_reach, probability};
 use super::{
-    Batch, Cadence, Cx, HostNoise, Objective, Panel, PanelRequest, RealDraw, Reconstruct, Turn, column, of_each, pick,
-    pieces,
+    Batch, Cadence, Cx, Examine, HostNoise, Objective, Panel, PanelRequest, Product, Provides, RealDraw, Reconstruct,
+    Turn, column, features, of_each, pick, pieces,
 };
 use crate::base::{Array, Positive, Probability, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -241,12 +241,8 @@ impl Objective for Autoencoder {
         }
     }
 
-    fn reconstructs(&self) -> Option<&dyn Reconstruct> {
-        Some(self)
-    }
-
-    fn examines(&self) -> Option<usize> {
-        Some(ENCODER)
+    fn provides(&self) -> Provides<'_> {
+        Provides { reconstructions: Some(self), features: Some(self), ..Provides::default() }
     }
 
     /// Rows of examples, of what the encoder sees where that is noisy, and of what becomes of them.
@@ -276,6 +272,12 @@ impl Objective for Autoencoder {
             per_row: self.info.is_image().then(|| columns(request.n)),
             ..Panel::default()
         }]
+    }
+}
+
+impl Examine for Autoencoder {
+    fn features(&self, players: &[Player], x: &Array, every: bool) -> Vec<Option<Array>> {
+        features(&players[ENCODER], x, every, self.device)
     }
 }
 

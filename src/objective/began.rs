@@ -4,11 +4,11 @@
 //! There is no official code; the losses and the control are those of the paper. Its learning rates fall where its measure
 //! of convergence stalls: what that means in steps is ours.
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, Panel, PanelRequest, RealDraw,
-    Request, Turn, asked, column, decoded_by, labeled, made, pick,
+    Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, Panel, PanelRequest, Product,
+    Provides, RealDraw, Request, Turn, asked, column, decoded_by, labeled, made, pick,
 };
 use crate::base::{Array, Positive, Probability, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -332,12 +332,8 @@ impl Objective for Began {
         }
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn decodes(&self) -> Option<&dyn Decode> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides { samples: Some(self), latents: Some(self), ..Provides::default() }
     }
 
     /// L at each point.

@@ -5,10 +5,10 @@
 //! Bayes' rule. They are fit to the first `examples` training examples of the run, the same in every step; for a data set of
 //! that size these are all of it.
 
-use super::family::{Family, Product, Surroundings, check_examples};
+use super::family::{Family, Surroundings, check_examples};
 use super::{
-    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, exactly,
-    log_sum, posteriors,
+    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, Product, Provides, RealDraw, Request, Turn,
+    column, exactly, log_sum, posteriors,
 };
 use crate::base::{Array, NonNegative, Positive, Problem, host};
 use crate::data::density::{cholesky, log_det, squared_distance};
@@ -788,12 +788,13 @@ impl Objective for Classical {
         self.complaints[run].clone()
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn classifies(&self) -> Option<&dyn Classify> {
-        self.kinds[0].by_class().then_some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides {
+            samples: Some(self),
+            likelihoods: Some(self),
+            classes: self.kinds[0].by_class().then_some(self),
+            ..Provides::default()
+        }
     }
 
     fn likelihoods(&self) -> Option<&dyn Likelihoods> {

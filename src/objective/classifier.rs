@@ -1,10 +1,10 @@
 //! A network that names the class of an example: the judge that class accuracy and features come from, and the baseline
 //! that learns from labels alone.
 
-use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::family::{Family, Surroundings, check_average, floats};
 use super::{
-    Batch, Cadence, Classify, Cx, Objective, Panel, PanelRequest, RealDraw, Turn, ask, column, log_probabilities,
-    mistakes, pick,
+    Batch, Cadence, Classify, Cx, Objective, Panel, PanelRequest, Product, Provides, RealDraw, Turn, ask, column,
+    log_probabilities, mistakes, pick,
 };
 use crate::base::{Array, Probability, Problem};
 use crate::data::DataInfo;
@@ -115,8 +115,8 @@ impl Objective for Classifier {
         self.smoothing.iter_mut().for_each(|share| pick(share, runs));
     }
 
-    fn classifies(&self) -> Option<&dyn Classify> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides { classes: Some(self), ..Provides::default() }
     }
 
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {

@@ -5,12 +5,13 @@
 //! second, so that both see the same law and never the same example at once. A pair of networks is one player whose network has a twin
 //! ([`NetworkPlan::twin_of`]); the game of each domain is that of [`super::gan`], and a loss is the sum of both.
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average};
+use super::family::{Family, Surroundings, about_critic, check_average};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Classify, Couple, Cx, Decode, Gan, Generate, Objective, Pairs, Panel, PanelRequest, RealDraw,
-    Request, Turn, asked, column, log_probabilities, made_by, pick,
+    Batch, Cadence, Classify, ClassifySecond, Couple, Cx, Examine, Gan, Generate, Objective, Pairs, Panel,
+    PanelRequest, Product, Provides, RealDraw, Request, Turn, asked, column, features, log_probabilities, made_by,
+    pick,
 };
 use crate::base::{Array, NonNegative, Positive, Problem, host};
 use crate::data::{DataInfo, Examples, Truth};
@@ -382,24 +383,17 @@ impl Objective for Cogan {
         }
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn decodes(&self) -> Option<&dyn Decode> {
-        self.gan.decodes()
-    }
-
-    fn examines(&self) -> Option<usize> {
-        Some(DISCRIMINATOR)
-    }
-
-    fn couples(&self) -> Option<&dyn Couple> {
-        Some(self)
-    }
-
-    fn classifies(&self) -> Option<&dyn Classify> {
-        self.adaptation.as_ref().map(|_| self as &dyn Classify)
+    fn provides(&self) -> Provides<'_> {
+        let adapted = self.adaptation.as_ref().map(|_| self);
+        Provides {
+            samples: Some(self),
+            latents: Some(&self.gan),
+            features: Some(self),
+            pairs: Some(self),
+            classes: adapted.map(|own| own as &dyn Classify),
+            second_classes: adapted.map(|own| own as &dyn ClassifySecond),
+            ..Provides::default()
+        }
     }
 
     fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
@@ -430,6 +424,12 @@ impl Objective for Cogan {
     }
 }
 
+impl Examine for Cogan {
+    fn features(&self, players: &[Player], x: &Array, every: bool) -> Vec<Option<Array>> {
+        features(&players[DISCRIMINATOR], x, every, self.device)
+    }
+}
+
 impl Generate for Cogan {
     fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples> {
         self.gan.generate(players, request)
@@ -446,12 +446,13 @@ impl Couple for Cogan {
         };
         first.iter().zip(second).map(of_run).collect()
     }
+}
 
-    fn classify_second(&self, players: &[Player], x: &Array) -> Option<Vec<[Array; 2]>> {
-        self.adaptation.as_ref()?;
+impl ClassifySecond for Cogan {
+    fn classify_second(&self, players: &[Player], x: &Array) -> Vec<[Array; 2]> {
         let there = self.there(x);
         let [own, first] = [true, false].map(|twin| self.named(players, &there, twin));
-        Some(own.into_iter().zip(first).map(|(own, first)| [own, first]).collect())
+        own.into_iter().zip(first).map(|(own, first)| [own, first]).collect()
     }
 }
 

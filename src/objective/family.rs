@@ -12,6 +12,7 @@ use super::lapgan::LapganSpec;
 use super::latent::LatentSpec;
 use super::ngram::NgramSpec;
 use super::pixelcnn::PixelcnnSpec;
+use super::product::Product;
 use super::semi_supervised::SemiSupervisedSpec;
 use super::sequence::SequenceSpec;
 use super::vae::VaeSpec;
@@ -79,52 +80,6 @@ impl AlgorithmSpec {
             Self::Mixture(spec) => spec,
             Self::NaiveBayes(spec) => spec,
             Self::KernelDensity(spec) => spec,
-        }
-    }
-}
-
-/// What a model of a family can be asked for, and metrics look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Product {
-    /// New examples.
-    Samples,
-    /// Samples as functions of latents, which can be moved along.
-    Latents,
-    /// What layers say of a given example, without its label.
-    Features,
-    /// The probability of every class for a given example.
-    Classes,
-    /// The probability of every class for a given example in a second domain.
-    SecondClasses,
-    /// Samples of two domains from one latent.
-    Pairs,
-    /// Categorical codes, of samples and of a given example.
-    CategoricalCodes,
-    /// Continuous codes, of samples and of a given example.
-    ContinuousCodes,
-    /// What becomes of a given example.
-    Reconstructions,
-    /// How likely a given example is, or a bound on that.
-    Likelihoods,
-    /// The evidence lower bound of a given example in its parts.
-    Evidence,
-}
-
-impl Product {
-    /// In a sentence.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Samples => "samples",
-            Self::Latents => "samples from latents",
-            Self::Features => "features of unlabeled examples",
-            Self::Classes => "class probabilities",
-            Self::SecondClasses => "class probabilities in a second domain",
-            Self::Pairs => "samples in two domains",
-            Self::CategoricalCodes => "categorical codes",
-            Self::ContinuousCodes => "continuous codes",
-            Self::Reconstructions => "reconstructions",
-            Self::Likelihoods => "likelihoods",
-            Self::Evidence => "evidence bounds",
         }
     }
 }

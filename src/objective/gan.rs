@@ -3,11 +3,11 @@
 //! Papers: arXiv:1406.2661 (GAN), 1411.1784 (conditional), 1610.09585 (auxiliary classifier), 1802.05637 (projection),
 //! 1701.07875 and 1704.00028 (Wasserstein), 1606.03498 (smoothing, feature matching), 2006.10738 (augmentation).
 
-use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, RealDraw, Request, Turn, column,
-    decoded_by, labeled, made, pick, round,
+    Batch, Cadence, Cx, Decode, Examine, Generate, HostNoise, Latents, Manner, Objective, Product, Provides, RealDraw,
+    Request, Turn, column, decoded_by, features, labeled, made, pick, round,
 };
 use crate::base::{Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -206,6 +206,8 @@ pub struct Gan {
     auxiliary: Option<Auxiliary>,
     /// 0 where labels play no part.
     classes: usize,
+    /// Whether the layers of the discriminator do without labels.
+    examines_unlabeled: bool,
     device: Device,
 }
 
@@ -252,6 +254,7 @@ impl Gan {
                 .map(|_| column(&|l| l.feature_matching.as_ref().map_or(0.0, |w| w.weight.get()))),
             auxiliary,
             classes: if spec.condition == ConditionKind::None { 0 } else { info.classes },
+            examines_unlabeled: spec.condition != ConditionKind::Concatenate,
             device,
         }
     }
@@ -523,16 +526,13 @@ impl Objective for Gan {
         names
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn decodes(&self) -> Option<&dyn Decode> {
-        Some(self)
-    }
-
-    fn examines(&self) -> Option<usize> {
-        Some(DISCRIMINATOR)
+    fn provides(&self) -> Provides<'_> {
+        Provides {
+            samples: Some(self),
+            latents: Some(self),
+            features: self.examines_unlabeled.then_some(self),
+            ..Provides::default()
+        }
     }
 
     fn keep(&mut self, runs: &[usize]) {
@@ -573,6 +573,12 @@ impl Objective for Gan {
             }
         }
         Some((out, probability))
+    }
+}
+
+impl Examine for Gan {
+    fn features(&self, players: &[Player], x: &Array, every: bool) -> Vec<Option<Array>> {
+        features(&players[DISCRIMINATOR], x, every, self.device)
     }
 }
 

@@ -4,12 +4,12 @@
 //! Turns and losses are those of the official code (openai/InfoGAN): the discriminator and the recognition network
 //! maximize the bound on the mutual information together, over the fakes of their turn, and so does the generator.
 
-use super::family::{Family, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Codes, Cx, Decode, Encode, Gan, Generate, HostNoise, Latents, Objective, Panel, PanelRequest,
-    RealDraw, Request, Turn, asked, column, decoded_by, labeled, made, pick,
+    Batch, Cadence, Codes, Cx, Decode, Encode, Examine, Gan, Generate, HostNoise, Latents, Objective, Panel,
+    PanelRequest, Product, Provides, RealDraw, Request, Turn, asked, column, decoded_by, features, labeled, made, pick,
 };
 use crate::base::{Array, NonNegative, Problem, bare_number, host, or_integer};
 use crate::data::{DataInfo, Examples};
@@ -457,20 +457,18 @@ impl Objective for InfoGan {
         self.codes.iter_mut().for_each(|code| pick(&mut code.weight, runs));
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn decodes(&self) -> Option<&dyn Decode> {
-        Some(self)
-    }
-
-    fn examines(&self) -> Option<usize> {
-        Some(DISCRIMINATOR)
-    }
-
-    fn encodes(&self) -> Option<&dyn Encode> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        let has = |kind: fn(&CodeSpec) -> bool| self.codes.iter().any(|code| kind(&code.spec));
+        let categorical = has(|code| matches!(code, CodeSpec::Categorical(_)));
+        let continuous = has(|code| matches!(code, CodeSpec::Continuous(_)));
+        Provides {
+            samples: Some(self),
+            latents: Some(self),
+            features: Some(self),
+            categorical_codes: categorical.then_some(self),
+            continuous_codes: continuous.then_some(self),
+            ..Provides::default()
+        }
     }
 
     fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
@@ -524,6 +522,12 @@ impl Objective for InfoGan {
         }
         let runs = made(&players[GENERATOR], &request, &Tensor::cat(&rows, 1), &[]);
         vec![Panel { name: "traversals", per_row: Some(TRAVERSALS), runs, ..Panel::default() }]
+    }
+}
+
+impl Examine for InfoGan {
+    fn features(&self, players: &[Player], x: &Array, every: bool) -> Vec<Option<Array>> {
+        features(&players[DISCRIMINATOR], x, every, self.device)
     }
 }
 

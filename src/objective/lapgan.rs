@@ -8,12 +8,12 @@
 //! A level is the mean over 2×2 pixels of the finer one, and is enlarged by repeating pixels: what is enlarged and halved is
 //! what it was, and band + enlarged level is the finer level, to the bit but for rounding.
 
-use super::family::{Family, Part, Product, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, Part, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Cx, Gan, Generate, HostNoise, Objective, Panel, PanelRequest, RealDraw, Request, Turn, labeled,
-    piece,
+    Batch, Cadence, Cx, Gan, Generate, HostNoise, Objective, Panel, PanelRequest, Product, Provides, RealDraw, Request,
+    Turn, labeled, piece,
 };
 use crate::base::{Array, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -379,8 +379,8 @@ impl Objective for Lapgan {
         self.games.iter_mut().for_each(|game| game.keep(runs));
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides { samples: Some(self), ..Provides::default() }
     }
 
     /// Samples at every level, the coarsest above, all enlarged to one size.

@@ -15,7 +15,9 @@ pub mod lapgan;
 pub mod latent;
 pub mod likelihood; // what decoders say of data
 pub mod ngram;
+pub mod model;
 pub mod pixelcnn;
+pub mod product;
 pub mod semi_supervised;
 pub mod sequence;
 pub mod vae;
@@ -25,12 +27,17 @@ pub use began::Began;
 pub use classical::Classical;
 pub use classifier::Classifier;
 pub use cogan::Cogan;
-pub use family::{AlgorithmSpec, Family, Product};
+pub use family::{AlgorithmSpec, Family};
 pub use gan::Gan;
 pub use infogan::InfoGan;
 pub use lapgan::Lapgan;
+pub use model::Model;
 pub use ngram::Ngram;
 pub use pixelcnn::Pixelcnn;
+pub use product::{
+    Bound, Classify, ClassifySecond, Codes, Couple, Decode, Encode, Evidence, Examine, Generate, Latents, Likelihoods,
+    Nats, Pairs, Product, Provides, Reconstruct, decoded, provided,
+};
 pub use semi_supervised::SemiSupervised;
 pub use sequence::Sequence;
 pub use vae::Vae;
@@ -40,7 +47,6 @@ use crate::data::Examples;
 use crate::nn::{Mode, Noise};
 use crate::player::Player;
 use crate::rng::{Purpose, Stream};
-use latent::LatentSpec;
 use tch::{Device, Tensor};
 
 /// A batch for every run of the pack.
@@ -100,45 +106,8 @@ pub trait Objective {
     /// Keeps the runs at these places of the pack and lets the others go.
     fn keep(&mut self, runs: &[usize]);
 
-    /// Its samples, where the family's products say that there are some.
-    fn generates(&self) -> Option<&dyn Generate> {
-        None
-    }
-
-    /// Its samples as functions of latents, where the family's products say that they are.
-    fn decodes(&self) -> Option<&dyn Decode> {
-        None
-    }
-
-    /// The place of the player whose layers say something of examples, where the family's products say that one does.
-    fn examines(&self) -> Option<usize> {
-        None
-    }
-
-    /// Its opinion of examples, where the family's products say that it has one.
-    fn classifies(&self) -> Option<&dyn Classify> {
-        None
-    }
-
-    /// The codes of its samples and of examples, where the family's products say that there are some.
-    fn encodes(&self) -> Option<&dyn Encode> {
-        None
-    }
-
-    /// Its samples in two domains, where the family's products say that there are two.
-    fn couples(&self) -> Option<&dyn Couple> {
-        None
-    }
-
-    /// What it makes of examples, where the family's products say that it makes something.
-    fn reconstructs(&self) -> Option<&dyn Reconstruct> {
-        None
-    }
-
-    /// How likely it holds examples, where the family's products say that it knows.
-    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
-        None
-    }
+    /// What it provides once it is trained, with all that [`Family::products`] lists and nothing else.
+    fn provides(&self) -> Provides<'_>;
 
     /// Why a run cannot go on, in place of a loss that is no number.
     fn complaint(&self, _run: usize) -> Option<String> {
@@ -160,168 +129,6 @@ pub trait Objective {
     fn panels(&self, _players: &[Player], _ask: &PanelRequest<'_>) -> Vec<Panel> {
         vec![]
     }
-}
-
-/// A family whose result can be sampled.
-pub trait Generate {
-    /// `n` samples of every run, each a function of the run's seed, `purpose` and `index` alone. Labels are those asked
-    /// for, or go round through the classes.
-    fn generate(&self, players: &[Player], request: &Request<'_>) -> Vec<Examples>;
-
-    /// The same samples, where making them takes long: `tell` hears now and then how much of how much is done. Families whose
-    /// samples are made at once say nothing.
-    fn generate_slowly(
-        &self,
-        players: &[Player],
-        request: &Request<'_>,
-        _tell: &mut dyn FnMut(u64, u64),
-    ) -> Vec<Examples> {
-        self.generate(players, request)
-    }
-}
-
-/// A family whose samples are functions of latents.
-pub trait Decode {
-    /// The law of the first numbers of a latent; what stands behind them are codes.
-    fn law(&self) -> LatentSpec;
-
-    /// What the samples of this request are made from, in every run.
-    fn latents(&self, request: &Request<'_>) -> Latents;
-
-    /// What becomes of latents `[R, n, width]`, with derivatives by them: `[R, n, …]`. The labels are those of the n, where
-    /// it takes some.
-    fn decode(&self, players: &[Player], z: &Tensor, labels: &[i64], averaged: bool) -> Tensor;
-}
-
-/// What samples are made from.
-#[derive(Debug)]
-pub struct Latents {
-    /// `[R, n, width]`: the numbers of the law, then those of codes.
-    pub z: Tensor,
-    /// A label for each of the n, where the model takes labels.
-    pub labels: Vec<i64>,
-}
-
-/// What a model makes of latents: `[n, …]` for each run.
-pub fn decoded(model: &dyn Decode, players: &[Player], latents: &Latents, averaged: bool) -> Vec<Array> {
-    let _guard = tch::no_grad_guard();
-    let (runs, n) = (latents.z.size()[0] as usize, latents.z.size()[1] as usize);
-    let (mut out, mut shape, mut start) = (vec![Vec::new(); runs], vec![], 0);
-    while start < n {
-        // The first few tell how large an example is.
-        let row: usize = if start == 0 { PIECE / 1024 } else { shape.iter().product() };
-        let len = piece(row).min(n - start);
-        let labels = latents.labels.get(start..start + len).unwrap_or_default();
-        let x = model.decode(players, &latents.z.narrow(1, start as i64, len as i64), labels, averaged);
-        shape = x.size()[2..].iter().map(|&d| d as usize).collect();
-        for (out, x) in out.iter_mut().zip(host::numbers(&x).chunks_exact(len * shape.iter().product::<usize>())) {
-            out.extend_from_slice(x);
-        }
-        start += len;
-    }
-    let shape = [&[n], &shape[..]].concat();
-    out.into_iter().map(|data| Array::new(shape.clone(), data)).collect()
-}
-
-/// A family that names classes.
-pub trait Classify {
-    /// The log-probability of every class for each of these examples, `[n, classes]` for every run.
-    fn classify(&self, players: &[Player], x: &Array, averaged: bool) -> Vec<Array>;
-}
-
-/// A family whose generator is fed codes, and which reads codes off examples.
-pub trait Encode {
-    /// The codes that the samples of this request are made from, of every run.
-    fn codes(&self, request: &Request<'_>) -> Vec<Codes>;
-
-    /// The likeliest codes of each of these examples, in every run.
-    fn read(&self, players: &[Player], x: &Array) -> Vec<Codes>;
-}
-
-/// Codes of examples, one after the other.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Codes {
-    /// The value of each categorical code for each example.
-    pub categorical: Vec<Vec<i64>>,
-    /// The values of all continuous codes, `[n, dimensions]`.
-    pub continuous: Array,
-}
-
-/// A family of two domains, which makes a sample of each from one latent.
-pub trait Couple {
-    /// The second domain's samples from the latents of this request, in every run; `first` are those of the first domain.
-    fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs>;
-
-    /// The log-probability of every class for each of these examples once they are in the second domain, `[n, classes]` by that
-    /// domain's network and by the first domain's, for every run.
-    fn classify_second(&self, _players: &[Player], _x: &Array) -> Option<Vec<[Array; 2]>> {
-        None
-    }
-}
-
-/// Samples of the second of two domains.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Pairs {
-    /// What the model makes, `[n, …]`.
-    pub second: Array,
-    /// What the first domain's samples of the same latents become in the second, `[n, …]`.
-    pub expected: Array,
-    /// The centers of the data's modes in the second domain, where there are some.
-    pub centers: Option<Array>,
-}
-
-/// A family that takes examples apart and puts them together again.
-pub trait Reconstruct {
-    /// What becomes of these examples, `[n, …]` for every run.
-    fn reconstruct(&self, players: &[Player], real: &Examples) -> Vec<Array>;
-}
-
-/// A family that says how likely examples are.
-pub trait Likelihoods {
-    /// log p of each of these examples for every run: what is known of it after each of these numbers of draws, in their
-    /// order, or the exact number alone. `averaged` says whether averaged weights are asked where there are any.
-    fn likelihoods(
-        &self,
-        players: &[Player],
-        real: &Examples,
-        draws: &[u32],
-        seeds: &[u64],
-        averaged: bool,
-    ) -> Vec<Vec<Nats>>;
-
-    /// The evidence lower bound of each of these examples in its parts, for every run, where the family has one.
-    fn evidence(&self, _players: &[Player], _real: &Examples, _draws: u32, _seeds: &[u64]) -> Option<Vec<Evidence>> {
-        None
-    }
-
-    /// What kind of numbers these are, `density` or `mass levels=256`: those of one kind can stand together, whatever model
-    /// they are of.
-    fn kind(&self) -> String;
-
-    /// What `p` is, in a word or two for a protocol.
-    fn law(&self) -> String;
-}
-
-/// log p of examples in nats, or what bounds it from below.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Nats {
-    /// Draws behind the bound log (1/k) Σ p(x, z)/q(z|x); 0 where the numbers are exact.
-    pub draws: u32,
-    /// One an example.
-    pub of: Vec<f32>,
-}
-
-/// The evidence lower bound in its parts, one number an example.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evidence {
-    /// Draws behind `reconstruction`.
-    pub draws: u32,
-    /// E log p(x|z) in nats.
-    pub reconstruction: Vec<f32>,
-    /// KL(q(z|x) ‖ p(z)) in nats, in closed form.
-    pub divergence: Vec<f32>,
-    /// How many dimensions of the code follow the example: those whose mean varies by more than 0.01 (arXiv:1509.00519).
-    pub active: usize,
 }
 
 /// What further pictures are asked for.
@@ -510,7 +317,7 @@ fn piece(row: usize) -> usize {
 }
 
 /// What is answered about each run's own examples; runs over the same ones are asked together.
-pub fn of_each<T: Default>(real: &[&Examples], answer: impl Fn(&Examples) -> Vec<T>) -> Vec<T> {
+fn of_each<T: Default>(real: &[&Examples], answer: impl Fn(&Examples) -> Vec<T>) -> Vec<T> {
     let mut last: Option<(&Examples, Vec<T>)> = None;
     let mut out = Vec::with_capacity(real.len());
     for (run, &real) in real.iter().enumerate() {
@@ -563,7 +370,7 @@ const POOLED: i64 = 4;
 
 /// What layers say of examples, a row each, for every run: of all hidden layers and an encoder's code, or of the last of them
 /// alone. Maps are pooled to 4×4 by their largest numbers. Nothing where a layer looks at labels.
-pub fn features(player: &Player, x: &Array, every: bool, device: Device) -> Option<Vec<Array>> {
+fn features(player: &Player, x: &Array, every: bool, device: Device) -> Vec<Option<Array>> {
     let _guard = tch::no_grad_guard();
     let (n, row) = (x.rows(), x.row_len());
     let mut noise = HostNoise { streams: vec![], device };
@@ -588,7 +395,9 @@ pub fn features(player: &Player, x: &Array, every: bool, device: Device) -> Opti
         }
         Some(Array::new(vec![n, out.len() / n.max(1)], out))
     };
-    (0..player.runs()).map(|run| of_run(run).filter(|features| features.row_len() > 0)).collect()
+    let found: Option<Vec<Array>> =
+        (0..player.runs()).map(|run| of_run(run).filter(|features| features.row_len() > 0)).collect();
+    found.map_or_else(|| vec![None; player.runs()], |found| found.into_iter().map(Some).collect())
 }
 
 /// The class with the largest number, and that number.

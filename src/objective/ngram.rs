@@ -7,11 +7,11 @@
 //! `examples` training examples of the run are, the same in every step.
 
 use super::classical::keep;
-use super::family::{Family, Product, Surroundings, check_examples};
+use super::family::{Family, Surroundings, check_examples};
 use super::sequence::chosen;
 use super::{
-    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, RealDraw, Request, Turn, column, exactly,
-    posteriors,
+    Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, Product, Provides, RealDraw, Request, Turn,
+    column, exactly, posteriors,
 };
 use crate::base::{Array, Positive, Problem, host};
 use crate::data::{DataInfo, Examples, Source};
@@ -451,12 +451,13 @@ impl Objective for Ngram {
         self.complaints[run].clone()
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn classifies(&self) -> Option<&dyn Classify> {
-        self.specs[0].by_class.then_some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides {
+            samples: Some(self),
+            likelihoods: Some(self),
+            classes: self.specs[0].by_class.then_some(self),
+            ..Provides::default()
+        }
     }
 
     fn likelihoods(&self) -> Option<&dyn Likelihoods> {

@@ -7,10 +7,10 @@
 //! channel l·C + c of its output is level l of color c.
 
 use super::autoencoder::{columns, shown, stacked};
-use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::family::{Family, Surroundings, check_average, floats};
 use super::{
-    Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, Panel, PanelRequest, RealDraw, Request,
-    Turn, drawn, of_each, pieces,
+    Batch, Cadence, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, Panel, PanelRequest, Product, Provides,
+    RealDraw, Request, Turn, drawn, of_each, pieces,
 };
 use crate::base::{Array, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -329,12 +329,8 @@ impl Objective for Pixelcnn {
 
     fn keep(&mut self, _runs: &[usize]) {}
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides { samples: Some(self), likelihoods: Some(self), ..Provides::default() }
     }
 
     /// Examples, their upper halves, and these with lower halves of the model's own.

@@ -5,12 +5,12 @@
 //! Turns and terms are those of the official code (openai/improved-gan): the generator matches mean features over a batch of
 //! its own and plays no game, unless it is told to.
 
-use super::family::{Family, Product, ReferenceKind, Surroundings, about_critic, check_average, floats};
+use super::family::{Family, ReferenceKind, Surroundings, about_critic, check_average, floats};
 use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged, check_targets};
 use super::latent::LatentSpec;
 use super::{
-    Batch, Cadence, Classify, Cx, Decode, Gan, Generate, Objective, Panel, PanelRequest, RealDraw, Request, Turn,
-    asked, column, log_probabilities, mistakes, pick,
+    Batch, Cadence, Classify, Cx, Examine, Gan, Generate, Objective, Panel, PanelRequest, Product, Provides, RealDraw,
+    Request, Turn, asked, column, features, log_probabilities, mistakes, pick,
 };
 use crate::base::{Array, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples, Source, Split, example_at};
@@ -292,20 +292,14 @@ impl Objective for SemiSupervised {
         [&mut self.game, &mut self.known, &mut self.labels].into_iter().for_each(|t| pick(t, runs));
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn decodes(&self) -> Option<&dyn Decode> {
-        self.gan.decodes()
-    }
-
-    fn examines(&self) -> Option<usize> {
-        Some(DISCRIMINATOR)
-    }
-
-    fn classifies(&self) -> Option<&dyn Classify> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides {
+            samples: Some(self),
+            latents: Some(&self.gan),
+            features: Some(self),
+            classes: Some(self),
+            ..Provides::default()
+        }
     }
 
     fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
@@ -314,6 +308,12 @@ impl Objective for SemiSupervised {
 
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         vec![mistakes(self, players, request)]
+    }
+}
+
+impl Examine for SemiSupervised {
+    fn features(&self, players: &[Player], x: &Array, every: bool) -> Vec<Option<Array>> {
+        features(&players[DISCRIMINATOR], x, every, self.device)
     }
 }
 

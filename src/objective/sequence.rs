@@ -4,10 +4,10 @@
 //! One that is told the label y gives p(x|y). With p(y), the share of training examples so far, that is the joint law: texts are
 //! as likely as it says of all classes together, and have a class by Bayes' rule.
 
-use super::family::{Family, Product, Surroundings, check_average, floats};
+use super::family::{Family, Surroundings, check_average, floats};
 use super::{
-    Batch, Cadence, Classify, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, RealDraw, Request, Turn, drawn,
-    log_probabilities, log_sum, pieces, round,
+    Batch, Cadence, Classify, Cx, Generate, HostNoise, Likelihoods, Nats, Objective, Product, Provides, RealDraw,
+    Request, Turn, drawn, log_probabilities, log_sum, pieces, round,
 };
 use crate::base::{Array, Positive, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -282,12 +282,13 @@ impl Objective for Sequence {
         self.specs = runs.iter().map(|&run| self.specs[run].clone()).collect();
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn classifies(&self) -> Option<&dyn Classify> {
-        (self.classes > 0).then_some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides {
+            samples: Some(self),
+            likelihoods: Some(self),
+            classes: (self.classes > 0).then_some(self),
+            ..Provides::default()
+        }
     }
 
     fn likelihoods(&self) -> Option<&dyn Likelihoods> {

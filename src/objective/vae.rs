@@ -6,12 +6,13 @@
 //! q(z|x) = N(μ, σ²) with μ and log σ² from the encoder, p(z) = N(0, 1), z = μ + σε.
 
 use super::autoencoder::{DECODER, ENCODER, check_latent, columns, shown, stacked, wirings};
-use super::family::{Family, Product, Surroundings, floats};
+use super::family::{Family, Surroundings, floats};
 use super::latent::{LatentSpec, NormalLatent};
 use super::likelihood::{Law, LikelihoodSpec};
 use super::{
-    Batch, Cadence, Cx, Decode, Evidence, Generate, HostNoise, Latents, Likelihoods, Nats, Objective, Panel,
-    PanelRequest, RealDraw, Reconstruct, Request, Turn, column, of_each, pick, piece, pieces, round,
+    Batch, Bound, Cadence, Cx, Decode, Evidence, Examine, Generate, HostNoise, Latents, Likelihoods, Nats, Objective,
+    Panel, PanelRequest, Product, Provides, RealDraw, Reconstruct, Request, Turn, column, features, of_each, pick,
+    piece, pieces, round,
 };
 use crate::base::{Array, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples};
@@ -421,24 +422,16 @@ impl Objective for Vae {
         self.beta.iter_mut().for_each(|beta| pick(beta, runs));
     }
 
-    fn generates(&self) -> Option<&dyn Generate> {
-        Some(self)
-    }
-
-    fn decodes(&self) -> Option<&dyn Decode> {
-        Some(self)
-    }
-
-    fn examines(&self) -> Option<usize> {
-        Some(ENCODER)
-    }
-
-    fn reconstructs(&self) -> Option<&dyn Reconstruct> {
-        Some(self)
-    }
-
-    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
-        Some(self)
+    fn provides(&self) -> Provides<'_> {
+        Provides {
+            samples: Some(self),
+            latents: Some(self),
+            features: (!self.spec.labeled()).then_some(self),
+            reconstructions: Some(self),
+            likelihoods: Some(self),
+            evidence: Some(self),
+            ..Provides::default()
+        }
     }
 
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
@@ -465,6 +458,12 @@ impl Objective for Vae {
             });
         }
         panels
+    }
+}
+
+impl Examine for Vae {
+    fn features(&self, players: &[Player], x: &Array, every: bool) -> Vec<Option<Array>> {
+        features(&players[ENCODER], x, every, self.device)
     }
 }
 
@@ -578,7 +577,17 @@ impl Likelihoods for Vae {
         out
     }
 
-    fn evidence(&self, players: &[Player], real: &Examples, draws: u32, seeds: &[u64]) -> Option<Vec<Evidence>> {
+    fn kind(&self) -> String {
+        self.spec.likelihood.kind(&self.info)
+    }
+
+    fn law(&self) -> String {
+        self.spec.likelihood.name()
+    }
+}
+
+impl Bound for Vae {
+    fn evidence(&self, players: &[Player], real: &Examples, draws: u32, seeds: &[u64]) -> Vec<Evidence> {
         let (n, latent) = (real.x.rows(), self.latent() as usize);
         let mut out =
             vec![Evidence { draws, reconstruction: vec![0.0; n], divergence: vec![0.0; n], active: 0 }; seeds.len()];
@@ -610,15 +619,7 @@ impl Likelihoods for Vae {
             let varies = |[sum, squares]: &&[f64; 2]| squares / n as f64 - (sum / n as f64).powi(2) > ACTIVE;
             evidence.active = moments.iter().filter(varies).count();
         }
-        Some(out)
-    }
-
-    fn kind(&self) -> String {
-        self.spec.likelihood.kind(&self.info)
-    }
-
-    fn law(&self) -> String {
-        self.spec.likelihood.name()
+        out
     }
 }
 

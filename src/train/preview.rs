@@ -109,7 +109,7 @@ pub fn sketches(pack: &Pack, previews: &[&Preview], real: &[&Examples], averaged
     let Some(first) = previews.first() else { return vec![] };
     let n = first.samples();
     let request = Request { seeds: &pack.seeds, purpose: Purpose::Preview, index: 0, n, label: None, averaged };
-    let mut fakes: Vec<Option<Array>> = match pack.objective.generates() {
+    let mut fakes: Vec<Option<Array>> = match pack.objective.provides().samples {
         Some(model) => model.generate(&pack.players, &request).into_iter().map(|fake| Some(fake.x)).collect(),
         None => previews.iter().map(|_| None).collect(),
     };
