@@ -162,3 +162,66 @@ pub fn load(pack: &mut Pack, run: usize, checkpoint: &Checkpoint) -> Result<(), 
         checkpoint.meta.iter().filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?))).collect();
     pack.set_counters(&counters)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DataRoots;
+    use std::collections::BTreeSet;
+
+    /// An algorithm of every family, and of each setting that decides what a family provides.
+    const ALGORITHMS: &[&str] = &[
+        "gan = { latent = { normal = { dim = 2 } } }",
+        "gan = { latent = { normal = { dim = 2 } }, condition = 'projection' }",
+        "gan = { latent = { normal = { dim = 2 } }, condition = 'concatenate' }",
+        "gan = { latent = { normal = { dim = 2 } }, condition = 'auxiliary-classifier' }",
+        "infogan = { latent = { normal = { dim = 2 } }, codes = [{ categorical = 3 }] }",
+        "infogan = { latent = { normal = { dim = 2 } }, codes = [{ continuous = 2 }] }",
+        "infogan = { latent = { normal = { dim = 2 } }, codes = [{ categorical = 3 }, { continuous = 2 }] }",
+        "semi-supervised = { latent = { normal = { dim = 2 } }, labels-per-class = 1 }",
+        "cogan = { latent = { normal = { dim = 2 } }, second = 'edges', share = { generator = 1, discriminator = 1 } }",
+        "cogan = { latent = { normal = { dim = 2 } }, second = 'edges', share = { generator = 1, discriminator = 1 }, adaptation = {} }",
+        "lapgan = { latent = { normal = { dim = 2 } }, levels = 2 }",
+        "began = { latent = { normal = { dim = 2 } } }",
+        "classifier = {}",
+        "autoencoder = { latent = 2 }",
+        "vae = { latent = 2, likelihood = 'bernoulli' }",
+        "vae = { latent = 2, likelihood = 'bernoulli', condition = 'concatenate' }",
+        "pixelcnn = {}",
+        "sequence = {}",
+        "sequence = { condition = 'embedding' }",
+        "ngram = { order = 2, examples = 20 }",
+        "ngram = { order = 2, examples = 20, by-class = true }",
+        "mixture = { components = 2, examples = 20 }",
+        "mixture = { components = 2, examples = 20, by-class = true }",
+        "naive-bayes = { examples = 20 }",
+        "kernel-density = { examples = 20 }",
+        "kernel-density = { examples = 20, by-class = true }",
+    ];
+
+    #[test]
+    fn every_family_provides_what_it_lists_and_nothing_else() {
+        let mut tags = BTreeSet::new();
+        for algorithm in ALGORITHMS {
+            let data = match algorithm.starts_with("sequence") || algorithm.starts_with("ngram") {
+                true => "markov = { symbols = 3, context = 4, classes = 2 }",
+                false => "shapes = { size = 8, count = 60 }",
+            };
+            let text = format!(
+                "name = 'x'\ndata = {{ {data} }}\nalgorithm = {{ {algorithm} }}\nloss = {{ adversarial = 'hinge' }}\n\
+                 schedule = {{ steps = 1, batch = 4 }}"
+            );
+            let cell: Experiment = toml::from_str(&text).unwrap_or_else(|e| panic!("{algorithm}: {e}"));
+            let source: Arc<dyn Source> = cell.data.open(&DataRoots::default()).expect("embedded data").into();
+            let family = cell.algorithm.family();
+            tags.insert(family.tag());
+            let built = objective(std::slice::from_ref(&cell), &[source], &[0], Device::Cpu).expect("an objective");
+            let [listed, provided] = [family.products().to_vec(), built.provides().products()]
+                .map(|products| products.into_iter().map(crate::objective::Product::name).collect::<BTreeSet<_>>());
+            assert_eq!(listed, provided, "{algorithm}");
+        }
+        let schema = serde_json::to_value(schemars::schema_for!(AlgorithmSpec)).expect("a schema");
+        let families = schema["oneOf"].as_array().expect("an arm per family").len();
+        assert_eq!(tags.len(), families, "an algorithm of every family stands above");
+    }
+}

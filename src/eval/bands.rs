@@ -2,7 +2,7 @@
 
 use super::Direction::Target;
 use super::patches::Plane;
-use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, images_of_side, named};
+use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, images_of_side, per_part};
 use crate::base::Array;
 use crate::data::DataInfo;
 use crate::objective::Product;
@@ -29,7 +29,7 @@ impl Metric for Bands {
     of_samples!();
     const TAG: &'static str = "bands";
     const VALUES: &'static [MetricName] =
-        &[named("bands/deviation", Target(1.0), "ratio"), named("bands/kurtosis", Target(1.0), "ratio")];
+        &[per_part("bands/deviation", Target(1.0), "ratio"), per_part("bands/kurtosis", Target(1.0), "ratio")];
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
         Self::VALUES.iter().flat_map(|name| sides(&info.shape).into_iter().map(|side| name.below(side))).collect()

@@ -1,9 +1,9 @@
 //! Classes: how well a model names those of reference examples, and what a judge with classes sees in samples.
 
-use super::Direction::{Higher, Lower, Neither, Target};
+use super::Direction::{Higher, Lower, Neither};
 use super::rows::Rows;
 use super::spec::{FeaturesSpec, InceptionScoreSpec};
-use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, with_gap};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, to_law, with_law};
 use crate::base::Array;
 use crate::data::DataInfo;
 use crate::objective::{Model, Product, provided};
@@ -20,7 +20,7 @@ impl Metric for Classification {
         named("accuracy", Higher, "share"),
         named("cross-entropy", Lower, "nats"),
         named("error", Lower, "share"),
-        named("accuracy/gap", Target(0.0), "share"),
+        to_law("accuracy/gap", "share"),
     ];
     const AS_STORED: bool = true;
 
@@ -29,7 +29,7 @@ impl Metric for Classification {
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
-        with_gap(Self::VALUES, info.truth.log_joint().is_some())
+        with_law(Self::VALUES, info.truth.log_joint().is_some())
     }
 
     fn extractor(&self, _: &Context, _: &Self::Answer) -> String {

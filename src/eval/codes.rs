@@ -2,7 +2,9 @@
 
 use super::Direction::Higher;
 use super::spec::{CodeClassesSpec, CodeFactorsSpec, FactorKind};
-use super::{AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, needs_labels};
+use super::{
+    AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, needs_labels, per_part,
+};
 use crate::data::shapes::{self, Attributes, Shape, ShapesSpec};
 use crate::data::{DataInfo, Truth};
 use crate::objective::{Codes, Encode, Model, Product, provided};
@@ -138,7 +140,7 @@ impl Metric for CodeFactorsSpec {
     type Of = provided::ContinuousCodes;
     type Answer = Codes;
     const TAG: &'static str = "code-factors";
-    const VALUES: &'static [MetricName] = &[named("code-factors", Higher, "correlation")];
+    const VALUES: &'static [MetricName] = &[per_part("code-factors", Higher, "correlation")];
     const AS_STORED: bool = true;
 
     fn ask(&self, of: &dyn Encode, model: &Model<'_>) -> Vec<Codes> {
@@ -238,7 +240,7 @@ impl FactorKind {
         match self {
             Self::Rotation => shape.shows_rotation(),
             Self::Thickness => shape.shows_strokes(),
-            _ => true,
+            Self::X | Self::Y | Self::Radius | Self::Brightness => true,
         }
     }
 

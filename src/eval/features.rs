@@ -4,8 +4,8 @@ use super::extractor::{Features, SIDE};
 use super::rows::Rows;
 use super::spec::{ExtractorSpec, FeatureMetricSpec, FeaturesSpec};
 use super::{
-    AGAINST_SAMPLES, Choice, Context, FEATURE_NAMES, Metric, MetricName, Outcome, Value, choose, classes, finite,
-    frechet, images_of_side, kid, neighbors, values,
+    AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, Value, choose, classes, finite, frechet,
+    images_of_side, kid, neighbors, values,
 };
 use crate::data::DataInfo;
 use crate::objective::Product;
@@ -13,26 +13,19 @@ use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, OnceLock};
 
 impl FeatureMetricSpec {
-    fn tag(&self) -> &'static str {
-        match self {
-            Self::Frechet => "frechet",
-            Self::Kid(_) => "kid",
-            Self::PrecisionRecall(_) => "precision-recall",
-            Self::DensityCoverage(_) => "density-coverage",
-            Self::TwoSample => "two-sample",
-            Self::InceptionScore(_) => "inception-score",
-            Self::Classes => "classes",
-        }
-    }
-
     /// The values that it gives over what this extractor gives.
     pub(super) fn names(&self, extractor: &ExtractorSpec) -> Vec<MetricName> {
-        let own = FEATURE_NAMES.iter().find(|(known, _)| *known == self.tag()).expect("every tag has its names").1;
-        let over = |name: &MetricName| MetricName {
-            name: format!("{}/{}", name.name, extractor.name()).into(),
-            ..name.clone()
-        };
-        own.iter().map(over).collect()
+        self.values().iter().map(|name| name.below(extractor.name())).collect()
+    }
+
+    /// Whether it needs an extractor with classes.
+    fn needs_classes(&self) -> bool {
+        match self {
+            Self::InceptionScore(_) | Self::Classes => true,
+            Self::Frechet | Self::Kid(_) | Self::PrecisionRecall(_) | Self::DensityCoverage(_) | Self::TwoSample => {
+                false
+            }
+        }
     }
 
     /// The neighbor that it looks for, where it looks for one.
@@ -115,19 +108,15 @@ impl Metric for FeaturesSpec {
         if self.metrics.is_empty() {
             return Err("`features` has no metrics".into());
         }
-        let classes = self
-            .metrics
-            .iter()
-            .find(|m| matches!(m, FeatureMetricSpec::InceptionScore(_) | FeatureMetricSpec::Classes));
-        match (&self.extractor, classes) {
-            (ExtractorSpec::Torchscript(_), _) => {}
-            (extractor, Some(metric)) => {
-                let (tag, name) = (metric.tag(), extractor.name());
-                return Err(format!(
-                    "`{tag}` needs classes, and `{name}` has none: take a classifier in a `torchscript` file"
-                ));
-            }
-            _ => {}
+        let has_classes = match &self.extractor {
+            ExtractorSpec::Torchscript(_) => true,
+            ExtractorSpec::Values | ExtractorSpec::Pixels | ExtractorSpec::RandomConv => false,
+        };
+        if let Some(metric) = self.metrics.iter().find(|metric| metric.needs_classes() && !has_classes) {
+            let (tag, name) = (metric.tag(), self.extractor.name());
+            return Err(format!(
+                "`{tag}` needs classes, and `{name}` has none: take a classifier in a `torchscript` file"
+            ));
         }
         match &self.extractor {
             ExtractorSpec::Values if info.is_image() => {
@@ -140,7 +129,7 @@ impl Metric for FeaturesSpec {
             ExtractorSpec::Torchscript(spec) if !info.is_image() && (spec.side.is_some() || spec.color) => {
                 Err(format!("`side` and `color` are for images; this is {:?}", info.shape))
             }
-            _ => Ok(()),
+            ExtractorSpec::Values | ExtractorSpec::Pixels | ExtractorSpec::Torchscript(_) => Ok(()),
         }
     }
 
@@ -326,14 +315,17 @@ mod tests {
             values[..3].iter().all(|v| v.value.is_finite()) && values[3..].iter().all(|v| v.value.is_nan()),
             "{values:?}"
         );
-        assert_eq!(values[3].protocol.parameters, "undefined: neighbor 5 of an example needs 6 examples of each side");
+        assert_eq!(
+            values[3].protocol.undefined.as_deref(),
+            Some("neighbor 5 of an example needs 6 examples of each side")
+        );
         let lone = World::new(info(vec![8], Truth::Unknown), x.clone(), y.head(1));
         let value = measure_all(&lone, "{ extractor = 'values', metrics = ['frechet'] }").remove(0);
-        assert_eq!(value.protocol.parameters, "undefined: two examples of each side are needed");
+        assert_eq!(value.protocol.undefined.as_deref(), Some("two examples of each side are needed"));
         let mut broken = World::new(info(vec![8], Truth::Unknown), x, y);
         broken.fake.x.data[3] = f32::INFINITY;
         let value = measure_all(&broken, "{ extractor = 'values', metrics = [{ kid = {} }] }").remove(0);
-        assert_eq!(value.protocol.parameters, "undefined: 1 of 500 samples are not finite");
+        assert_eq!(value.protocol.undefined.as_deref(), Some("1 of 500 samples are not finite"));
     }
 
     #[test]

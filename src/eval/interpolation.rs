@@ -114,6 +114,6 @@ mod tests {
         close(both[1].value, 3.0, 1e-12);
         assert_eq!(both[0].protocol.n_fake, 4);
         let still = measured(&[1.0, 1.0, 1.0, 1.0], 1);
-        assert_eq!(still[0].protocol.parameters, "undefined: no path has two ends that look different");
+        assert_eq!(still[0].protocol.undefined.as_deref(), Some("no path has two ends that look different"));
     }
 }

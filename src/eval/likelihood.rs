@@ -3,7 +3,10 @@
 
 use super::Direction::{Higher, Lower, Neither, Target};
 use super::spec::{ElboSpec, LikelihoodSpec, SampleLikelihoodSpec};
-use super::{AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, with_gap};
+use super::{
+    AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, per_part, to_law,
+    with_law,
+};
 use crate::data::{DataInfo, Examples};
 use crate::objective::{Bound, Evidence, Likelihoods, Model, Nats, Product, provided};
 use std::f64::consts::LN_2;
@@ -74,7 +77,7 @@ impl Metric for ElboSpec {
         named("elbo/reconstruction", Neither, "nats"),
         named("elbo/kl", Neither, "nats"),
         named("elbo/active", Neither, "dimensions"),
-        named("elbo/gap", Target(0.0), "nats"),
+        to_law("elbo/gap", "nats"),
     ];
     const AS_STORED: bool = false;
 
@@ -90,7 +93,7 @@ impl Metric for ElboSpec {
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
-        with_gap(Self::VALUES, info.truth.log_density().is_some())
+        with_law(Self::VALUES, info.truth.log_density().is_some())
     }
 
     fn extractor(&self, _: &Context, answer: &Self::Answer) -> String {
@@ -122,9 +125,9 @@ impl Metric for LikelihoodSpec {
     type Answer = Under<Vec<Nats>>;
     const TAG: &'static str = "likelihood";
     const VALUES: &'static [MetricName] = &[
-        named("likelihood", Higher, "nats"),
+        per_part("likelihood", Higher, "nats"),
         named("likelihood/bits", Lower, "bits a dimension"),
-        named("likelihood/gap", Target(0.0), "nats"),
+        to_law("likelihood/gap", "nats"),
     ];
     const AS_STORED: bool = false;
 
@@ -147,7 +150,7 @@ impl Metric for LikelihoodSpec {
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
         let fewer = self.samples.iter().rev().skip(1).rev();
-        with_gap(Self::VALUES, info.truth.log_density().is_some())
+        with_law(Self::VALUES, info.truth.log_density().is_some())
             .into_iter()
             .chain(fewer.map(|draws| Self::VALUES[0].below(draws)))
             .collect()

@@ -49,7 +49,7 @@ mod testing;
 pub use features::Known;
 pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
-use spec::{ExtractorSpec, FeaturesSpec, NAMES};
+use spec::{ExtractorSpec, FEATURE_NAMES, FeaturesSpec, NAMES};
 
 use crate::base::Array;
 use crate::data::images::at_levels;
@@ -135,7 +135,7 @@ fn ask<M: Metric>(metric: &M, model: &Model<'_>) -> Vec<Box<dyn Asked>> {
 pub struct Value {
     /// What it is called: `w1`, `modes/covered`.
     pub metric: String,
-    /// The number; NaN where it is undefined (`protocol.parameters` then says why).
+    /// The number; NaN where it is undefined (`protocol.undefined` is then the reason).
     pub value: f64,
     /// How it was taken.
     pub protocol: Protocol,
@@ -158,9 +158,11 @@ pub struct Protocol {
     /// What the numbers compared are: `values` (low-dimensional examples as they are), `pixels`, or a named extractor with
     /// the start of its weights' hash; of a likelihood what kind of number it is.
     pub extractor: String,
-    /// Everything else, as `name=value` in a fixed order, or `undefined: …` and the reason. Of images: their range, and that
-    /// samples were rounded to 8 bits as the data are.
+    /// Everything else, as `name=value` in a fixed order. Of images: their range, and that samples were rounded to 8 bits as the
+    /// data are.
     pub parameters: String,
+    /// Why there is no number; the column of `parameters` then has this, after `undefined: `.
+    pub undefined: Option<String>,
     /// What projections and choices of rows followed from.
     pub seed: u64,
 }
@@ -170,11 +172,6 @@ pub const PROTOCOL_COLUMNS: &[&str] =
     &["n_real", "n_fake", "split", "against", "weights", "extractor", "parameters", "seed"];
 
 impl Protocol {
-    /// Whether it says why there is no number.
-    fn is_undefined(&self) -> bool {
-        why_undefined(&self.parameters).is_some()
-    }
-
     /// The fields in the order of [`PROTOCOL_COLUMNS`].
     pub fn fields(&self) -> [String; 8] {
         [
@@ -184,7 +181,7 @@ impl Protocol {
             self.against.clone(),
             self.weights.clone(),
             self.extractor.clone(),
-            self.parameters.clone(),
+            self.undefined.as_ref().map_or_else(|| self.parameters.clone(), |why| format!("{UNDEFINED}{why}")),
             self.seed.to_string(),
         ]
     }
@@ -228,6 +225,10 @@ pub struct MetricName {
     pub direction: Direction,
     /// The unit: `data` is the unit of the examples.
     pub unit: &'static str,
+    /// Whether values add a part to the name: the side of an image, a factor, a number of draws, an extractor.
+    has_parts: bool,
+    /// Whether it is given only where the law of the data is known.
+    needs_law: bool,
 }
 
 impl MetricName {
@@ -238,7 +239,17 @@ impl MetricName {
 }
 
 const fn named(name: &'static str, direction: Direction, unit: &'static str) -> MetricName {
-    MetricName { name: Cow::Borrowed(name), direction, unit }
+    MetricName { name: Cow::Borrowed(name), direction, unit, has_parts: false, needs_law: false }
+}
+
+/// A name to which values add a part.
+const fn per_part(name: &'static str, direction: Direction, unit: &'static str) -> MetricName {
+    MetricName { name: Cow::Borrowed(name), direction, unit, has_parts: true, needs_law: false }
+}
+
+/// The name of a difference to the law of the data.
+const fn to_law(name: &'static str, unit: &'static str) -> MetricName {
+    MetricName { name: Cow::Borrowed(name), direction: Direction::Target(0.0), unit, has_parts: false, needs_law: true }
 }
 
 /// A metric: all there is of it beside its arm in [`MetricSpec`].
@@ -301,56 +312,19 @@ trait Metric: Clone + Send + 'static {
     }
 }
 
-/// All values but those that are held against a law that is not known.
-fn with_gap(own: &'static [MetricName], known: bool) -> Vec<MetricName> {
-    let there = |name: &&MetricName| known || !name.name.ends_with("/gap");
-    own.iter().filter(there).cloned().collect()
+/// All names, or all that do without the law of the data.
+fn with_law(own: &'static [MetricName], is_known: bool) -> Vec<MetricName> {
+    own.iter().filter(|name| is_known || !name.needs_law).cloned().collect()
 }
 
-/// The values of each metric over features, under its tag; the extractor's name is put behind theirs. A side of an image
-/// behind `laplacian-wasserstein` and `bands/…`, a factor behind `code-factors` and draws behind `likelihood` are the same.
-const FEATURE_NAMES: &[(&str, &[MetricName])] = {
-    use Direction::{Higher, Lower, Neither, Target};
-    &[
-        ("frechet", &[named("frechet", Lower, "squared")]),
-        ("kid", &[named("kid", Lower, "squared"), named("kid-deviation", Neither, "squared")]),
-        ("precision-recall", &[named("precision", Higher, "share"), named("recall", Higher, "share")]),
-        ("density-coverage", &[named("density", Higher, "ratio"), named("coverage", Higher, "share")]),
-        (
-            "two-sample",
-            &[
-                named("two-sample", Target(0.5), "share"),
-                named("two-sample-real", Target(0.5), "share"),
-                named("two-sample-fake", Target(0.5), "share"),
-            ],
-        ),
-        (
-            "inception-score",
-            &[named("inception-score", Higher, "classes"), named("inception-score-deviation", Neither, "classes")],
-        ),
-        (
-            "classes",
-            &[
-                named("class-entropy", Higher, "nats"),
-                named("class-kl", Lower, "nats"),
-                named("class-accuracy", Higher, "share"),
-            ],
-        ),
-    ]
-};
-
-/// Which way a metric or a scalar of `metrics.csv` is better; losses of a game, and names nobody knows, say neither.
+/// Which way a metric or a scalar of `metrics.csv` is better: neither, for losses of a game and unknown names.
 pub fn direction(metric: &str) -> Direction {
-    let find = |name: &str, table: &[(&str, &[MetricName])]| {
-        let known = table.iter().flat_map(|(_, names)| *names).find(|known| known.name == name);
-        known.map(|known| known.direction)
+    let all = || NAMES.iter().flat_map(|(_, names)| *names).chain(FEATURE_NAMES.iter().copied().flatten());
+    let is_part = |known: &&MetricName| {
+        known.has_parts && metric.strip_prefix(&*known.name).is_some_and(|part| part.starts_with('/'))
     };
-    let known = find(metric, NAMES).or_else(|| match metric.split_once('/')?.0 {
-        "bands" => find(metric.rsplit_once('/')?.0, NAMES),
-        level @ ("laplacian-wasserstein" | "code-factors" | "likelihood") => find(level, NAMES),
-        family => find(family, FEATURE_NAMES),
-    });
-    known.unwrap_or(Direction::Neither)
+    let known = all().find(|known| known.name == metric).or_else(|| all().find(is_part));
+    known.map_or(Direction::Neither, |known| known.direction)
 }
 
 /// What a metric found: its values in the order of its names (the last ones may be missing), and how.
@@ -401,13 +375,14 @@ impl MetricSpec {
 
 /// What was found, value by value under its name.
 fn values(names: &[MetricName], outcome: Result<Outcome, String>, extractor: &str, cx: &Context) -> Vec<Value> {
-    let outcome = outcome.unwrap_or_else(|why| Outcome {
-        values: vec![f64::NAN; names.len()],
-        n_real: None,
-        n_fake: cx.fake.x.rows(),
-        against: AGAINST_NOTHING,
-        parameters: format!("{UNDEFINED}{why}"),
-    });
+    let (outcome, undefined) = match outcome {
+        Ok(outcome) => (outcome, None),
+        Err(why) => {
+            let values = vec![f64::NAN; names.len()];
+            let (n_fake, parameters) = (cx.fake.x.rows(), String::new());
+            (Outcome { values, n_real: None, n_fake, against: AGAINST_NOTHING, parameters }, Some(why))
+        }
+    };
     let protocol = Protocol {
         n_real: outcome.n_real,
         n_fake: outcome.n_fake,
@@ -421,6 +396,7 @@ fn values(names: &[MetricName], outcome: Result<Outcome, String>, extractor: &st
         weights: String::new(),
         extractor: extractor.into(),
         parameters: outcome.parameters,
+        undefined,
         seed: cx.seed,
     };
     let value = |(name, value): (&MetricName, f64)| Value {
@@ -512,7 +488,7 @@ pub fn measure_all(cx: &Context, asked: &[Box<dyn Asked>]) -> Vec<Value> {
     let mut all = Vec::new();
     for asked in asked {
         let mut values = asked.measure(&cx);
-        for value in values.iter_mut().filter(|value| asked.is_as_stored() && !value.protocol.is_undefined()) {
+        for value in values.iter_mut().filter(|value| asked.is_as_stored() && value.protocol.undefined.is_none()) {
             let parameters = &mut value.protocol.parameters;
             let gap = if parameters.is_empty() { "" } else { " " };
             *parameters += &format!("{gap}range={}..{} quantized={quantized}", range.0, range.1);
@@ -637,7 +613,7 @@ mod tests {
             World::new(info(vec![1], Truth::Normal { mean: 0.0, std: 1.0 }), line(&[0.0]), line(&[1.0, f32::NAN]));
         let [value] = world.measure(&MetricSpec::W1).try_into().expect("one value");
         assert!(value.value.is_nan());
-        assert_eq!(value.protocol.parameters, "undefined: 1 of 2 samples are not finite");
+        assert_eq!(value.protocol.undefined.as_deref(), Some("1 of 2 samples are not finite"));
         assert_eq!(value.protocol.fields().len(), PROTOCOL_COLUMNS.len());
     }
 
@@ -663,7 +639,7 @@ mod tests {
         assert!(values[0].protocol.parameters.ends_with("quantized=2-levels"), "{values:?}");
         world.fake.x.data[1] = f32::INFINITY;
         let values = world.measure_all(&spec);
-        assert_eq!(values[0].protocol.parameters, "undefined: 1 of 4 samples are not finite");
+        assert_eq!(values[0].protocol.undefined.as_deref(), Some("1 of 4 samples are not finite"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Direction::Lower;
 use super::spec::LaplacianWassersteinSpec;
-use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, images_of_side, named, slices};
+use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, images_of_side, per_part, slices};
 use crate::base::Array;
 use crate::data::DataInfo;
 use crate::objective::Product;
@@ -33,7 +33,7 @@ pub(super) fn sides(shape: &[usize]) -> Vec<usize> {
 impl Metric for LaplacianWassersteinSpec {
     of_samples!();
     const TAG: &'static str = "laplacian-wasserstein";
-    const VALUES: &'static [MetricName] = &[named("laplacian-wasserstein", Lower, "deviations")];
+    const VALUES: &'static [MetricName] = &[per_part("laplacian-wasserstein", Lower, "deviations")];
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
         let level = |side: usize| Self::VALUES[0].below(side);

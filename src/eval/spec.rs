@@ -1,6 +1,6 @@
 //! What a TOML says of evaluation.
 
-use super::{Asked, Metric, MetricName, ask};
+use super::{Asked, Metric, MetricName, ask, per_part};
 use crate::base::{Positive, Probability};
 use crate::data::DataInfo;
 use crate::data::interval::Interval;
@@ -524,33 +524,70 @@ pub struct TorchscriptSpec {
     pub color: bool,
 }
 
-/// A metric over features, whose values are named after it and the extractor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum FeatureMetricSpec {
-    /// The Fréchet distance between Gaussians of the same means and covariances, squared (arXiv:1706.08500). Only over the
-    /// features of the real Inception is it the FID. It is biased upwards: compare at equal counts.
-    Frechet,
-    /// The kernel distance of arXiv:1801.01401: the unbiased squared maximum mean discrepancy with (a·b / d + 1)³, the mean
-    /// over random subsets, and their deviation (which is no standard error of the mean). It can be below 0.
-    Kid(KidSpec),
-    /// Improved precision and recall (arXiv:1904.06991): the share of samples within the real examples' balls, and of real
-    /// examples within the samples'. A ball reaches to the k-th neighbor on its own side.
-    PrecisionRecall(PrecisionRecallSpec),
-    /// Density and coverage (arXiv:2002.09797): how many real balls a sample lies in, over k, and the share of real balls with
-    /// a sample. Of equal distributions and counts they are 1 and about 1 − 2⁻ᵏ.
-    DensityCoverage(DensityCoverageSpec),
-    /// How often the nearest other example is of the same side (arXiv:1610.06545): 0.5 where nothing tells the sides apart,
-    /// less for copies. The mean of the shares among real examples and among samples, and both.
-    TwoSample,
-    /// exp of the mean of KL(p(class | sample) ‖ p(class)), the mean over splits and their deviation (arXiv:1606.03498,
-    /// appendix A): from 1 to the count of classes. Needs an extractor with classes. Only by the real Inception is it the
-    /// Inception Score of the papers; by a classifier of digits it is their MNIST score.
-    InceptionScore(InceptionScoreSpec),
-    /// The classes that the extractor sees in the samples: the entropy of their shares in nats (`class-entropy`), KL(their
-    /// shares ‖ those of the reference) (`class-kl`), and how often a sample is of the class that was asked for
-    /// (`class-accuracy`, where labels were). Needs an extractor with classes.
-    Classes,
+/// The choice of a metric over features: an arm has its name in a TOML and its values, in their order.
+macro_rules! feature_metrics {
+    (
+        $(#[$about:meta])*
+        pub enum FeatureMetricSpec { $( $(#[$doc:meta])* $arm:ident $(($settings:ty))? = $tag:literal, $values:expr; )* }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub enum FeatureMetricSpec { $( $(#[$doc])* $arm $(($settings))?, )* }
+
+        /// The values of each; the name of the extractor is added to theirs.
+        pub(super) const FEATURE_NAMES: &[&[MetricName]] = {
+            use super::Direction::{Higher, Lower, Neither, Target};
+            &[$( &$values, )*]
+        };
+
+        impl FeatureMetricSpec {
+            /// The metric's name in a TOML.
+            pub(super) fn tag(&self) -> &'static str {
+                match self { $( Self::$arm { .. } => $tag, )* }
+            }
+
+            /// All the values that it may give.
+            pub(super) fn values(&self) -> &'static [MetricName] {
+                use super::Direction::{Higher, Lower, Neither, Target};
+                match self {
+                    $( Self::$arm { .. } => {
+                        const VALUES: &[MetricName] = &$values;
+                        VALUES
+                    } )*
+                }
+            }
+        }
+    };
+}
+
+feature_metrics! {
+    /// A metric over features, whose values are named after it and the extractor.
+    pub enum FeatureMetricSpec {
+        /// The Fréchet distance between Gaussians of the same means and covariances, squared (arXiv:1706.08500). Only over the
+        /// features of the real Inception is it the FID. It is biased upwards: compare at equal counts.
+        Frechet = "frechet", [per_part("frechet", Lower, "squared")];
+        /// The kernel distance of arXiv:1801.01401: the unbiased squared maximum mean discrepancy with (a·b / d + 1)³, the mean
+        /// over random subsets, and their deviation (which is no standard error of the mean). It can be below 0.
+        Kid(KidSpec) = "kid", [per_part("kid", Lower, "squared"), per_part("kid-deviation", Neither, "squared")];
+        /// Improved precision and recall (arXiv:1904.06991): the share of samples within the real examples' balls, and of real
+        /// examples within the samples'. A ball reaches to the k-th neighbor on its own side.
+        PrecisionRecall(PrecisionRecallSpec) = "precision-recall", [per_part("precision", Higher, "share"), per_part("recall", Higher, "share")];
+        /// Density and coverage (arXiv:2002.09797): how many real balls a sample lies in, over k, and the share of real balls with
+        /// a sample. Of equal distributions and counts they are 1 and about 1 − 2⁻ᵏ.
+        DensityCoverage(DensityCoverageSpec) = "density-coverage", [per_part("density", Higher, "ratio"), per_part("coverage", Higher, "share")];
+        /// How often the nearest other example is of the same side (arXiv:1610.06545): 0.5 where nothing tells the sides apart,
+        /// less for copies. The mean of the shares among real examples and among samples, and both.
+        TwoSample = "two-sample", [per_part("two-sample", Target(0.5), "share"), per_part("two-sample-real", Target(0.5), "share"), per_part("two-sample-fake", Target(0.5), "share")];
+        /// exp of the mean of KL(p(class | sample) ‖ p(class)), the mean over splits and their deviation (arXiv:1606.03498,
+        /// appendix A): from 1 to the count of classes. Needs an extractor with classes. Only by the real Inception is it the
+        /// Inception Score of the papers; by a classifier of digits it is their MNIST score.
+        InceptionScore(InceptionScoreSpec) = "inception-score", [per_part("inception-score", Higher, "classes"), per_part("inception-score-deviation", Neither, "classes")];
+        /// The classes that the extractor sees in the samples: the entropy of their shares in nats (`class-entropy`), KL(their
+        /// shares ‖ those of the reference) (`class-kl`), and how often a sample is of the class that was asked for
+        /// (`class-accuracy`, where labels were). Needs an extractor with classes.
+        Classes = "classes", [per_part("class-entropy", Higher, "nats"), per_part("class-kl", Lower, "nats"), per_part("class-accuracy", Higher, "share")];
+    }
 }
 
 /// Inception Score.
