@@ -6,7 +6,7 @@ use super::spec::{FeaturesSpec, InceptionScoreSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, to_law, with_law};
 use crate::base::Array;
 use crate::data::DataInfo;
-use crate::objective::{Model, Product, provided};
+use crate::objective::{Classify, ClassifySecond, Model, of_each, provided};
 
 /// How rightly classes are named.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Metric for Classification {
     const AS_STORED: bool = true;
 
     fn ask(&self, of: &dyn Classify, model: &Model<'_>) -> Vec<Array> {
-        model.per_run(model.real, |_, real| of.classify(model.players, &real.x, model.averaged))
+        of_each(model.real, |_, real| of.classify(model.players, &real.x, model.averaged))
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
@@ -78,7 +78,7 @@ impl Metric for Transfer {
     const AS_STORED: bool = false;
 
     fn ask(&self, of: &dyn ClassifySecond, model: &Model<'_>) -> Vec<[Array; 2]> {
-        model.per_run(model.real, |_, real| of.classify_second(model.players, &real.x))
+        of_each(model.real, |_, real| of.classify_second(model.players, &real.x))
     }
 
     fn extractor(&self, _: &Context, _: &Self::Answer) -> String {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::data::shapes::{self, Attributes, Shape, ShapesSpec};
 use crate::data::{DataInfo, Truth};
-use crate::objective::{Codes, Encode, Model, Product, provided};
+use crate::objective::{Codes, Encode, Model, Product, of_each, provided};
 
 /// The fewest samples that a rank correlation is taken of.
 const FEWEST: usize = 10;
@@ -27,7 +27,7 @@ impl Metric for Clusters {
     const AS_STORED: bool = true;
 
     fn ask(&self, of: &dyn Encode, model: &Model<'_>) -> Vec<Codes> {
-        model.per_run(model.real, |_, real| of.read(model.players, &real.x))
+        of_each(model.real, |_, real| of.read(model.players, &real.x))
     }
 
     fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {

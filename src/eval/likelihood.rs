@@ -8,7 +8,7 @@ use super::{
     with_law,
 };
 use crate::data::{DataInfo, Examples};
-use crate::objective::{Bound, Evidence, Likelihoods, Model, Nats, Product, provided};
+use crate::objective::{Bound, Evidence, Likelihoods, Model, Nats, Product, of_each, provided};
 use std::f64::consts::LN_2;
 
 fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -82,8 +82,7 @@ impl Metric for ElboSpec {
     const AS_STORED: bool = false;
 
     fn ask(&self, of: &dyn Bound, model: &Model<'_>) -> Vec<Under<Evidence>> {
-        let found =
-            model.per_run(model.real, |_, real| of.evidence(model.players, real, self.samples.get(), model.seeds));
+        let found = of_each(model.real, |_, real| of.evidence(model.players, real, self.samples.get(), model.seeds));
         found.into_iter().map(|found| Under { found, kind: of.kind(), law: of.law() }).collect()
     }
 
@@ -133,7 +132,7 @@ impl Metric for LikelihoodSpec {
 
     fn ask(&self, of: &dyn Likelihoods, model: &Model<'_>) -> Vec<Under<Vec<Nats>>> {
         let draws: Vec<u32> = self.samples.iter().map(|n| n.get()).collect();
-        let found = model.per_run(model.real, |_, real| {
+        let found = of_each(model.real, |_, real| {
             let real = first(real, self.rows.get());
             of.likelihoods(model.players, &real, &draws, model.seeds, model.averaged)
         });
@@ -200,7 +199,7 @@ impl Metric for SampleLikelihoodSpec {
             found.into_iter().map(|nats| nats.into_iter().next().map(|nats| nats.of).unwrap_or_default()).collect()
         };
         let samples: Vec<&Examples> = model.samples.iter().collect();
-        let (own, real) = (model.per_run(&samples, nats), model.per_run(model.real, nats));
+        let (own, real) = (of_each(&samples, nats), of_each(model.real, nats));
         let both = own.into_iter().zip(real);
         both.map(|(own, real)| Under { found: [own, real], kind: of.kind(), law: of.law() }).collect()
     }

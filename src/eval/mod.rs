@@ -51,7 +51,6 @@ pub use spec::{EvalSpec, MetricSpec, ReferenceKind, WeightsKind};
 
 use spec::{ExtractorSpec, FEATURE_NAMES, FeaturesSpec, NAMES};
 
-use crate::base::Array;
 use crate::data::images::at_levels;
 use crate::data::{DataError, DataInfo, DataRoots, Examples};
 use crate::objective::product::Provided;

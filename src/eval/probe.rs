@@ -10,7 +10,7 @@ use super::spec::{LayersKind, LinearProbeSpec};
 use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, needs_labels};
 use crate::base::Array;
 use crate::data::DataInfo;
-use crate::objective::{Examine, Model, Product, provided};
+use crate::objective::{Examine, Model, Product, of_each, provided};
 use nalgebra::{Cholesky, DMatrix, DVector};
 
 /// What a network says of examples.
@@ -71,8 +71,8 @@ impl Metric for LinearProbeSpec {
 
     fn ask(&self, of: &dyn Examine, model: &Model<'_>) -> Vec<Option<Probed>> {
         let every = self.layers == LayersKind::All;
-        let real = model.per_run(model.real, |_, real| of.features(model.players, &self.asked(&real.x), every));
-        let train = model.per_run(model.training, |run, train| {
+        let real = of_each(model.real, |_, real| of.features(model.players, &self.asked(&real.x), every));
+        let train = of_each(model.training, |run, train| {
             let Ok(draws) = self.labeled(&train.labels, model.info[run].classes) else {
                 return vec![None; model.seeds.len()];
             };

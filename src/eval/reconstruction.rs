@@ -5,7 +5,7 @@ use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named};
 use crate::base::Array;
 use crate::data::{DataInfo, Examples};
 use crate::objective::autoencoder::NoiseSpec;
-use crate::objective::{Model, Product, provided};
+use crate::objective::{Model, Reconstruct, of_each, provided};
 
 /// The mean of (a − b)² over all numbers.
 fn squared_error(a: &Array, b: &Array) -> f64 {
@@ -26,7 +26,7 @@ impl Metric for Reconstruction {
     const AS_STORED: bool = true;
 
     fn ask(&self, of: &dyn Reconstruct, model: &Model<'_>) -> Vec<Array> {
-        model.per_run(model.real, |_, real| of.reconstruct(model.players, real))
+        of_each(model.real, |_, real| of.reconstruct(model.players, real))
     }
 
     fn names(&self, info: &DataInfo) -> Vec<MetricName> {
@@ -60,7 +60,7 @@ impl Metric for NoiseSpec {
     const AS_STORED: bool = true;
 
     fn ask(&self, of: &dyn Reconstruct, model: &Model<'_>) -> Vec<Denoised> {
-        model.per_run(model.real, |run, real| {
+        of_each(model.real, |run, real| {
             let noisy = Examples { x: self.spoiled(&real.x, model.info[run]), labels: real.labels.clone() };
             let restored = of.reconstruct(model.players, &noisy);
             restored.into_iter().map(|restored| Denoised { noisy: noisy.x.clone(), restored }).collect()

@@ -131,7 +131,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    fn to(&self, metric: &MetricSpec) -> Box<dyn Asked> {
+    /// The metric with the answer to it.
+    pub(super) fn to(&self, metric: &MetricSpec) -> Box<dyn Asked> {
         fn pair<M: Metric>(metric: &M, answer: Option<M::Answer>) -> Box<dyn Asked> {
             Box::new(Pair { metric: metric.clone(), answer: answer.expect("the test has its answer") })
         }

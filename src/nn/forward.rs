@@ -59,6 +59,13 @@ pub struct Mode<'a> {
     pub noise: &'a mut dyn Noise,
 }
 
+impl<'a> Mode<'a> {
+    /// As in evaluation: nothing is updated, and all examples are of one batch.
+    pub fn evaluation(noise: &'a mut dyn Noise) -> Self {
+        Self { train: false, parts: 1, slopes: false, twin: false, noise }
+    }
+}
+
 impl NetworkPlan {
     /// What the network says of `x`.
     ///

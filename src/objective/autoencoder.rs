@@ -202,7 +202,7 @@ impl Autoencoder {
     fn rebuilt(&self, players: &[Player], x: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+        let mode = &mut Mode::evaluation(&mut noise);
         let code = players[ENCODER].forward_averaged(false, x, None, mode).out;
         let out = players[DECODER].forward_averaged(false, &code, None, mode).out;
         if self.error == ErrorKind::CrossEntropy { probability(&out) } else { out }
@@ -249,7 +249,7 @@ impl Objective for Autoencoder {
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         let runs = players[DECODER].runs();
         let amounts = self.noise.as_ref().map(|(kind, amounts)| (kind, host::numbers(amounts)));
-        let beside = |real: &Examples| {
+        let beside = |_: usize, real: &Examples| {
             let clean = real.x.head(shown(request.n, if amounts.is_some() { 3 } else { 2 }));
             // Each run sees its own noise, whichever pack it is in.
             let seen: Vec<Option<Array>> = (0..runs)

@@ -372,7 +372,7 @@ impl Objective for Began {
             host::tensor(&shown, &[&[request.seeds.len() as i64, 2 * n as i64], &example[..]].concat(), self.device);
         let _guard = tch::no_grad_guard();
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+        let mode = &mut Mode::evaluation(&mut noise);
         let rebuilt = players[DISCRIMINATOR].forward(false, &x, None, mode).out;
         let rows: Vec<Tensor> =
             [0, 1].into_iter().flat_map(|i| [&x, &rebuilt].map(|t| t.narrow(1, i * n as i64, n as i64))).collect();

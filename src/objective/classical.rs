@@ -796,10 +796,6 @@ impl Objective for Classical {
             ..Provides::default()
         }
     }
-
-    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
-        Some(self)
-    }
 }
 
 impl Generate for Classical {

@@ -9,7 +9,7 @@ use super::{
     Batch, Cadence, Cx, Decode, Examine, Generate, HostNoise, Latents, Manner, Objective, Product, Provides, RealDraw,
     Request, Turn, column, decoded_by, features, labeled, made, pick, round,
 };
-use crate::base::{Problem, host};
+use crate::base::{Array, Problem, host};
 use crate::data::{DataInfo, Examples};
 use crate::loss::{self, AdversarialSpec, AugmentKind, LossSpec, PenaltySpec};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
@@ -563,7 +563,7 @@ impl Objective for Gan {
             let x = x.view(&[&[runs, len], &size[1..]].concat()[..]);
             let labels = (self.classes > 0).then(|| Tensor::zeros([runs, len], (Kind::Int64, self.device)));
             let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let mode = &mut Mode::evaluation(&mut noise);
             let d = players[DISCRIMINATOR].forward(false, &x, labels.as_ref(), mode).out;
             let d = host::numbers(&if probability { d.sigmoid() } else { d });
             for (out, d) in out.iter_mut().zip(d.chunks_exact(len as usize)) {

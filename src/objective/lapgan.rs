@@ -300,7 +300,7 @@ impl Lapgan {
                 let some = Tensor::from_slice(&labels[start..start + len]).to_device(self.device);
                 some.expand([runs as i64, len as i64], false)
             });
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let mode = &mut Mode::evaluation(&mut noise);
             let mut x = Tensor::new();
             for (level, streams) in streams.iter_mut().enumerate() {
                 let mut ask =

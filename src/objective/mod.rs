@@ -316,15 +316,16 @@ fn piece(row: usize) -> usize {
     (PIECE / row.max(1) / 64).clamp(16, 1000)
 }
 
-/// What is answered about each run's own examples; runs over the same ones are asked together.
-fn of_each<T: Default>(real: &[&Examples], answer: impl Fn(&Examples) -> Vec<T>) -> Vec<T> {
-    let mut last: Option<(&Examples, Vec<T>)> = None;
+/// One answer per run about its own examples. Runs over the same examples are asked together: `answer` gets the first of these
+/// runs with its examples, and answers for every run of the pack.
+pub fn of_each<T>(real: &[&Examples], answer: impl Fn(usize, &Examples) -> Vec<T>) -> Vec<T> {
+    let mut last: Option<(&Examples, Vec<Option<T>>)> = None;
     let mut out = Vec::with_capacity(real.len());
     for (run, &real) in real.iter().enumerate() {
         if last.as_ref().is_none_or(|(known, _)| !std::ptr::eq(*known, real)) {
-            last = Some((real, answer(real)));
+            last = Some((real, answer(run, real).into_iter().map(Some).collect()));
         }
-        out.extend(last.as_mut().map(|(_, answers)| std::mem::take(&mut answers[run])));
+        out.extend(last.as_mut().and_then(|(_, answers)| answers[run].take()));
     }
     out
 }
@@ -355,9 +356,7 @@ fn pieces(runs: usize, x: &Array, device: Device, mut answer: impl FnMut(&Tensor
 /// `[R, B, …]`.
 fn asked(runs: usize, x: &Array, device: Device, answer: impl Fn(&Tensor, &mut Mode<'_>) -> Tensor) -> Vec<Array> {
     let mut noise = HostNoise { streams: vec![], device };
-    pieces(runs, x, device, |x, _| {
-        answer(x, &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise })
-    })
+    pieces(runs, x, device, |x, _| answer(x, &mut Mode::evaluation(&mut noise)))
 }
 
 /// A player's answer to the same examples in every run, as in evaluation: `[n, …]` for each.
@@ -380,7 +379,7 @@ fn features(player: &Player, x: &Array, every: bool, device: Device) -> Vec<Opti
             let len = piece(row).min(n - start);
             let shape: Vec<i64> = [1, len].iter().chain(&x.shape[1..]).map(|&d| d as i64).collect();
             let some = host::tensor(&x.data[start * row..(start + len) * row], &shape, device);
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let mode = &mut Mode::evaluation(&mut noise);
             let mut layers = player.layers(run, &some, mode)?;
             if !every {
                 layers.drain(..layers.len().saturating_sub(1));
@@ -435,7 +434,7 @@ fn exactly(joint: &[Vec<f64>]) -> Nats {
 
 /// The examples whose class a model names wrongly, the most certain mistakes first.
 fn mistakes(model: &dyn Classify, players: &[Player], request: &PanelRequest<'_>) -> Panel {
-    let said = of_each(request.real, |real| model.classify(players, &real.x, request.averaged));
+    let said = of_each(request.real, |_, real| model.classify(players, &real.x, request.averaged));
     let of_run = |(said, real): (&Array, &&Examples)| {
         let named = |i: usize| (likeliest(said.row(i)), i);
         let mut wrong: Vec<((usize, f32), usize)> =
@@ -469,7 +468,7 @@ fn made_by(twin: bool, generator: &Player, request: &Request<'_>, z: &Tensor, la
             some.expand([runs as i64, len], false)
         });
         let z = z.narrow(1, start as i64, len);
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin, noise: &mut noise };
+        let mode = &mut Mode { twin, ..Mode::evaluation(&mut noise) };
         let x = host::numbers(&generator.forward_averaged(request.averaged, &z, labels.as_ref(), mode).out);
         for (out, x) in out.iter_mut().zip(x.chunks_exact(len as usize * row)) {
             out.extend_from_slice(x);
@@ -484,7 +483,7 @@ fn decoded_by(generator: &Player, z: &Tensor, labels: &[i64], averaged: bool) ->
     let (runs, n, device) = (z.size()[0], z.size()[1], z.device());
     let labels = (!labels.is_empty()).then(|| Tensor::from_slice(labels).to_device(device).expand([runs, n], false));
     let mut noise = HostNoise { streams: vec![], device };
-    let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+    let mode = &mut Mode::evaluation(&mut noise);
     generator.forward_averaged(averaged, z, labels.as_ref(), mode).out
 }
 

@@ -46,18 +46,4 @@ impl<'a> Model<'a> {
         let (seeds, n, averaged) = (self.seeds, self.n, self.averaged);
         Request { seeds, purpose: Purpose::Eval, index: 0, n, label: None, averaged }
     }
-
-    /// One answer per run about its own examples. Runs over the same examples are asked together: `answer` gets the first of
-    /// them, and answers for every run of the pack.
-    pub fn per_run<T>(&self, real: &[&Examples], answer: impl Fn(usize, &Examples) -> Vec<T>) -> Vec<T> {
-        let mut last: Option<(&Examples, Vec<Option<T>>)> = None;
-        let mut out = Vec::with_capacity(real.len());
-        for (run, &real) in real.iter().enumerate() {
-            if last.as_ref().is_none_or(|(known, _)| !std::ptr::eq(*known, real)) {
-                last = Some((real, answer(run, real).into_iter().map(Some).collect()));
-            }
-            out.extend(last.as_mut().and_then(|(_, answers)| answers[run].take()));
-        }
-        out
-    }
 }

@@ -459,10 +459,6 @@ impl Objective for Ngram {
             ..Provides::default()
         }
     }
-
-    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
-        Some(self)
-    }
 }
 
 impl Generate for Ngram {

@@ -335,7 +335,7 @@ impl Objective for Pixelcnn {
 
     /// Examples, their upper halves, and these with lower halves of the model's own.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
-        let runs = of_each(request.real, |real| self.completions(players, request, real));
+        let runs = of_each(request.real, |_, real| self.completions(players, request, real));
         vec![Panel { name: "completions", runs, per_row: Some(columns(request.n)), ..Panel::default() }]
     }
 }
@@ -390,7 +390,7 @@ impl Likelihoods for Pixelcnn {
             });
             let levels = self.levels.of(x);
             let mut noise = HostNoise { streams: vec![], device: self.device };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let mode = &mut Mode::evaluation(&mut noise);
             let said = player.forward_averaged(averaged, &self.levels.numbers(&levels), labels.as_ref(), mode);
             self.nats(&said.out, &levels).unsqueeze(-1)
         });

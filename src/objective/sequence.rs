@@ -176,7 +176,7 @@ impl Sequence {
                 let size = x.size();
                 let labels = label.map(|label| Tensor::full([size[0], size[1]], label, (Kind::Int64, x.device())));
                 let mut noise = HostNoise { streams: vec![], device: self.device };
-                let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+                let mode = &mut Mode::evaluation(&mut noise);
                 let said = player.forward_averaged(averaged, x, labels.as_ref(), mode);
                 Self::nats(&said.out, x).sum_dim_intlist(-1i64, false, Kind::Float)
             };
@@ -289,10 +289,6 @@ impl Objective for Sequence {
             classes: (self.classes > 0).then_some(self),
             ..Provides::default()
         }
-    }
-
-    fn likelihoods(&self) -> Option<&dyn Likelihoods> {
-        Some(self)
     }
 }
 
@@ -482,7 +478,7 @@ mod tests {
         let begin = Instant::now();
         for _ in 0..16 {
             let mut noise = HostNoise { streams: vec![], device: Device::Cpu };
-            let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+            let mode = &mut Mode::evaluation(&mut noise);
             let _guard = tch::no_grad_guard();
             drop(players[0].forward_averaged(false, &x, None, mode));
         }

@@ -258,13 +258,13 @@ impl Vae {
 
     fn guess(&self, players: &[Player], x: &Tensor, labels: Option<&Tensor>) -> Guess {
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+        let mode = &mut Mode::evaluation(&mut noise);
         Guess::of(&players[ENCODER].forward_averaged(false, x, labels, mode).out)
     }
 
     fn say(&self, players: &[Player], z: &Tensor, labels: Option<&Tensor>) -> Output {
         let mut noise = HostNoise { streams: vec![], device: self.device };
-        let mode = &mut Mode { train: false, parts: 1, slopes: false, twin: false, noise: &mut noise };
+        let mode = &mut Mode::evaluation(&mut noise);
         players[DECODER].forward_averaged(false, z, labels, mode)
     }
 
@@ -435,7 +435,7 @@ impl Objective for Vae {
     }
 
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
-        let beside = |real: &Examples| {
+        let beside = |_: usize, real: &Examples| {
             let n = shown(request.n, 2);
             let some = Examples { x: real.x.head(n), labels: real.labels.iter().take(n).copied().collect() };
             let made = self.reconstruct(players, &some);
@@ -446,10 +446,10 @@ impl Objective for Vae {
         let mut panels =
             vec![Panel { name: "reconstructions", runs: of_each(request.real, beside), per_row, ..Panel::default() }];
         if is_image && self.latent() == 2 {
-            let runs = of_each(request.real, |real| self.sheet(players, request.n, &real.labels));
+            let runs = of_each(request.real, |_, real| self.sheet(players, request.n, &real.labels));
             panels.push(Panel { name: "sheet", runs, per_row: Some(request.n.isqrt().max(2)), ..Panel::default() });
         } else if is_image {
-            let runs = of_each(request.real, |real| self.traversals(players, request.n, real));
+            let runs = of_each(request.real, |_, real| self.traversals(players, request.n, real));
             panels.push(Panel {
                 name: "traversals",
                 runs,
@@ -729,7 +729,7 @@ mod tests {
             }
         }
         // The bound in parts has the draws' noise in one part alone.
-        let evidence = &vae.evidence(&players, &real, 20_000, &[3]).expect("a bound")[0];
+        let evidence = &vae.evidence(&players, &real, 20_000, &[3])[0];
         for (i, exact) in exact.iter().enumerate() {
             let bound = f64::from(evidence.reconstruction[i]) - f64::from(evidence.divergence[i]);
             assert!((bound - exact).abs() < 0.03, "{bound} {exact}");
@@ -741,7 +741,7 @@ mod tests {
     fn with_another_posterior_bounds_rise_to_the_likelihood_with_the_draws() {
         let (vae, players, real, exact) = linear([0.0, 0.0]);
         let mean = |of: &[f32]| of.iter().map(|&v| f64::from(v)).sum::<f64>() / of.len() as f64;
-        let evidence = &vae.evidence(&players, &real, 5000, &[3]).expect("a bound")[0];
+        let evidence = &vae.evidence(&players, &real, 5000, &[3])[0];
         let mut bounds = vec![mean(&evidence.reconstruction) - mean(&evidence.divergence)];
         let many = Likelihoods::likelihoods(&vae, &players, &real, &[5, 50, 200_000], &[3], false);
         bounds.extend(many[0].iter().map(|nats| mean(&nats.of)));
