@@ -48,19 +48,17 @@ impl Metric for Agreement {
         }
         let distance = |i: usize| squared(expected.row(i), second.row(i)).sqrt();
         let mut values = vec![(0..n).map(distance).sum::<f64>() / n as f64];
-        let of = match (&cx.info.truth, &pairs.centers, cx.info.range) {
-            (Truth::Modes { .. }, Some(centers), _) => {
-                let same = (0..n).filter(|&i| nearest(centers, expected.row(i)) == nearest(centers, second.row(i)));
-                values.push(same.count() as f64 / n as f64);
-                "agreement=of nearest modes"
-            }
-            (_, _, Some((low, high))) => {
-                let apart = |(a, b): (&f32, &f32)| f64::from(a - b).abs() / f64::from(high - low);
-                let apart: f64 = expected.data.iter().zip(&second.data).map(apart).sum();
-                values.push(1.0 - apart / second.data.len() as f64);
-                "agreement=of pixels"
-            }
-            _ => "",
+        let of = if let (Truth::Modes { .. }, Some(centers)) = (&cx.info.truth, &pairs.centers) {
+            let same = (0..n).filter(|&i| nearest(centers, expected.row(i)) == nearest(centers, second.row(i)));
+            values.push(same.count() as f64 / n as f64);
+            "agreement=of nearest modes"
+        } else if let Some((low, high)) = cx.info.range {
+            let apart = |(a, b): (&f32, &f32)| f64::from(a - b).abs() / f64::from(high - low);
+            let apart: f64 = expected.data.iter().zip(&second.data).map(apart).sum();
+            values.push(1.0 - apart / second.data.len() as f64);
+            "agreement=of pixels"
+        } else {
+            ""
         };
         Ok(Outcome { values, n_real: None, n_fake: n, against: AGAINST_NOTHING, parameters: of.to_owned() })
     }

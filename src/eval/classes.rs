@@ -2,11 +2,27 @@
 
 use super::Direction::{Higher, Lower, Neither};
 use super::rows::Rows;
-use super::spec::{FeaturesSpec, InceptionScoreSpec};
+use super::spec::FeaturesSpec;
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, to_law, with_law};
 use crate::base::Array;
 use crate::data::DataInfo;
 use crate::objective::{Classify, ClassifySecond, Model, of_each, provided};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Inception Score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct InceptionScoreSpec {
+    /// Runs of neighboring samples, each with its own p(class).
+    pub splits: NonZeroU32,
+}
+impl Default for InceptionScoreSpec {
+    fn default() -> Self {
+        Self { splits: NonZeroU32::new(10).expect("10 is not 0") }
+    }
+}
 
 /// How rightly classes are named.
 #[derive(Clone)]

@@ -1,13 +1,73 @@
 //! What codes say of examples: a categorical code against the true class, a continuous one against a true factor.
 
 use super::Direction::Higher;
-use super::spec::{CodeClassesSpec, CodeFactorsSpec, FactorKind};
+use super::images;
 use super::{
     AGAINST_LAW, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named, needs_labels, per_part,
 };
+use crate::base::Positive;
 use crate::data::shapes::{self, Attributes, Shape, ShapesSpec};
 use crate::data::{DataInfo, Truth};
 use crate::objective::{Codes, Encode, Model, Product, of_each, provided};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Codes and classes of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CodeClassesSpec {
+    /// The largest error of the best-fitting shape at which an image counts as a shape.
+    pub error: Positive,
+    /// The most samples that are looked at.
+    pub rows: NonZeroU32,
+}
+impl Default for CodeClassesSpec {
+    fn default() -> Self {
+        let images::ShapesSpec { error, rows, .. } = images::ShapesSpec::default();
+        Self { error, rows }
+    }
+}
+
+/// Codes and factors of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CodeFactorsSpec {
+    /// The factors, in which the images of the set must differ.
+    pub factors: Vec<FactorKind>,
+    /// Whether the correlation is taken among samples of one class, and its mean over classes: nothing in the objective
+    /// keeps a code from going one way in one class and the other way in another.
+    pub within_classes: bool,
+    /// The largest error of the best-fitting shape at which an image counts as a shape.
+    pub error: Positive,
+    /// The most samples that are looked at.
+    pub rows: NonZeroU32,
+}
+impl Default for CodeFactorsSpec {
+    fn default() -> Self {
+        use FactorKind::{Brightness, Radius, Rotation, Thickness, X, Y};
+        let images::ShapesSpec { error, rows, .. } = images::ShapesSpec::default();
+        Self { factors: vec![X, Y, Radius, Rotation, Thickness, Brightness], within_classes: false, error, rows }
+    }
+}
+
+/// Something that images of the embedded shapes differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FactorKind {
+    /// Where the center lies from left to right.
+    X,
+    /// Where the center lies from top to bottom.
+    Y,
+    /// The radius of the circle around the shape.
+    Radius,
+    /// Degrees, clockwise, of the shapes that show them.
+    Rotation,
+    /// The width of strokes, of the shapes that have some.
+    Thickness,
+    /// How bright the shape is.
+    Brightness,
+}
 
 /// The fewest samples that a rank correlation is taken of.
 const FEWEST: usize = 10;
@@ -261,13 +321,17 @@ impl FactorKind {
 
 /// Whether the classes of samples of such data can be told.
 pub(super) fn needs_classes(tag: &str, info: &DataInfo) -> Result<(), String> {
-    match &info.truth {
-        Truth::Shapes(set) if set.classes.len() > 1 => Ok(()),
-        Truth::Modes { centers, .. } if centers.len() > 1 => Ok(()),
-        _ => Err(format!(
-            "`{tag}` needs data whose classes can be told of any sample: the embedded shapes, or a mixture"
-        )),
+    let classes = if let Truth::Shapes(set) = &info.truth {
+        set.classes.len()
+    } else if let Truth::Modes { centers, .. } = &info.truth {
+        centers.len()
+    } else {
+        0
+    };
+    if classes > 1 {
+        return Ok(());
     }
+    Err(format!("`{tag}` needs data whose classes can be told of any sample: the embedded shapes, or a mixture"))
 }
 
 /// Whether the factors of samples of such data can be told, and vary.

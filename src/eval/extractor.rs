@@ -2,12 +2,61 @@
 
 use super::judge::Judge;
 use super::rows::Rows;
-use super::spec::ExtractorSpec;
 use crate::base::Array;
 use crate::data::DataInfo;
+use crate::data::interval::Interval;
 use crate::rng::{Purpose, Stream};
 use nalgebra::{DMatrix, DMatrixView};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+/// What makes features of an example.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum ExtractorSpec {
+    /// Low-dimensional examples as they are.
+    Values,
+    /// Images as they are, all values in a row.
+    Pixels,
+    /// A fixed random convolutional network with 128 features.
+    ///
+    /// Three convolutions without bias, each followed by max(0, x): 32 kernels of side 4, stride 2, padding 1; 64 of side 4,
+    /// stride 2, padding 1; 32 of side 3, stride 1, padding 1. Then each channel's mean over each quarter of the image (upper
+    /// left, upper right, lower left, lower right; the middle line of an odd side belongs to the second half). Weights are
+    /// N(0, 2 / fan-in) of the stream (seed 0, evaluation, index 0x4000 + layer, step 0), in the order output channel, row,
+    /// column, input channel. The protocol holds the start of their BLAKE3 hash.
+    RandomConv,
+    /// A network in a TorchScript file: a classifier that this program trained and exported, or one of your own. The protocol
+    /// holds the start of the file's BLAKE3 hash.
+    ///
+    /// A module with a method `features` gives features by it and the logits of classes by `forward`. Of any other, `forward`
+    /// gives the features, or features and logits as a pair. It is asked for 64 examples at a time, on the CPU.
+    Torchscript(TorchscriptSpec),
+}
+
+/// A network in a TorchScript file, and what it wants to be fed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TorchscriptSpec {
+    /// The file, looked for as the files of `[data]` are.
+    pub file: PathBuf,
+    /// What the names of values end in, as in `frechet/mnist-classifier`; the file's name without its ending where nothing is
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The values that black and white have for the network, where they are not those of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Interval>,
+    /// The side to which images are resized, bilinearly and without aliasing, where the network needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<NonZeroU32>,
+    /// Repeats a gray image in three channels.
+    #[serde(default)]
+    pub color: bool,
+}
 
 /// The smallest side of images for the random network: a quarter of the last map is not empty.
 pub(super) const SIDE: usize = 8;

@@ -1,13 +1,37 @@
 //! Metrics of images that need no learned features.
 
 use super::Direction::{Higher, Lower, Neither};
-use super::spec::ShapesSpec;
 use super::{
     AGAINST_NOTHING, AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, line, named, needs_images,
 };
-use crate::base::Array;
+use crate::base::{Array, Positive, Probability};
 use crate::data::DataInfo;
 use crate::objective::Product;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Shapes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ShapesSpec {
+    /// The largest error of the best-fitting shape, over its contrast, at which an image counts as a shape: drawn shapes
+    /// stay below 0.1, a blank image has 1.
+    pub error: Positive,
+    /// The share of valid images that a class needs to count as present.
+    pub present_from: Probability,
+    /// The most samples that are looked at.
+    pub rows: NonZeroU32,
+}
+impl Default for ShapesSpec {
+    fn default() -> Self {
+        Self {
+            error: Positive::of(0.25),
+            present_from: Probability::of(0.02),
+            rows: NonZeroU32::new(1000).expect("1000 is not 0"),
+        }
+    }
+}
 
 /// Means and deviations of pixels.
 #[derive(Clone)]

@@ -2,10 +2,34 @@
 //! keeps examples in mind and of latents that nothing lies between (arXiv:1511.06434, section 6.1).
 
 use super::Direction::{Lower, Neither};
-use super::spec::InterpolationSpec;
 use super::{AGAINST_NOTHING, Context, Metric, MetricName, Outcome, named};
 use crate::base::{Array, host};
 use crate::objective::{Decode, Latents, Model, Request, decoded, provided};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Paths between latents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct InterpolationSpec {
+    /// How many.
+    pub paths: NonZeroU32,
+    /// Steps of each: the more there are, the smaller each is where nothing jumps.
+    pub steps: NonZeroU32,
+}
+impl Default for InterpolationSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { paths: of(100), steps: of(32) }
+    }
+}
+impl InterpolationSpec {
+    /// Places on a path, ends included.
+    pub fn places(&self) -> usize {
+        self.steps.get() as usize + 1
+    }
+}
 
 /// The use of evaluation's random numbers for the ends of paths.
 const PATHS: u32 = 3;
@@ -86,7 +110,6 @@ mod tests {
     use crate::data::Truth;
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, close, info};
-    use std::num::NonZeroU32;
 
     fn measured(paths: &[f32], steps: u32) -> Vec<crate::eval::Value> {
         let mut world = World::new(info(vec![2], Truth::Unknown), Array::default(), Array::default());

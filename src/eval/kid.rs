@@ -1,10 +1,28 @@
 //! The kernel distance over subsets.
 
 use super::rows::{Rows, each_products};
-use super::spec::KidSpec;
 use super::{Choice, Context};
 use crate::rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 use std::sync::OnceLock;
+
+/// The kernel distance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct KidSpec {
+    /// Random subsets.
+    pub subsets: NonZeroU32,
+    /// Examples of each side in a subset, without replacement; all where there are fewer.
+    pub size: NonZeroU32,
+}
+impl Default for KidSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { subsets: of(100), size: of(1000) }
+    }
+}
 
 /// The mean and the deviation over the subsets, their number and their size.
 pub(super) struct Kid {

@@ -2,14 +2,59 @@
 //! importance sampling. Held against the exact law where that is known.
 
 use super::Direction::{Higher, Lower, Neither, Target};
-use super::spec::{ElboSpec, LikelihoodSpec, SampleLikelihoodSpec};
 use super::{
     AGAINST_LAW, AGAINST_NOTHING, AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, per_part, to_law,
     with_law,
 };
 use crate::data::{DataInfo, Examples};
 use crate::objective::{Bound, Evidence, Likelihoods, Model, Nats, Product, of_each, provided};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
+use std::num::NonZeroU32;
+
+/// The evidence lower bound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ElboSpec {
+    /// Draws of each example's code behind E log p(x|z).
+    pub samples: NonZeroU32,
+}
+impl Default for ElboSpec {
+    fn default() -> Self {
+        Self { samples: NonZeroU32::MIN }
+    }
+}
+
+/// The likelihood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LikelihoodSpec {
+    /// Draws of each example's code, from few to many, where the model has codes: the bound with the most is `likelihood`,
+    /// those with fewer are `likelihood/5`, … Papers take 5000.
+    pub samples: Vec<NonZeroU32>,
+    /// The most reference examples.
+    pub rows: NonZeroU32,
+}
+impl Default for LikelihoodSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { samples: vec![of(500)], rows: of(1000) }
+    }
+}
+
+/// The likelihood of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SampleLikelihoodSpec {
+    /// The most samples, and the most reference examples.
+    pub rows: NonZeroU32,
+}
+impl Default for SampleLikelihoodSpec {
+    fn default() -> Self {
+        Self { rows: LikelihoodSpec::default().rows }
+    }
+}
 
 fn mean(x: impl ExactSizeIterator<Item = f64>) -> f64 {
     let n = x.len() as f64;

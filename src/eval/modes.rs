@@ -1,11 +1,29 @@
 //! Which modes of a known mixture samples reach.
 
 use super::Direction::{Higher, Lower};
-use super::spec::ModesSpec;
 use super::{AGAINST_LAW, Context, Metric, MetricName, Outcome, named};
+use crate::base::{Positive, Probability};
 use crate::data::DataInfo;
 use crate::data::Truth;
 use crate::objective::Product;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Modes. A sample belongs to its nearest center, and is of high quality within `sigmas` deviations of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ModesSpec {
+    /// The largest Euclidean distance to the center, in standard deviations of a mode, of a high-quality sample.
+    pub sigmas: Positive,
+    /// The share of all samples that a mode needs, of high quality, to be covered: 0.002 is 20 of 10,000. Rounded up, and
+    /// never less than one sample.
+    pub covered_from: Probability,
+}
+impl Default for ModesSpec {
+    fn default() -> Self {
+        Self { sigmas: Positive::of(3.0), covered_from: Probability::of(0.002) }
+    }
+}
 
 impl Metric for ModesSpec {
     of_samples!();
@@ -18,10 +36,10 @@ impl Metric for ModesSpec {
     ];
 
     fn needs(&self, info: &DataInfo, _: &[Product]) -> Result<(), String> {
-        match info.truth {
-            Truth::Modes { .. } => Ok(()),
-            _ => Err("`modes` needs a mixture whose centers are known; this data has none".to_owned()),
+        if let Truth::Modes { .. } = info.truth {
+            return Ok(());
         }
+        Err("`modes` needs a mixture whose centers are known; this data has none".to_owned())
     }
 
     /// Covered: modes with enough high-quality samples. Seen: modes with one. Quality: the share of samples of high quality.
@@ -70,7 +88,7 @@ impl Metric for ModesSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Array, Positive, Probability};
+    use crate::base::Array;
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, close, info, normals, uniforms};
 

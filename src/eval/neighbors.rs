@@ -2,6 +2,35 @@
 //! pairs.
 
 use super::rows::{Rows, each_distances};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Precision and recall.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PrecisionRecallSpec {
+    /// The neighbor that a ball reaches to.
+    pub k: NonZeroU32,
+}
+impl Default for PrecisionRecallSpec {
+    fn default() -> Self {
+        Self { k: NonZeroU32::new(3).expect("3 is not 0") }
+    }
+}
+
+/// Density and coverage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DensityCoverageSpec {
+    /// The neighbor that a ball reaches to.
+    pub k: NonZeroU32,
+}
+impl Default for DensityCoverageSpec {
+    fn default() -> Self {
+        Self { k: NonZeroU32::new(5).expect("5 is not 0") }
+    }
+}
 
 /// Shares, but for the density.
 #[derive(Debug)]

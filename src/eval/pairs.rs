@@ -1,11 +1,60 @@
 //! Metrics over pairs of rows: maximum mean discrepancy, diversity, nearest neighbors.
 
 use super::Direction::{Lower, Target};
-use super::spec::{DiversitySpec, MmdSpec, NearestSpec};
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named};
-use crate::base::Array;
+use crate::base::{Array, Positive};
 use crate::data::DataInfo;
 use crate::objective::Product;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Maximum mean discrepancy, k(a, b) = exp(−|a − b|² / (2 sigma²)).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MmdSpec {
+    /// The kernel's width in data units; the median distance between two reference examples where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<Positive>,
+    /// The most rows of each side: the time grows with their square.
+    pub rows: NonZeroU32,
+}
+impl Default for MmdSpec {
+    fn default() -> Self {
+        Self { sigma: None, rows: NonZeroU32::new(2000).expect("2000 is not 0") }
+    }
+}
+
+/// Diversity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DiversitySpec {
+    /// The most rows of each side; every pair among them counts.
+    pub rows: NonZeroU32,
+}
+impl Default for DiversitySpec {
+    fn default() -> Self {
+        Self { rows: NonZeroU32::new(1000).expect("1000 is not 0") }
+    }
+}
+
+/// Nearest training examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct NearestSpec {
+    /// The most samples, and the most held-out examples, whose neighbor is looked for.
+    pub rows: NonZeroU32,
+    /// The most training examples that it is looked for among.
+    pub train_rows: NonZeroU32,
+}
+impl Default for NearestSpec {
+    fn default() -> Self {
+        Self {
+            rows: NonZeroU32::new(500).expect("500 is not 0"),
+            train_rows: NonZeroU32::new(10_000).expect("10000 is not 0"),
+        }
+    }
+}
 
 impl Metric for MmdSpec {
     of_samples!();
@@ -215,11 +264,9 @@ fn tiles(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Positive;
     use crate::data::{Examples, Truth};
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, appendix, close, info};
-    use std::num::NonZeroU32;
 
     fn rows(x: &Array, from: usize, to: usize) -> Array {
         Array::new(vec![to - from, x.row_len()], x.data[from * x.row_len()..to * x.row_len()].to_vec())

@@ -2,9 +2,32 @@
 
 use super::Direction::{Higher, Neither};
 use super::rows::{Rows, each_distances};
-use super::spec::ParzenSpec;
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, choose, named};
-use crate::base::Array;
+use crate::base::{Array, Positive};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// The Parzen window. Its width is the one of a geometric row under which training examples are likeliest; values whose
+/// range is known are scaled to [0, 1] first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ParzenSpec {
+    /// The smallest width tried.
+    pub low: Positive,
+    /// The largest.
+    pub high: Positive,
+    /// How many are tried.
+    pub widths: NonZeroU32,
+    /// The most training examples that the width is chosen by.
+    pub choose_by: NonZeroU32,
+}
+impl Default for ParzenSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        Self { low: Positive::of(0.1), high: Positive::of(1.0), widths: of(10), choose_by: of(1000) }
+    }
+}
 
 /// What lies further below the largest term of a sum adds nothing that double precision could hold.
 const NOTHING: f64 = -45.0;
@@ -97,7 +120,6 @@ fn densities(points: &Rows, samples: &Rows, widths: &[f64]) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Positive;
     use crate::data::{Examples, Truth};
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, all_rows, appendix, close, golden, info, rows_of};

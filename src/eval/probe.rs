@@ -6,12 +6,58 @@
 
 use super::Direction::{Higher, Neither};
 use super::rows::Rows;
-use super::spec::{LayersKind, LinearProbeSpec};
 use super::{AGAINST_SAMPLES, Context, Metric, MetricName, Outcome, named, needs_labels};
-use crate::base::Array;
+use crate::base::{Array, Positive};
 use crate::data::DataInfo;
 use crate::objective::{Examine, Model, Product, of_each, provided};
 use nalgebra::{Cholesky, DMatrix, DVector};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// A line through features. It is a support vector machine with squared losses, one class against all others, over rows less
+/// their mean and divided by the root of their mean square.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LinearProbeSpec {
+    /// Training examples of each class whose label is told. The time grows with the cube of all of them.
+    pub labels_per_class: NonZeroU32,
+    /// Draws of other examples, over which the mean is taken.
+    pub draws: NonZeroU32,
+    /// Which layers are features; maps are pooled to 4×4 by their largest numbers.
+    pub layers: LayersKind,
+    /// C, how much an example on the wrong side costs; of several the one that does best over five folds of the labeled ones.
+    pub strengths: Vec<Positive>,
+    /// The most reference examples.
+    pub rows: NonZeroU32,
+}
+impl Default for LinearProbeSpec {
+    fn default() -> Self {
+        let of = |n| NonZeroU32::new(n).expect("not 0");
+        let strengths = [0.1, 1.0, 10.0, 100.0].map(Positive::of).to_vec();
+        Self { labels_per_class: of(10), draws: of(5), layers: LayersKind::default(), strengths, rows: of(2000) }
+    }
+}
+
+/// Layers of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayersKind {
+    /// What enters each layer with weights but the first, beside each other; of an encoder also its code.
+    #[default]
+    All,
+    /// What enters the last layer of a discriminator, or the code of an encoder.
+    Last,
+}
+impl LayersKind {
+    /// For a protocol.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all layers",
+            Self::Last => "last layer",
+        }
+    }
+}
 
 /// What a network says of examples.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -270,11 +316,9 @@ fn support(products: &DMatrix<f64>, y: &DVector<f64>, c: f64) -> DVector<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Positive;
     use crate::data::{Examples, Truth};
     use crate::eval::MetricSpec;
     use crate::eval::testing::{World, appendix, close, golden, info, rows_of};
-    use std::num::NonZeroU32;
 
     /// The class of each row of X: the largest of three numbers of it, each with the square of another.
     fn labels(x: &Array) -> Vec<i64> {

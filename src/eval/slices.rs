@@ -1,10 +1,27 @@
 //! The sliced Wasserstein distance.
 
 use super::Direction::Lower;
-use super::spec::SlicedWassersteinSpec;
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, line, named, pairs};
-use crate::base::Array;
+use crate::base::{Array, Positive};
 use crate::rng::{Purpose, Stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+
+/// Sliced Wasserstein distance: (mean over directions of W_p^p)^(1/p).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SlicedWassersteinSpec {
+    /// Random directions, uniform on the sphere, the same at every evaluation of a run.
+    pub directions: NonZeroU32,
+    /// p: 1 is the mean absolute difference of sorted projections.
+    pub p: Positive,
+}
+impl Default for SlicedWassersteinSpec {
+    fn default() -> Self {
+        Self { directions: NonZeroU32::new(128).expect("128 is not 0"), p: Positive::of(1.0) }
+    }
+}
 
 impl Metric for SlicedWassersteinSpec {
     of_samples!();

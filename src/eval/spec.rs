@@ -1,16 +1,28 @@
 //! What a TOML says of evaluation.
 
+pub use super::classes::InceptionScoreSpec;
+pub use super::codes::{CodeClassesSpec, CodeFactorsSpec, FactorKind};
+pub use super::extractor::{ExtractorSpec, TorchscriptSpec};
+pub use super::images::ShapesSpec;
+pub use super::interpolation::InterpolationSpec;
+pub use super::kid::KidSpec;
+pub use super::likelihood::{ElboSpec, LikelihoodSpec, SampleLikelihoodSpec};
+pub use super::modes::ModesSpec;
+pub use super::neighbors::{DensityCoverageSpec, PrecisionRecallSpec};
+pub use super::pairs::{DiversitySpec, MmdSpec, NearestSpec};
+pub use super::parzen::ParzenSpec;
+pub use super::patches::LaplacianWassersteinSpec;
+pub use super::probe::{LayersKind, LinearProbeSpec};
+pub use super::slices::SlicedWassersteinSpec;
+pub use super::ssim::MsSsimSpec;
 use super::{Asked, Metric, MetricName, ask, per_part};
-use crate::base::{Positive, Probability};
 use crate::data::DataInfo;
-use crate::data::interval::Interval;
 use crate::objective::autoencoder::NoiseSpec;
 use crate::objective::product::Provided;
 use crate::objective::{Model, Product};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
 /// When and what is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -235,215 +247,6 @@ metrics! {
     }
 }
 
-/// Paths between latents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct InterpolationSpec {
-    /// How many.
-    pub paths: NonZeroU32,
-    /// Steps of each: the more there are, the smaller each is where nothing jumps.
-    pub steps: NonZeroU32,
-}
-impl Default for InterpolationSpec {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).expect("not 0");
-        Self { paths: of(100), steps: of(32) }
-    }
-}
-impl InterpolationSpec {
-    /// Places on a path, ends included.
-    pub fn places(&self) -> usize {
-        self.steps.get() as usize + 1
-    }
-}
-
-/// A line through features. It is a support vector machine with squared losses, one class against all others, over rows less
-/// their mean and divided by the root of their mean square.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct LinearProbeSpec {
-    /// Training examples of each class whose label is told. The time grows with the cube of all of them.
-    pub labels_per_class: NonZeroU32,
-    /// Draws of other examples, over which the mean is taken.
-    pub draws: NonZeroU32,
-    /// Which layers are features; maps are pooled to 4×4 by their largest numbers.
-    pub layers: LayersKind,
-    /// C, how much an example on the wrong side costs; of several the one that does best over five folds of the labeled ones.
-    pub strengths: Vec<Positive>,
-    /// The most reference examples.
-    pub rows: NonZeroU32,
-}
-impl Default for LinearProbeSpec {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).expect("not 0");
-        let strengths = [0.1, 1.0, 10.0, 100.0].map(Positive::of).to_vec();
-        Self { labels_per_class: of(10), draws: of(5), layers: LayersKind::default(), strengths, rows: of(2000) }
-    }
-}
-
-/// Layers of a network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayersKind {
-    /// What enters each layer with weights but the first, beside each other; of an encoder also its code.
-    #[default]
-    All,
-    /// What enters the last layer of a discriminator, or the code of an encoder.
-    Last,
-}
-impl LayersKind {
-    /// For a protocol.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::All => "all layers",
-            Self::Last => "last layer",
-        }
-    }
-}
-
-/// The evidence lower bound.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ElboSpec {
-    /// Draws of each example's code behind E log p(x|z).
-    pub samples: NonZeroU32,
-}
-impl Default for ElboSpec {
-    fn default() -> Self {
-        Self { samples: NonZeroU32::MIN }
-    }
-}
-
-/// The likelihood.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct LikelihoodSpec {
-    /// Draws of each example's code, from few to many, where the model has codes: the bound with the most is `likelihood`,
-    /// those with fewer are `likelihood/5`, … Papers take 5000.
-    pub samples: Vec<NonZeroU32>,
-    /// The most reference examples.
-    pub rows: NonZeroU32,
-}
-impl Default for LikelihoodSpec {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).expect("not 0");
-        Self { samples: vec![of(500)], rows: of(1000) }
-    }
-}
-
-/// The likelihood of samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct SampleLikelihoodSpec {
-    /// The most samples, and the most reference examples.
-    pub rows: NonZeroU32,
-}
-impl Default for SampleLikelihoodSpec {
-    fn default() -> Self {
-        Self { rows: LikelihoodSpec::default().rows }
-    }
-}
-
-/// Modes. A sample belongs to its nearest center, and is of high quality within `sigmas` deviations of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ModesSpec {
-    /// The largest Euclidean distance to the center, in standard deviations of a mode, of a high-quality sample.
-    pub sigmas: Positive,
-    /// The share of all samples that a mode needs, of high quality, to be covered: 0.002 is 20 of 10,000. Rounded up, and
-    /// never less than one sample.
-    pub covered_from: Probability,
-}
-impl Default for ModesSpec {
-    fn default() -> Self {
-        Self { sigmas: Positive::of(3.0), covered_from: Probability::of(0.002) }
-    }
-}
-
-/// Sliced Wasserstein distance: (mean over directions of W_p^p)^(1/p).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct SlicedWassersteinSpec {
-    /// Random directions, uniform on the sphere, the same at every evaluation of a run.
-    pub directions: NonZeroU32,
-    /// p: 1 is the mean absolute difference of sorted projections.
-    pub p: Positive,
-}
-impl Default for SlicedWassersteinSpec {
-    fn default() -> Self {
-        Self { directions: NonZeroU32::new(128).expect("128 is not 0"), p: Positive::of(1.0) }
-    }
-}
-
-/// Maximum mean discrepancy, k(a, b) = exp(−|a − b|² / (2 sigma²)).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct MmdSpec {
-    /// The kernel's width in data units; the median distance between two reference examples where nothing is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sigma: Option<Positive>,
-    /// The most rows of each side: the time grows with their square.
-    pub rows: NonZeroU32,
-}
-impl Default for MmdSpec {
-    fn default() -> Self {
-        Self { sigma: None, rows: NonZeroU32::new(2000).expect("2000 is not 0") }
-    }
-}
-
-/// Diversity.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct DiversitySpec {
-    /// The most rows of each side; every pair among them counts.
-    pub rows: NonZeroU32,
-}
-impl Default for DiversitySpec {
-    fn default() -> Self {
-        Self { rows: NonZeroU32::new(1000).expect("1000 is not 0") }
-    }
-}
-
-/// Nearest training examples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct NearestSpec {
-    /// The most samples, and the most held-out examples, whose neighbor is looked for.
-    pub rows: NonZeroU32,
-    /// The most training examples that it is looked for among.
-    pub train_rows: NonZeroU32,
-}
-impl Default for NearestSpec {
-    fn default() -> Self {
-        Self {
-            rows: NonZeroU32::new(500).expect("500 is not 0"),
-            train_rows: NonZeroU32::new(10_000).expect("10000 is not 0"),
-        }
-    }
-}
-
-/// Shapes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ShapesSpec {
-    /// The largest error of the best-fitting shape, over its contrast, at which an image counts as a shape: drawn shapes
-    /// stay below 0.1, a blank image has 1.
-    pub error: Positive,
-    /// The share of valid images that a class needs to count as present.
-    pub present_from: Probability,
-    /// The most samples that are looked at.
-    pub rows: NonZeroU32,
-}
-impl Default for ShapesSpec {
-    fn default() -> Self {
-        Self {
-            error: Positive::of(0.25),
-            present_from: Probability::of(0.02),
-            rows: NonZeroU32::new(1000).expect("1000 is not 0"),
-        }
-    }
-}
-
 /// Metrics over features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -477,51 +280,6 @@ impl FeaturesSpec {
     pub(super) fn of(extractor: ExtractorSpec) -> Self {
         Self { extractor, metrics: Self::every_metric(), rows: Self::rows() }
     }
-}
-
-/// What makes features of an example.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum ExtractorSpec {
-    /// Low-dimensional examples as they are.
-    Values,
-    /// Images as they are, all values in a row.
-    Pixels,
-    /// A fixed random convolutional network with 128 features.
-    ///
-    /// Three convolutions without bias, each followed by max(0, x): 32 kernels of side 4, stride 2, padding 1; 64 of side 4,
-    /// stride 2, padding 1; 32 of side 3, stride 1, padding 1. Then each channel's mean over each quarter of the image (upper
-    /// left, upper right, lower left, lower right; the middle line of an odd side belongs to the second half). Weights are
-    /// N(0, 2 / fan-in) of the stream (seed 0, evaluation, index 0x4000 + layer, step 0), in the order output channel, row,
-    /// column, input channel. The protocol holds the start of their BLAKE3 hash.
-    RandomConv,
-    /// A network in a TorchScript file: a classifier that this program trained and exported, or one of your own. The protocol
-    /// holds the start of the file's BLAKE3 hash.
-    ///
-    /// A module with a method `features` gives features by it and the logits of classes by `forward`. Of any other, `forward`
-    /// gives the features, or features and logits as a pair. It is asked for 64 examples at a time, on the CPU.
-    Torchscript(TorchscriptSpec),
-}
-
-/// A network in a TorchScript file, and what it wants to be fed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TorchscriptSpec {
-    /// The file, looked for as the files of `[data]` are.
-    pub file: PathBuf,
-    /// What the names of values end in, as in `frechet/mnist-classifier`; the file's name without its ending where nothing is
-    /// said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The values that black and white have for the network, where they are not those of the data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub range: Option<Interval>,
-    /// The side to which images are resized, bilinearly and without aliasing, where the network needs one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub side: Option<NonZeroU32>,
-    /// Repeats a gray image in three channels.
-    #[serde(default)]
-    pub color: bool,
 }
 
 /// The choice of a metric over features: an arm has its name in a TOML and its values, in their order.
@@ -588,168 +346,4 @@ feature_metrics! {
         /// (`class-accuracy`, where labels were). Needs an extractor with classes.
         Classes = "classes", [per_part("class-entropy", Higher, "nats"), per_part("class-kl", Lower, "nats"), per_part("class-accuracy", Higher, "share")];
     }
-}
-
-/// Inception Score.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct InceptionScoreSpec {
-    /// Runs of neighboring samples, each with its own p(class).
-    pub splits: NonZeroU32,
-}
-impl Default for InceptionScoreSpec {
-    fn default() -> Self {
-        Self { splits: NonZeroU32::new(10).expect("10 is not 0") }
-    }
-}
-
-/// The kernel distance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct KidSpec {
-    /// Random subsets.
-    pub subsets: NonZeroU32,
-    /// Examples of each side in a subset, without replacement; all where there are fewer.
-    pub size: NonZeroU32,
-}
-impl Default for KidSpec {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).expect("not 0");
-        Self { subsets: of(100), size: of(1000) }
-    }
-}
-
-/// Precision and recall.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct PrecisionRecallSpec {
-    /// The neighbor that a ball reaches to.
-    pub k: NonZeroU32,
-}
-impl Default for PrecisionRecallSpec {
-    fn default() -> Self {
-        Self { k: NonZeroU32::new(3).expect("3 is not 0") }
-    }
-}
-
-/// Density and coverage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct DensityCoverageSpec {
-    /// The neighbor that a ball reaches to.
-    pub k: NonZeroU32,
-}
-impl Default for DensityCoverageSpec {
-    fn default() -> Self {
-        Self { k: NonZeroU32::new(5).expect("5 is not 0") }
-    }
-}
-
-/// Patches of a Laplacian pyramid. The image is halved while its sides are even and half of them is at least 14. The paper
-/// takes 16,384 images, 128 patches, 512 directions, and prints a thousand times the number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct LaplacianWassersteinSpec {
-    /// Patches of 7×7 of each image and level; all where there are fewer.
-    pub patches: NonZeroU32,
-    /// Random directions of each level.
-    pub directions: NonZeroU32,
-}
-impl Default for LaplacianWassersteinSpec {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).expect("not 0");
-        Self { patches: of(32), directions: of(128) }
-    }
-}
-
-/// Multi-scale structural similarity of pairs, which are of one class where the generator was asked for classes. The
-/// window of 11×11 and the weights are those of the paper (Wang, Simoncelli, Bovik 2003); images too small for five scales
-/// have the first ones, with weights that sum to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct MsSsimSpec {
-    /// Random pairs of each side; all pairs where there are no more.
-    pub pairs: NonZeroU32,
-}
-impl Default for MsSsimSpec {
-    fn default() -> Self {
-        Self { pairs: NonZeroU32::new(500).expect("500 is not 0") }
-    }
-}
-
-/// The Parzen window. Its width is the one of a geometric row under which training examples are likeliest; values whose
-/// range is known are scaled to [0, 1] first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ParzenSpec {
-    /// The smallest width tried.
-    pub low: Positive,
-    /// The largest.
-    pub high: Positive,
-    /// How many are tried.
-    pub widths: NonZeroU32,
-    /// The most training examples that the width is chosen by.
-    pub choose_by: NonZeroU32,
-}
-impl Default for ParzenSpec {
-    fn default() -> Self {
-        let of = |n| NonZeroU32::new(n).expect("not 0");
-        Self { low: Positive::of(0.1), high: Positive::of(1.0), widths: of(10), choose_by: of(1000) }
-    }
-}
-
-/// Codes and classes of samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct CodeClassesSpec {
-    /// The largest error of the best-fitting shape at which an image counts as a shape.
-    pub error: Positive,
-    /// The most samples that are looked at.
-    pub rows: NonZeroU32,
-}
-impl Default for CodeClassesSpec {
-    fn default() -> Self {
-        let ShapesSpec { error, rows, .. } = ShapesSpec::default();
-        Self { error, rows }
-    }
-}
-
-/// Codes and factors of samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct CodeFactorsSpec {
-    /// The factors, in which the images of the set must differ.
-    pub factors: Vec<FactorKind>,
-    /// Whether the correlation is taken among samples of one class, and its mean over classes: nothing in the objective
-    /// keeps a code from going one way in one class and the other way in another.
-    pub within_classes: bool,
-    /// The largest error of the best-fitting shape at which an image counts as a shape.
-    pub error: Positive,
-    /// The most samples that are looked at.
-    pub rows: NonZeroU32,
-}
-impl Default for CodeFactorsSpec {
-    fn default() -> Self {
-        use FactorKind::{Brightness, Radius, Rotation, Thickness, X, Y};
-        let ShapesSpec { error, rows, .. } = ShapesSpec::default();
-        Self { factors: vec![X, Y, Radius, Rotation, Thickness, Brightness], within_classes: false, error, rows }
-    }
-}
-
-/// Something that images of the embedded shapes differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FactorKind {
-    /// Where the center lies from left to right.
-    X,
-    /// Where the center lies from top to bottom.
-    Y,
-    /// The radius of the circle around the shape.
-    Radius,
-    /// Degrees, clockwise, of the shapes that show them.
-    Rotation,
-    /// The width of strokes, of the shapes that have some.
-    Thickness,
-    /// How bright the shape is.
-    Brightness,
 }

@@ -1,14 +1,31 @@
 //! Multi-scale structural similarity of pairs of images.
 
 use super::Direction::{Neither, Target};
-use super::spec::MsSsimSpec;
 use super::{AGAINST_SAMPLES, Choice, Context, Metric, MetricName, Outcome, images_of_side, named};
 use crate::base::Array;
 use crate::data::DataInfo;
 use crate::data::Examples;
 use crate::objective::Product;
 use crate::rng::{Purpose, Stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+/// Multi-scale structural similarity of pairs, which are of one class where the generator was asked for classes. The
+/// window of 11×11 and the weights are those of the paper (Wang, Simoncelli, Bovik 2003); images too small for five scales
+/// have the first ones, with weights that sum to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MsSsimSpec {
+    /// Random pairs of each side; all pairs where there are no more.
+    pub pairs: NonZeroU32,
+}
+impl Default for MsSsimSpec {
+    fn default() -> Self {
+        Self { pairs: NonZeroU32::new(500).expect("500 is not 0") }
+    }
+}
 
 /// The side of the window, and the smallest of an image.
 pub(super) const WINDOW: usize = 11;
