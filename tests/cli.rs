@@ -355,3 +355,24 @@ fn a_runs_configuration_repeats_the_run_from_anywhere_and_finds_its_data() {
     from("elsewhere", &["eval", run, "--metric", "sliced-wasserstein"]);
     from("elsewhere", &["export", run, "--out", "generator.pt"]);
 }
+
+/// A grid is good only if each of its cells is, whatever their order.
+#[test]
+fn a_cell_is_checked_whatever_cells_stand_before_it() {
+    let place = Workplace::new();
+    let rows: String = (0..100).map(|i| format!("{},{}\n", i % 7, (i * i) % 11)).collect();
+    place.write("points.csv", &format!("x,y\n{rows}"));
+    for batches in ["[50, 500]", "[500, 50]"] {
+        place.write(
+            "mixture.toml",
+            &format!(
+                "data.csv = {{ path = \"points.csv\", test-share = 0.0 }}\nalgorithm.mixture = {{ components = 2 }}\n\
+                 schedule = {{ steps = 10, batch = 50 }}\neval.metrics = [\"likelihood\"]\n\
+                 [grid]\n\"schedule.batch\" = {batches}\n"
+            ),
+        );
+        let (code, out, err) = place.said(&["check", "mixture.toml"]);
+        assert_eq!(code, 3, "{batches}: {out}{err}");
+        assert!(err.contains("the first 500 training examples, and the data has 100"), "{err}");
+    }
+}

@@ -6,6 +6,7 @@ pub mod digits;
 pub mod file;
 pub mod host; // (torch)
 pub mod matrix;
+mod nearest;
 pub mod num;
 pub(crate) mod players;
 pub mod problem;
@@ -13,6 +14,7 @@ pub mod unbound; // (torch)
 
 pub use array::Array;
 pub(crate) use bare::{bare_number, or_integer, or_number};
+pub use nearest::nearest;
 pub use num::{NonNegative, Positive, Probability};
 pub(crate) use players::a_player_each;
 pub use problem::Problem;

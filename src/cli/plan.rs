@@ -32,7 +32,7 @@ pub(super) struct Planned {
 /// Reads experiments and checks every cell of them as deep as goes without a tensor. What runs begin with stands before
 /// them; it is looked for under `out`.
 pub(super) fn read(files: &[PathBuf], sets: &[String], out: Option<&Path>) -> Result<Vec<Planned>, Failure> {
-    let sources = Sources { files, known: RefCell::default(), missing: RefCell::default(), last: RefCell::default() };
+    let sources = Sources { files, known: RefCell::default(), missing: RefCell::default() };
     let mut plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
     let origins = origins(&plans, &sources);
     let missing = sources.missing.into_inner();
@@ -138,23 +138,11 @@ struct Sources<'a> {
     files: &'a [PathBuf],
     known: RefCell<Vec<(DataSpec, Option<DataInfo>)>>,
     missing: RefCell<Vec<(DataSpec, DataError)>>,
-    last: RefCell<Option<(Experiment, CellFacts)>>,
 }
 
 impl Sources<'_> {
     /// What a plan shows of a cell, or what is wrong with it. Data that are missing are no mistake of the cell.
     fn look(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
-        if let Some((last, facts)) = &*self.last.borrow()
-            && looks_like(last, cell)
-        {
-            return Ok(facts.clone());
-        }
-        let facts = self.look_anew(cell)?;
-        *self.last.borrow_mut() = Some((cell.clone(), facts.clone()));
-        Ok(facts)
-    }
-
-    fn look_anew(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
         let info = match self.info(&cell.data, &cell.data_folders) {
             Ok(Some(info)) => info,
             Ok(None) => return Ok(CellFacts { data_note: "data are missing".to_owned(), ..CellFacts::default() }),
@@ -206,7 +194,7 @@ impl Sources<'_> {
         let below = |found: Vec<Problem>| {
             found.into_iter().map(|problem| problem.below(&format!("start.{player}.experiment"))).collect::<Vec<_>>()
         };
-        self.look_anew(other).map_err(below)?;
+        self.look(other).map_err(below)?;
         let Ok(Some(info)) = self.info(&other.data, &other.data_folders) else { return Ok(None) };
         let others = assemble::networks(other, &info).map_err(below)?;
         assemble::start::fit(player, start, networks, &others).map(Some).map_err(|problem| vec![problem])
@@ -234,17 +222,6 @@ impl Sources<'_> {
         self.known.borrow_mut().push((spec.clone(), found.clone()));
         Ok(found)
     }
-}
-
-/// Whether two cells are alike in all that [`Sources::look`] looks at: neighbors in a grid often are.
-fn looks_like(a: &Experiment, b: &Experiment) -> bool {
-    a.data == b.data
-        && a.architecture == b.architecture
-        && a.algorithm == b.algorithm
-        && a.loss == b.loss
-        && a.eval == b.eval
-        && a.start == b.start
-        && (a.schedule.batch == Some(1)) == (b.schedule.batch == Some(1))
 }
 
 fn row(row: &crate::nn::plan::Row) -> NetworkRow {

@@ -3,8 +3,9 @@
 //! A deserializer gives up at its first error. So a value that was refused is set aside and the tree is read again
 //! without it, until nothing new comes to light.
 
-use super::diagnostic::{Mistake, Place, known_names, listed, nearest};
+use super::diagnostic::{Mistake, Place, known_names, listed};
 use super::node::{Key, Node, Value};
+use crate::base::nearest;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Unexpected, Visitor};
 use std::cell::RefCell;
 use std::collections::HashMap;

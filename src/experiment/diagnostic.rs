@@ -1,5 +1,6 @@
 //! Mistakes at their places: what a person reads when a file is wrong. It knows texts and byte ranges, nothing of keys.
 
+use crate::base::nearest;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 use std::sync::Arc;
@@ -270,27 +271,6 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The known names, the nearest to a word first, and whether the first is near enough to be what was meant.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> (Vec<&'a str>, bool) {
-    let plain = |s: &str| s.to_lowercase().replace(['_', ' '], "-");
-    let word = plain(word);
-    let mut known: Vec<_> = known
-        .into_iter()
-        .map(|name| {
-            let other = plain(name);
-            let distance = strsim::osa_distance(&word, &other);
-            // "lsgan" for "least-squares" is beyond help, but "wgan" for "wgan-gp" is not.
-            let within = word.len() > 2 && (other.starts_with(&word) || word.starts_with(&other));
-            (distance, within, name)
-        })
-        .collect();
-    known.sort_by_key(|&(distance, within, _)| (distance.saturating_sub(if within { 4 } else { 0 }), distance));
-    let near = known.first().is_some_and(|&(distance, within, name)| {
-        within || distance <= (word.chars().count().max(name.chars().count()) / 3).max(1)
-    });
-    (known.into_iter().map(|(_, _, name)| name).collect(), near)
-}
-
 /// Names in backticks with commas between them.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
@@ -313,13 +293,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_comes_first_and_a_far_one_is_not_suggested() {
-        assert_eq!(
-            nearest("hing", ["vanilla", "hinge", "wasserstein"]),
-            (vec!["hinge", "vanilla", "wasserstein"], true)
-        );
-        assert_eq!(nearest("non_saturating", ["vanilla", "non-saturating"]).0[0], "non-saturating");
-        assert!(!nearest("zzzzzz", ["vanilla", "hinge"]).1);
+    fn a_suggestion_never_repeats_the_word_that_it_corrects() {
+        assert_eq!(known_names("nearest", ["nearest"]), None);
+        assert_eq!(known_names("nearest", ["nearest", "neatest"]).as_deref(), Some("known here: `neatest`"));
+        assert_eq!(known_names("nearst", ["nearest"]).as_deref(), Some("did you mean `nearest`?"));
     }
 
     #[test]

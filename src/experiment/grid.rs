@@ -16,6 +16,7 @@ use super::diagnostic::{Mistake, Place, known_names};
 use super::node::{Key, Node, dotted};
 use super::schema::{FILE_KEYS, Grammar};
 use super::spec::REMARKS;
+use crate::base::nearest;
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
@@ -347,7 +348,7 @@ fn read_axis(key: &Key, node: &Node, prefix: &[Key], axes: &mut Vec<Axis>, wrong
             Err(Some(mistake)) => wrong.push(mistake),
             Err(None) => {
                 let mistake = Mistake::at(key.place, format!("`{name}` is not a key of a cell"));
-                let (near, is_near) = super::diagnostic::nearest(first, cell_keys);
+                let (near, is_near) = nearest(first, cell_keys);
                 let help = "a free name takes `{ label = \"…\", set = { \"key\" = value } }` for each value";
                 wrong.push(mistake.with_help(if is_near {
                     format!("did you mean `{}`? {help}", near[0])

@@ -2,9 +2,10 @@
 //!
 //! Clones are cheap (shared until changed), so that a thousand cells of a grid cost a thousand small changes.
 
-use super::diagnostic::{Mistake, Place, SourceId, listed, nearest};
+use super::diagnostic::{Mistake, Place, SourceId, listed};
 use super::schema::{Grammar, is_document};
 use super::text::{inline_text, toml_text};
+use crate::base::nearest;
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 

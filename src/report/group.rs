@@ -2,6 +2,7 @@
 //! different protocols are never pooled.
 
 use super::load::{Run, Varying, lookup, state_word, text, varying};
+use crate::base::nearest;
 use crate::record::State;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -212,20 +213,23 @@ fn is_set(column: &str, protocols: &[(&Run, &BTreeMap<String, String>)]) -> bool
     })
 }
 
-/// The nearest of some names, as a hint: ` (did you mean …?)`, or nothing.
+/// A suggestion for a name that is not known, to follow it in a message: ` (did you mean …?)`, or nothing.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    known
-        .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(name, k), k))
-        .filter(|(distance, k)| *distance <= k.len().max(name.len()) / 2)
-        .min()
-        .map(|(_, k)| format!(" (did you mean `{k}`?)"))
-        .unwrap_or_default()
+    match nearest(name, known) {
+        (names, true) => format!(" (did you mean `{}`?)", names[0]),
+        (_, false) => String::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suggestion_never_repeats_the_name_that_it_corrects() {
+        assert_eq!(did_you_mean("nearst", ["diversity", "nearest"]), " (did you mean `nearest`?)");
+        assert_eq!(did_you_mean("nearest", ["nearest"]), "");
+    }
 
     #[test]
     fn a_short_name_has_the_part_that_distinguishes_it() {
