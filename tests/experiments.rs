@@ -76,6 +76,32 @@ fn every_experiment_is_what_the_schema_says_and_no_mistake_is_found_in_it() {
     assert!(!schema.is_valid(&serde_json::json!({ "schedule": { "stepz": 3 } })));
 }
 
+/// A file for the paper's own numbers asks for them in every cell, whatever it extends.
+#[test]
+fn every_cell_of_a_paper_file_trains_as_long_as_the_file_says() {
+    let cells = |file: &Path| {
+        let plans = gantlet::experiment::Plan::load(&[file.to_owned()], &[], None);
+        plans.unwrap_or_else(|wrong| panic!("{wrong}")).remove(0).cells
+    };
+    let mut checked = 0;
+    for file in experiments().into_iter().filter(|file| file.to_string_lossy().ends_with("-paper.toml")) {
+        let table = read(&file).1;
+        let asked = |key: &str| table.get("schedule").and_then(|schedule| schedule.get(key)?.as_integer());
+        for cell in cells(&file) {
+            let schedule = &cell.experiment.schedule;
+            for (key, steps) in [("steps", schedule.steps), ("critic-steps", schedule.critic_steps.each.into())] {
+                if let Some(asked) = asked(key) {
+                    assert_eq!(i64::try_from(steps), Ok(asked), "{key} of {} in {}", cell.run, file.display());
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 20, "{checked}");
+    let wgan = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/mnist/wgan-paper.toml");
+    assert_eq!(cells(&wgan)[0].resolved()["architecture"]["discriminator"]["dcgan"]["norm"], "batch");
+}
+
 #[test]
 fn every_experiment_trains() {
     let schema = gantlet::experiment::json_schema();

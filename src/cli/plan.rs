@@ -365,6 +365,19 @@ impl<'a> View<'a> {
         all
     }
 
+    /// How long runs train, where cells differ in it: each number with its name.
+    fn lengths(&self) -> Vec<(&'static str, fn(&Cell) -> u64)> {
+        let all: [(_, fn(&Cell) -> u64); 2] = [
+            ("steps", |cell| cell.experiment.schedule.steps),
+            ("critic steps", |cell| u64::from(cell.experiment.schedule.critic_steps.each)),
+        ];
+        let differs =
+            |of: &fn(&Cell) -> u64| self.planned.plan.cells.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]));
+        // An axis of the grid has a column of its own.
+        let shown = |name: &str| self.planned.plan.grid_keys.iter().any(|key| key.ends_with(&name.replace(' ', "-")));
+        all.into_iter().filter(|(name, of)| differs(of) && !shown(name)).collect()
+    }
+
     fn steps(&self) -> u64 {
         self.planned.entries.iter().map(|entry| entry.state.steps).sum()
     }
@@ -400,7 +413,9 @@ impl<'a> View<'a> {
         facts.push(("claims", plan.claims.len().to_string()));
         let mut text = format!("{}  ({})\n\n{}", plan.name, plan.file.display(), table::pairs(&facts));
         if !plan.grid_keys.is_empty() {
+            let lengths = self.lengths();
             let mut header: Vec<&str> = plan.grid_keys.iter().map(String::as_str).collect();
+            header.extend(lengths.iter().map(|(name, _)| *name));
             header.extend(["seeds", "state"]);
             let rows: Vec<Vec<String>> = configurations
                 .iter()
@@ -410,6 +425,7 @@ impl<'a> View<'a> {
                         varies.iter().find(|(k, _)| k == key).map_or_else(String::new, |(_, value)| value.clone())
                     };
                     let mut row: Vec<String> = plan.grid_keys.iter().map(value).collect();
+                    row.extend(lengths.iter().map(|(_, of)| words::count(of(&plan.cells[cells[0]]))));
                     row.push(cells.len().to_string());
                     row.push(self.counts(cells));
                     row

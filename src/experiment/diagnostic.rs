@@ -49,6 +49,16 @@ impl Sources {
         &self.0[source.0 as usize].1
     }
 
+    /// The name of a source.
+    pub fn name(&self, source: SourceId) -> &str {
+        &self.0[source.0 as usize].0
+    }
+
+    /// Mistakes as diagnostics, in their order.
+    pub fn show_all(&self, mistakes: impl IntoIterator<Item = Mistake>) -> Diagnostics {
+        Diagnostics(mistakes.into_iter().map(|mistake| self.show(mistake)).collect())
+    }
+
     /// A mistake as a diagnostic, with the line it points at.
     pub fn show(&self, mistake: Mistake) -> Diagnostic {
         let Mistake { place, message, help } = mistake;

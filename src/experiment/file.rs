@@ -2,10 +2,11 @@
 
 use super::de;
 use super::diagnostic::{Diagnostic, Diagnostics, Mistake, Place, SourceId, Sources, known_names};
+use super::inherit;
 use super::node::{self, Key, Node, Value};
 use super::schema::Grammar;
 use super::start;
-use crate::base::file::read_text;
+use crate::base::file::{FileError, read_text};
 use crate::eval::spec::MetricSpec;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub struct Document {
 /// If a file cannot be read, is not TOML or extends itself, or a `--set` cannot be understood.
 pub fn load(file: &Path, sets: &[String]) -> Result<Document, Diagnostics> {
     let mut sources = Sources::default();
-    let root = read(file, &mut sources, &mut Vec::new(), None).map_err(Diagnostics::one)?;
+    let root = read(file, &mut sources, &mut Vec::new(), None)?;
     finish(root, sources, file, sets)
 }
 
@@ -40,7 +41,7 @@ pub fn load(file: &Path, sets: &[String]) -> Result<Document, Diagnostics> {
 /// As [`load`].
 pub fn parse(file: &Path, text: &str, sets: &[String]) -> Result<Document, Diagnostics> {
     let mut sources = Sources::default();
-    let root = tree(file, text, &mut sources, &mut Vec::new()).map_err(Diagnostics::one)?;
+    let root = tree(file, text, &mut sources, &mut Vec::new())?;
     finish(root, sources, file, sets)
 }
 
@@ -57,8 +58,7 @@ fn finish(mut root: Node, mut sources: Sources, file: &Path, sets: &[String]) ->
         return Err(Diagnostics(wrong));
     }
     // Those that `--set` named: the others are documents by now.
-    start::inline(&mut root, &mut |named| origin(Path::new(""), named, &mut sources, &mut Vec::new()))
-        .map_err(Diagnostics::one)?;
+    start::inline(&mut root, &mut |named| origin(Path::new(""), named, &mut sources, &mut Vec::new()))?;
     give_name(&mut root, file);
     Ok(Document { root, sources, file: file.to_owned(), sets: paths })
 }
@@ -81,8 +81,8 @@ fn read(
     sources: &mut Sources,
     trail: &mut Trail,
     named: Option<(Place, &str)>,
-) -> Result<Node, Diagnostic> {
-    let text = read_text(file).map_err(|error| {
+) -> Result<Node, Diagnostics> {
+    let unread = |error: FileError| {
         let missing = error.source.kind() == std::io::ErrorKind::NotFound;
         match named {
             Some((place, key)) => {
@@ -100,13 +100,14 @@ fn read(
             ),
             None => Diagnostic::plain(error.to_string(), None),
         }
-    })?;
+    };
+    let text = read_text(file).map_err(|error| Diagnostics::one(unread(error)))?;
     tree(file, &text, sources, trail)
 }
 
-fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostic> {
+fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostics> {
     let source = sources.add(file.display().to_string(), text);
-    let mut over = Node::parse(text, source).map_err(|mistake| sources.show(mistake))?;
+    let mut over = Node::parse(text, source).map_err(|mistake| sources.show_all([mistake]))?;
     trail.push(known(file));
     start::inline(&mut over, &mut |named| origin(file, named, sources, trail))?;
     let base = over.remove("extends").map(|(_, base)| named_by(file, "extends", &base, sources, trail)).transpose()?;
@@ -121,6 +122,7 @@ fn tree(file: &Path, text: &str, sources: &mut Sources, trail: &mut Trail) -> Re
     // A name belongs to one file: the one that extends takes its own, from its key or from its file.
     root.remove("name");
     node::merge(&mut root, &over, Grammar::get());
+    inherit::check(&root, source, sources).map_err(|mistakes| sources.show_all(mistakes))?;
     Ok(root)
 }
 
@@ -135,10 +137,12 @@ fn named_by(
     name: &Node,
     sources: &mut Sources,
     trail: &mut Trail,
-) -> Result<(PathBuf, Node), Diagnostic> {
+) -> Result<(PathBuf, Node), Diagnostics> {
     let place = name.place;
     let Some(text) = name.str() else {
-        return Err(sources.show(Mistake::at(place, format!("expected the path of a file, got {}", name.described()))));
+        return Err(
+            sources.show_all([Mistake::at(place, format!("expected the path of a file, got {}", name.described()))])
+        );
     };
     let named = file.parent().unwrap_or(Path::new("")).join(text);
     if let Some(start) = trail.iter().position(|path| *path == known(&named)) {
@@ -148,14 +152,14 @@ fn named_by(
             .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
             .collect();
         let message = format!("`{key}` goes in a circle: {}", names.join(" → "));
-        return Err(sources.show(Mistake::at(place, message).with_help("take one of them out")));
+        return Err(sources.show_all([Mistake::at(place, message).with_help("take one of them out")]));
     }
     let root = read(&named, sources, trail, Some((place, key)))?;
     Ok((named, root))
 }
 
 /// The document that a player begins with, which looks for its data where its own file lies.
-fn origin(file: &Path, name: &Node, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostic> {
+fn origin(file: &Path, name: &Node, sources: &mut Sources, trail: &mut Trail) -> Result<Node, Diagnostics> {
     let (file, mut root) = named_by(file, "experiment", name, sources, trail)?;
     give_name(&mut root, &file);
     let folder = known(&file).parent().unwrap_or(Path::new("")).display().to_string();
@@ -356,6 +360,53 @@ fn whole(node: &Node) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inherited_grid_does_not_replace_silently_what_a_file_sets() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
+        let told = |child: &str| {
+            write("child.toml", &format!("extends = 'parent.toml'\n{child}"));
+            load(&folder.path().join("child.toml"), &[]).err().unwrap_or_default().to_string()
+        };
+        let lines = |child: &str| -> Vec<String> {
+            let all = told(child).replace(&folder.path().display().to_string(), "");
+            all.lines().map(str::to_owned).collect()
+        };
+        write(
+            "parent.toml",
+            "[schedule]\nsteps = 10\nbatch = 8\n[grid]\n'schedule.batch' = [8, 9]\ngame = [\n\
+             { label = 'a', set = { 'schedule.steps' = 5, 'optimizer.generator.sgd.lr' = 1 } },\n\
+             { label = 'b', set = { schedule = { steps = 6 } } },\n{ label = 'c' },\n]",
+        );
+        assert_eq!(
+            lines("[schedule]\nsteps = 100\nbatch = 7"),
+            [
+                "/child.toml:3:1: the labels `a`, `b` of `game` in /parent.toml replace `schedule.steps`, which is set here",
+                "/child.toml:4:1: the axis `schedule.batch` in /parent.toml replaces `schedule.batch`, which is set here",
+            ]
+        );
+        // A kind takes the place of another with all its settings.
+        assert_eq!(
+            lines("[optimizer]\ngenerator = { adam = { lr = 2 } }"),
+            [
+                "/child.toml:3:26: the label `a` of `game` in /parent.toml replaces `optimizer.generator.adam.lr`, which is set here"
+            ]
+        );
+        // What a label leaves as it is set, and what the file's own grid says, is lost to nobody.
+        for fine in [
+            "[schedule]\ncritic-steps = 5",
+            "[optimizer]\ngenerator = 'sgd'",
+            "[schedule]\nsteps = 100\n[grid]\ngame = [{ label = 'a', set = { 'schedule.steps' = 5 } }]",
+            "[grid]\n'schedule.batch' = [7]",
+        ] {
+            assert_eq!(told(fine), "", "{fine}");
+        }
+        // A third file is held to the same.
+        write("grandchild.toml", "extends = 'child.toml'\n[schedule]\nsteps = 7");
+        assert_eq!(told("about = 'x'"), "");
+        assert!(load(&folder.path().join("grandchild.toml"), &[]).is_err());
+    }
 
     fn document(text: &str, sets: &[&str]) -> Result<Document, String> {
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();

@@ -81,11 +81,16 @@ impl Grid {
         if wrong.is_empty() { Ok(grid) } else { Err(wrong) }
     }
 
-    /// The names of all axes, each once.
+    /// All axes, those of each part of a union on their own.
+    pub fn axes(&self) -> Vec<&Axis> {
+        let parts = self.union.iter().flat_map(Self::axes);
+        self.axes.iter().chain(self.zips.iter().flatten()).chain(parts).collect()
+    }
+
+    /// The axes by their names, each name once.
     pub fn names(&self) -> Vec<&Axis> {
         let mut all: Vec<&Axis> = Vec::new();
-        let own = self.axes.iter().chain(self.zips.iter().flatten()).chain(self.union.iter().flat_map(Self::names));
-        for axis in own {
+        for axis in self.axes() {
             if all.iter().all(|a| a.name != axis.name) {
                 all.push(axis);
             }

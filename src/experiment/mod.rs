@@ -8,6 +8,7 @@ pub mod de;
 pub mod diagnostic;
 pub mod file;
 pub mod grid;
+mod inherit;
 pub mod node;
 pub mod pack;
 pub mod plan;

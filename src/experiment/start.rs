@@ -12,7 +12,7 @@
 //! the one cell that is meant where a cell is read (`choose`). So a run's configuration holds all that its weights
 //! follow from, its id too, and both are checked before either is trained.
 
-use super::diagnostic::{Diagnostic, Mistake, listed};
+use super::diagnostic::{Diagnostics, Mistake, listed};
 use super::file;
 use super::grid::{Grid, sets_of};
 use super::node::{Key, Node, set};
@@ -82,8 +82,8 @@ impl StartSpec {
 /// Those of `read`.
 pub(super) fn inline(
     root: &mut Node,
-    read: &mut dyn FnMut(&Node) -> Result<Node, Diagnostic>,
-) -> Result<(), Diagnostic> {
+    read: &mut dyn FnMut(&Node) -> Result<Node, Diagnostics>,
+) -> Result<(), Diagnostics> {
     for (key, inner) in root.table_mut().into_iter().flatten() {
         if ["start", "grid"].contains(&&*key.name) {
             inline_below(inner, read)?;
@@ -92,7 +92,7 @@ pub(super) fn inline(
     Ok(())
 }
 
-fn inline_below(node: &mut Node, read: &mut dyn FnMut(&Node) -> Result<Node, Diagnostic>) -> Result<(), Diagnostic> {
+fn inline_below(node: &mut Node, read: &mut dyn FnMut(&Node) -> Result<Node, Diagnostics>) -> Result<(), Diagnostics> {
     for (key, inner) in node.table_mut().into_iter().flatten() {
         if key.name.rsplit('.').next() != Some("experiment") {
             inline_below(inner, read)?;
