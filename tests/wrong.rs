@@ -1,36 +1,18 @@
 //! Every file of `tests/wrong` has one mistake; what a person is told of it is kept beside it, to the letter.
 
-use gantlet::assemble::{networks, start};
-use gantlet::base::Problem;
 use gantlet::data::DataRoots;
-use gantlet::experiment::{CellFacts, Experiment, Plan, Style};
+use gantlet::experiment::{Headers, Plan, Style};
 use std::path::{Path, PathBuf};
 
 /// What is said of a file with these `--set`s, or that nothing is wrong.
 fn told(file: &str, sets: &[&str]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong").join(file);
     let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-    let text = match Plan::load(&[path], &sets, Some(&shapes)) {
+    let text = match Plan::load(&[path], &sets, Some(&Headers::new(DataRoots::default()))) {
         Ok(_) => "nothing is wrong".to_owned(),
         Err(wrong) => wrong.render(Style::Unicode),
     };
     text.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/"), "")
-}
-
-/// Holds the shapes of a cell against each other.
-fn shapes(cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
-    let Some(info) = cell_info(cell) else { return Ok(CellFacts::default()) };
-    let own = networks(cell, &info)?;
-    for (player, begins) in &cell.start {
-        let others = networks(&begins.experiment, &cell_info(&begins.experiment).expect("no files"))?;
-        start::fit(player, begins, &own, &others).map_err(|problem| vec![problem])?;
-    }
-    Ok(CellFacts::default())
-}
-
-/// What is known of a cell's data where they are no files.
-fn cell_info(cell: &gantlet::experiment::Experiment) -> Option<gantlet::data::DataInfo> {
-    cell.data.info(&DataRoots::default()).ok()
 }
 
 fn settings() -> insta::Settings {

@@ -1,9 +1,8 @@
 //! From cells of one pack to players and an objective, at their first step or at a checkpoint. (torch)
 
-use super::PlayerNetwork;
 use crate::base::{Positive, host};
 use crate::data::{Source, Split};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, PlayerNetwork};
 use crate::loss::LossSpec;
 use crate::nn::plan::{REFERENCE, REFERENCE_LABELS};
 use crate::objective::family::{Part, ReferenceKind};
@@ -20,7 +19,7 @@ use std::sync::Arc;
 use tch::Device;
 
 /// The pack of these cells, at its first step. Cells must agree in everything but numbers
-/// (`experiment::pack_key`); networks are those of [`super::networks`] for the first.
+/// (`experiment::pack_key`); networks are those of [`crate::experiment::networks`] for the first.
 ///
 /// # Errors
 /// A sentence that says what of the data an objective cannot do with.

@@ -6,8 +6,9 @@ use super::samples::OutputError;
 use super::{build, device};
 use crate::data::{DataInfo, DataRoots, DataSpec, Examples, Source};
 use crate::eval::EvalSpec;
-use crate::experiment::Experiment;
-use crate::experiment::plan::{id_of, is_of};
+use crate::experiment::cell::id_of;
+use crate::experiment::plan::of_run;
+use crate::experiment::{Experiment, PlayerNetwork};
 use crate::nn::Script;
 use crate::objective::Product;
 use crate::objective::Request;
@@ -222,13 +223,7 @@ fn newest(dir: &RunDir, state: &RunState) -> (Option<Checkpoint>, Vec<String>) {
 }
 
 fn read_cell(dir: &RunDir, state: &RunState) -> Result<Experiment, RecordError> {
-    let text = dir.config_text()?;
-    let corrupt = |reason: String| RecordError::Corrupt { path: dir.config(), reason };
-    let cell = toml::from_str(&text).map_err(|error| corrupt(error.message().to_owned()))?;
-    match is_of(&text, state) {
-        true => Ok(cell),
-        false => Err(corrupt("it is not the configuration that the run began with".to_owned())),
-    }
+    of_run(&dir.config_text()?, state).map_err(|reason| RecordError::Corrupt { path: dir.config(), reason })
 }
 
 /// Trains runs that stand at one step. What is not the runs' own fault (no data, no room on the disk) is refused, and
@@ -328,7 +323,7 @@ fn begin(
             if !cast.iter().any(|part| part.player == player.name() && part.of == name) {
                 continue;
             }
-            let taken = super::start::taken(player.plan(), &other.plan, start.layers);
+            let taken = crate::experiment::layers::taken(player.plan(), &other.plan, start.layers);
             for (ours, theirs) in taken.pairs {
                 player.begin(run, ours, &numbers[theirs]);
             }
@@ -372,8 +367,8 @@ fn roots_of(cell: &Experiment, folders: &[PathBuf]) -> DataRoots {
     DataRoots::new(folders.iter().chain(&cell.data_folders).cloned().collect())
 }
 
-fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<super::PlayerNetwork>, Refusal> {
-    super::networks(cell, info).map_err(|problems| {
+fn networks(cell: &Experiment, info: &DataInfo) -> Result<Vec<PlayerNetwork>, Refusal> {
+    crate::experiment::networks(cell, info).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
         Refusal::new(WorkerExit::Experiment, all.join("; "))
     })
@@ -616,7 +611,7 @@ fn export(request: &ExportRequest) -> Result<(), Refusal> {
 }
 
 /// The numbers of a player's parameters in a checkpoint, in the order of its plan.
-fn numbers(player: &super::PlayerNetwork, checkpoint: &Checkpoint, averaged: bool) -> Result<Vec<Vec<f32>>, String> {
+fn numbers(player: &PlayerNetwork, checkpoint: &Checkpoint, averaged: bool) -> Result<Vec<Vec<f32>>, String> {
     let suffix = if averaged { ":ema" } else { "" };
     let one = |param: &crate::nn::ParamPlan| {
         let name = format!("{}.{}{suffix}", player.part.player, param.name);

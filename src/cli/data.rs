@@ -2,7 +2,7 @@
 
 use super::args::DataCommand;
 use super::ask::known_ending;
-use super::{Exit, FORMAT, Failure, data_roots, data_roots_of, print, print_json, say};
+use super::{Exit, FORMAT, Failure, data_roots, print, print_json, say};
 use crate::base::file;
 use crate::data::catalog::{self, Found, Presence};
 use crate::data::{DataRoots, DataSpec};
@@ -112,7 +112,7 @@ fn source_of(name: &str, roots: DataRoots) -> Result<(DataSpec, DataRoots), Fail
     let plans = Plan::load(&[file.to_owned()], &[], None)?;
     let cell = plans.iter().flat_map(|plan| &plan.cells).next();
     let cell = cell.ok_or_else(|| Failure::new(Exit::Experiment, format!("{name} has no cell whose data to show")))?;
-    Ok((cell.experiment.data.clone(), data_roots_of(file, &cell.experiment.data_folders)))
+    Ok((cell.experiment.data.clone(), data_roots().beside(file, &cell.experiment.data_folders)))
 }
 
 fn preview(name: &str, roots: DataRoots, n: Option<u64>, out: Option<&Path>) -> Result<Exit, Failure> {

@@ -19,10 +19,11 @@ use crate::experiment::{Diagnostics, Style};
 use crate::record::RecordError;
 use crate::record::event::WorkerExit;
 use crate::schedule::ScheduleError;
+use crate::schedule::plan::PlanError;
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What the command leaves as its exit code.
@@ -129,6 +130,16 @@ fn record_failure(error: ScheduleError) -> Failure {
     match error {
         ScheduleError::Record(inner) => inner.into(),
         other => Failure::new(Exit::Unexpected, other),
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Experiment(wrong) => wrong.into(),
+            PlanError::Data(error) => Self::new(Exit::Experiment, error),
+            PlanError::Record(error) => error.into(),
+        }
     }
 }
 
@@ -243,13 +254,6 @@ fn data_roots() -> DataRoots {
     folders.push(PathBuf::from("data"));
     folders.extend(user_data());
     DataRoots::new(folders)
-}
-
-/// Where those of an experiment are: beside its file, in the folders that it names, then as for everybody.
-fn data_roots_of(file: &Path, named: &[PathBuf]) -> DataRoots {
-    let beside = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let named = named.iter().map(|folder| beside.join(folder));
-    DataRoots::new(std::iter::once(beside.to_owned()).chain(named).chain(data_roots().folders).collect())
 }
 
 /// The user's own data folder, `~/.local/share/gantlet` unless `XDG_DATA_HOME` says otherwise.

@@ -1,246 +1,32 @@
-//! `plan` and `check`, and the reading of experiments that `run` shares with them.
+//! `plan` and `check`.
 
 use super::args::{CheckArgs, PlanArgs};
-use super::{Exit, FORMAT, Failure, data_roots_of, print, print_json};
-use crate::assemble::{self, PlayerNetwork};
-use crate::base::Problem;
-use crate::data::{DataError, DataInfo, DataRoots, DataSpec};
-use crate::experiment::check::{CellFacts, NetworkRow, NetworkTable};
-use crate::experiment::plan::id_of;
-use crate::experiment::{Cell, Experiment, Plan, StartSpec};
-use crate::record::{RunDir, RunState, State};
-use crate::schedule::survey::{Config, dir_of, find_again};
-use crate::schedule::{Decision, Entry, limit_for, plan_packs};
+use super::{Exit, FORMAT, Failure, data_roots, print, print_json};
+use crate::experiment::{Cell, CellFacts, DataFacts, Experiment, NetworkTable};
+use crate::record::State;
+use crate::schedule::plan::Planned;
+use crate::schedule::survey::dir_of;
+use crate::schedule::{Decision, Entry, plan_packs};
 use crate::ui::{table, words};
 use serde_json::{Value, json};
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::sync::Arc;
 
-/// A plan with its cells as the scheduler sees them.
-pub(super) struct Planned {
-    pub plan: Arc<Plan>,
-    pub entries: Vec<Entry>,
-    /// What is missing of its data.
-    pub missing: Option<Rc<DataError>>,
-    /// Whether its runs are here only because others begin with them.
-    pub is_origin: bool,
-}
-
-/// Reads experiments and checks every cell of them as deep as goes without a tensor. What runs begin with stands before
-/// them; it is looked for under `out`.
+/// Reads experiments, and checks every cell of them.
 pub(super) fn read(files: &[PathBuf], sets: &[String], out: Option<&Path>) -> Result<Vec<Planned>, Failure> {
-    let sources = Sources { files, known: RefCell::default(), missing: RefCell::default() };
-    let mut plans = Plan::load(files, sets, Some(&|cell: &Experiment| sources.look(cell)))?;
-    let origins = origins(&plans, &sources);
-    let missing = sources.missing.into_inner();
-    if let Some(error) = missing.iter().find(|(_, error)| error.is_spec_mistake()) {
-        return Err(Failure::new(Exit::Experiment, &error.1));
-    }
-    let missing: Vec<(DataSpec, Rc<DataError>)> = missing.into_iter().map(|(spec, e)| (spec, Rc::new(e))).collect();
-    let mut planned = Vec::new();
-    let before = origins.len();
-    plans.splice(0..0, origins);
-    for (at, plan) in plans.into_iter().enumerate() {
-        let original = original(&plan);
-        let plan = Arc::new(plan);
-        let roots = roots(&plan, original.is_some());
-        let mut entries: Vec<Entry> =
-            (0..plan.cells.len()).map(|place| entry(&plan, place, &roots, original.as_ref())).collect();
-        if let Some(out) = out.filter(|_| at < before) {
-            find_again(&mut entries, out)?;
-        }
-        let mine = |spec: &DataSpec| plan.cells.iter().any(|cell| cell.experiment.data == *spec);
-        let missing = missing.iter().find(|(spec, _)| mine(spec)).map(|(_, error)| error.clone());
-        let missing = missing.or_else(|| extractor_missing(&plan).map(Rc::new));
-        planned.push(Planned { plan, entries, missing, is_origin: at < before });
-    }
-    Ok(planned)
-}
-
-/// The runs that cells of some plans begin with and that are in none of them, a plan for each experiment.
-fn origins(plans: &[Plan], sources: &Sources<'_>) -> Vec<Plan> {
-    let mut known: HashSet<String> = plans.iter().flat_map(|plan| &plan.cells).map(|cell| cell.id.clone()).collect();
-    let mut found: BTreeMap<String, (&Path, Vec<Cell>)> = BTreeMap::new();
-    for plan in plans {
-        let mut left: VecDeque<Experiment> = plan.cells.iter().flat_map(|cell| cell.experiment.origins()).collect();
-        while let Some(experiment) = left.pop_front() {
-            left.extend(experiment.origins());
-            // It was looked at with the cell that begins with it.
-            let facts = sources.look(&experiment).unwrap_or_default();
-            let cell = Cell::alone(experiment, facts);
-            if known.insert(cell.id.clone()) {
-                found.entry(cell.experiment.name.clone()).or_insert_with(|| (&plan.file, vec![])).1.push(cell);
-            }
-        }
-    }
-    found.into_values().map(|(file, cells)| Plan::of_origins(file, cells)).collect()
-}
-
-/// What an extractor of some cell lacks.
-fn extractor_missing(plan: &Plan) -> Option<DataError> {
-    let mut last = None;
-    plan.cells.iter().find_map(|cell| {
-        let eval = &cell.experiment.eval;
-        // Most grids measure the same everywhere.
-        let known = last.replace(eval) == Some(eval);
-        let roots = || data_roots_of(&plan.file, &cell.experiment.data_folders);
-        if known { None } else { eval.found(&roots()).err() }
-    })
-}
-
-/// The run whose `config.toml` this plan was read from, if it was: it keeps its name and what it varied in.
-fn original(plan: &Plan) -> Option<RunState> {
-    let ([cell], true) = (plan.cells.as_slice(), plan.file.file_name()? == "config.toml") else { return None };
-    let state = RunDir::at(plan.file.parent()?).stored_state().ok()?;
-    (state.id == cell.id && state.experiment == plan.name).then_some(state)
-}
-
-/// Where the cells of a plan look for data, and which of these folders their own files will name: such as are found from
-/// anywhere. A run's own folder holds no data.
-struct Roots {
-    looked_in: Vec<PathBuf>,
-    named: Vec<PathBuf>,
-}
-
-/// The folders are no axis of a grid, so that they are the same for all cells.
-fn roots(plan: &Plan, is_of_run: bool) -> Roots {
-    let folders = plan.cells.first().map_or(&[][..], |cell| &cell.experiment.data_folders);
-    let looked_in = data_roots_of(&plan.file, folders).folders;
-    let named = looked_in.iter().skip(usize::from(is_of_run)).filter_map(|f| f.canonicalize().ok()).collect();
-    Roots { looked_in, named: DataRoots::new(named).folders }
-}
-
-fn entry(plan: &Arc<Plan>, place: usize, roots: &Roots, original: Option<&RunState>) -> Entry {
-    let cell = &plan.cells[place];
-    let experiment = &cell.experiment;
-    let (run, varies) =
-        original.map_or_else(|| (&cell.run, cell.varies.clone()), |original| (&original.run, original.varies.clone()));
-    let parameters = cell.facts.networks.iter().map(|network| network.total).sum();
-    Entry {
-        state: RunState::queued(&experiment.name, run, &cell.id, experiment.seed, experiment.schedule.steps, varies),
-        config: Config::made_by({
-            let plan = Arc::clone(plan);
-            let named = roots.named.clone();
-            move || plan.cells[place].document_with(&named)
-        }),
-        pack_key: cell.pack_key().to_owned(),
-        pack_limit: limit_for(parameters),
-        after: experiment.origins().map(|origin| id_of(&origin)).collect(),
-        data_roots: roots.looked_in.clone(),
-    }
-}
-
-/// The data that cells name, each looked at once.
-struct Sources<'a> {
-    files: &'a [PathBuf],
-    known: RefCell<Vec<(DataSpec, Option<DataInfo>)>>,
-    missing: RefCell<Vec<(DataSpec, DataError)>>,
-}
-
-impl Sources<'_> {
-    /// What a plan shows of a cell, or what is wrong with it. Data that are missing are no mistake of the cell.
-    fn look(&self, cell: &Experiment) -> Result<CellFacts, Vec<Problem>> {
-        let info = match self.info(&cell.data, &cell.data_folders) {
-            Ok(Some(info)) => info,
-            Ok(None) => return Ok(CellFacts { data_note: "data are missing".to_owned(), ..CellFacts::default() }),
-            Err(message) => return Err(vec![Problem::at("data", message)]),
-        };
-        let mut problems: Vec<Problem> = cell
-            .eval
-            .problems(&info, cell.algorithm.family().products())
-            .into_iter()
-            .map(|(place, message)| Problem::at(format!("eval.metrics.{place}"), message))
-            .collect();
-        let networks = assemble::networks(cell, &info).unwrap_or_else(|found| {
-            problems.extend(found);
-            Vec::new()
-        });
-        let mut starts = Vec::new();
-        // Where its own networks are wrong, what they would begin with is not looked at.
-        let asked = if problems.is_empty() { &cell.start } else { &BTreeMap::new() };
-        for (player, start) in asked.iter().filter(|(_, start)| start.layers != Some(0)) {
-            match self.begins_with(player, start, &networks) {
-                Ok(words) => starts.extend(words),
-                Err(found) => problems.extend(found),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let networks = networks
-            .iter()
-            .map(|network| NetworkTable {
-                name: network.part.player.to_owned(),
-                rows: network.plan.rows.iter().map(row).collect(),
-                total: network.plan.learned() as u64,
-            })
-            .collect();
-        let metrics =
-            cell.eval.metrics.iter().flat_map(|m| m.names(&info)).map(|name| name.name.into_owned()).collect();
-        Ok(CellFacts { networks, data_note: note(&info), metrics, starts })
-    }
-
-    /// What a player begins with in words, where the data of the other experiment are there.
-    fn begins_with(
-        &self,
-        player: &str,
-        start: &StartSpec,
-        networks: &[PlayerNetwork],
-    ) -> Result<Option<String>, Vec<Problem>> {
-        let other = &*start.experiment;
-        let below = |found: Vec<Problem>| {
-            found.into_iter().map(|problem| problem.below(&format!("start.{player}.experiment"))).collect::<Vec<_>>()
-        };
-        self.look(other).map_err(below)?;
-        let Ok(Some(info)) = self.info(&other.data, &other.data_folders) else { return Ok(None) };
-        let others = assemble::networks(other, &info).map_err(below)?;
-        assemble::start::fit(player, start, networks, &others).map(Some).map_err(|problem| vec![problem])
-    }
-
-    fn info(&self, spec: &DataSpec, named: &[PathBuf]) -> Result<Option<DataInfo>, String> {
-        if let Some((_, info)) = self.known.borrow().iter().find(|(known, _)| known == spec) {
-            return Ok(info.clone());
-        }
-        let mut error = None;
-        let mut found = None;
-        for file in self.files {
-            match spec.info(&data_roots_of(file, named)) {
-                Ok(info) => {
-                    found = Some(info);
-                    break;
-                }
-                Err(DataError::Spec(message)) => return Err(message),
-                Err(other) => error = error.or(Some(other)),
-            }
-        }
-        if let (None, Some(error)) = (&found, error) {
-            self.missing.borrow_mut().push((spec.clone(), error));
-        }
-        self.known.borrow_mut().push((spec.clone(), found.clone()));
-        Ok(found)
-    }
-}
-
-fn row(row: &crate::nn::plan::Row) -> NetworkRow {
-    NetworkRow {
-        name: row.name.clone(),
-        kind: row.kind.to_owned(),
-        shape: row.shape.clone(),
-        params: row.params as u64,
-    }
+    Ok(crate::schedule::plan::read(files, sets, data_roots(), out)?)
 }
 
 /// The data in a few words.
-fn note(info: &DataInfo) -> String {
-    let mut text = match info.len {
-        Some(n) => format!("{} examples of {}", words::count(n), table::shape(&info.shape)),
-        None => format!("drawn on the fly, {}", table::shape(&info.shape)),
+fn note(data: Option<&DataFacts>) -> String {
+    let Some(data) = data else { return "data are missing".to_owned() };
+    let shape = table::shape(&data.shape);
+    let mut text = match data.examples {
+        Some(n) => format!("{} examples of {shape}", words::count(n)),
+        None => format!("drawn on the fly, {shape}"),
     };
-    if info.classes > 0 {
-        text.push_str(&format!(", {} classes", info.classes));
+    if data.classes > 0 {
+        text.push_str(&format!(", {} classes", data.classes));
     }
     text
 }
@@ -406,7 +192,7 @@ impl<'a> View<'a> {
         let starts: BTreeSet<&String> = plan.cells.iter().flat_map(|cell| &cell.facts.starts).collect();
         facts.extend(starts.into_iter().map(|start| ("start", start.clone())));
         if let Some(cell) = plan.cells.first() {
-            facts.push(("data", cell.facts.data_note.clone()));
+            facts.push(("data", note(cell.facts.data.as_ref())));
         }
         facts.push(("steps", format!("{} in all", words::count(self.steps()))));
         facts.push(("disk", format!("about {}", words::bytes(self.disk()))));
@@ -500,7 +286,7 @@ impl<'a> View<'a> {
             "cells": cells,
             "packs": self.packs,
             "networks": networks,
-            "data": plan.cells.first().map(|cell| &cell.facts.data_note),
+            "data": plan.cells.first().map(|cell| note(cell.facts.data.as_ref())),
             "metrics": plan.cells.first().map(|cell| &cell.facts.metrics),
             "steps": self.steps(),
             "disk_bytes": self.disk(),

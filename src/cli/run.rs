@@ -1,12 +1,14 @@
 //! `run`: what is not done, in packs, by workers, to a summary.
 
 use super::args::{RetryArg, RunArgs};
-use super::plan::{Planned, data_missing, read};
+use super::plan::{data_missing, read};
 use super::{Exit, Failure, cores, found_devices, print, say, width};
 use crate::base::file;
 use crate::record::grid::{RunSummary, summarize, write_beside_runs, write_grid};
 use crate::record::{RunDir, State};
 use crate::schedule::engine::Work;
+use crate::schedule::order::{leave_out, ready};
+use crate::schedule::plan::Planned;
 use crate::schedule::process::{forward_signals, worker_beside_this_program};
 use crate::schedule::survey::dir_of;
 use crate::schedule::{
@@ -45,8 +47,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         }
         std::thread::sleep(Duration::from_millis(100));
     };
-    let asked: Vec<bool> = planned.iter().flat_map(|planned| vec![!planned.is_origin; planned.entries.len()]).collect();
-    leave_out(&entries, &mut decisions, &asked);
+    let requested: Vec<bool> =
+        planned.iter().flat_map(|planned| vec![!planned.is_origin; planned.entries.len()]).collect();
+    leave_out(&entries, &mut decisions, &requested);
     let worker = worker_beside_this_program()?;
     prepare(&entries, &decisions, out)?;
     for planned in &planned {
@@ -57,8 +60,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let outcome = train(&entries, &decisions, &devices, args, worker)?;
     let grids = write_grids(&planned, out);
     // What others begin with was not asked for: it is shown where it was worked on.
-    let shown =
-        entries.iter().zip(&decisions).zip(&asked).filter(|((_, decision), asked)| **asked || decision.is_work());
+    let shown = entries
+        .iter()
+        .zip(&decisions)
+        .zip(&requested)
+        .filter(|((_, decision), requested)| **requested || decision.is_work());
     let shown: Vec<&Entry> = shown.map(|((entry, _), _)| entry).collect();
     summary(&shown, &decisions, &outcome, out, began.elapsed())?;
     let exit = verdict(&decisions, &outcome)?;
@@ -67,28 +73,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
 fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Leaves alone what was not asked for and what nothing begins with any more: runs that have gone further than their first
-/// step have all that they need.
-fn leave_out(entries: &[Entry], decisions: &mut [Decision], asked: &[bool]) {
-    let mut needed: BTreeSet<&str> = BTreeSet::new();
-    loop {
-        let before = needed.len();
-        for ((entry, decision), asked) in entries.iter().zip(&*decisions).zip(asked) {
-            if decision.is_at_the_beginning() && (*asked || needed.contains(entry.state.id.as_str())) {
-                needed.extend(entry.after.iter().map(String::as_str));
-            }
-        }
-        if needed.len() == before {
-            break;
-        }
-    }
-    for ((entry, decision), asked) in entries.iter().zip(decisions).zip(asked) {
-        if !asked && !needed.contains(entry.state.id.as_str()) {
-            *decision = Decision::Done;
-        }
-    }
 }
 
 /// The document that `verify`, `compare` and `diff` read beside the runs. The configuration of one run says less than
@@ -113,7 +97,12 @@ fn tell(entries: &[Entry], decisions: &[Decision]) {
                 say(&format!("{why}: it is written anew, and the run goes on from the checkpoint at step {step}"));
             }
             Decision::Leave(state) => kept.entry(*state).or_default().push(&entry.state.run),
-            _ => {}
+            Decision::Start
+            | Decision::Resume { .. }
+            | Decision::Done
+            | Decision::NotRequested
+            | Decision::NotReady
+            | Decision::Tried => {}
         }
     }
     for (state, runs) in kept {
@@ -170,7 +159,7 @@ fn train(
         let work = Work { entries, out, packs, shares, devices, max_fail };
         outcome.add(drive(work, &mut executor, &hear, &mut *watch)?);
         for (decision, _) in left.iter_mut().zip(&now).filter(|(_, now)| now.is_work()) {
-            *decision = Decision::Done;
+            *decision = Decision::Tried;
         }
     }
     let waiting = left.iter().filter(|decision| decision.is_work()).count();
@@ -178,22 +167,6 @@ fn train(
         say(&format!("{} left undone: what they begin with is not done", words::plural(waiting, "run")));
     }
     Ok(outcome)
-}
-
-/// What of the work that is left can be done now; the rest begins with runs that are not done.
-fn ready(entries: &[Entry], left: &[Decision], out: &Path) -> Vec<Decision> {
-    let mut done: BTreeMap<&str, bool> = BTreeMap::new();
-    let ids: BTreeSet<&str> = entries.iter().flat_map(|entry| &entry.after).map(String::as_str).collect();
-    for entry in entries.iter().filter(|entry| ids.contains(entry.state.id.as_str())) {
-        let is_done = dir_of(entry, out).stored_state().is_ok_and(|state| state.state == State::Done);
-        done.insert(&entry.state.id, is_done);
-    }
-    let has_all = |entry: &Entry| entry.after.iter().all(|id| done.get(id.as_str()) == Some(&true));
-    let one = |(entry, decision): (&Entry, &Decision)| match decision {
-        decision if decision.is_at_the_beginning() && !has_all(entry) => Decision::Done,
-        decision => decision.clone(),
-    };
-    entries.iter().zip(left).map(one).collect()
 }
 
 /// `grid.csv` of every experiment.

@@ -52,6 +52,11 @@ impl DataError {
         matches!(self, Self::Spec(_) | Self::UnknownSet { .. })
     }
 
+    /// What is wrong with the settings themselves, wherever their files are.
+    pub fn mistake(&self) -> Option<&str> {
+        if let Self::Spec(message) = self { Some(message) } else { None }
+    }
+
     pub(crate) fn wrong(path: &std::path::Path, problem: impl Into<String>) -> Self {
         Self::Wrong { path: path.to_owned(), problem: problem.into() }
     }

@@ -170,6 +170,14 @@ impl DataRoots {
         Self { folders: once }
     }
 
+    /// The folders of an experiment: that of its file, those that it names relative to its file, then these.
+    #[must_use]
+    pub fn beside(&self, file: &Path, named: &[PathBuf]) -> Self {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let named = named.iter().map(|name| folder.join(name));
+        Self::new(std::iter::once(folder.to_owned()).chain(named).chain(self.folders.iter().cloned()).collect())
+    }
+
     /// Where a path may lie: itself if absolute, else under each folder, or the current one where there are none.
     pub fn candidates(&self, path: &Path) -> Vec<PathBuf> {
         if path.is_absolute() || self.folders.is_empty() {

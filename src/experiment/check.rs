@@ -1,56 +1,16 @@
 //! What needs two values to be seen: checks of one cell, and of claims against a grid's cells.
 //!
-//! What needs networks' shapes or data's headers is not known here; it comes in through [`DeepCheck`].
+//! What needs the shapes of networks or the headers of data is in [`super::headers`].
 
+use super::cell::Cell;
 use super::diagnostic::{Mistake, known_names, listed};
 use super::node::Node;
-use super::plan::Cell;
 use super::spec::{Claim, Experiment};
 use crate::base::Problem;
 use crate::eval::MetricSpec;
 use crate::player::OptimizerSpec;
 use crate::train::{CriticSteps, OrderKind};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What only networks and data can tell of a cell: its facts, or what is wrong.
-pub type DeepCheck<'a> = dyn Fn(&Experiment) -> Result<CellFacts, Vec<Problem>> + 'a;
-
-/// What a plan shows of a cell beyond its settings.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CellFacts {
-    /// A table for each network.
-    pub networks: Vec<NetworkTable>,
-    /// The data in a few words.
-    pub data_note: String,
-    /// The names that `eval.csv` will have; empty where they are not known.
-    pub metrics: Vec<String>,
-    /// What players begin with that do not begin anew, in words.
-    pub starts: Vec<String>,
-}
-
-/// A network's layers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetworkTable {
-    /// The player.
-    pub name: String,
-    /// Its layers in order.
-    pub rows: Vec<NetworkRow>,
-    /// Parameters of all layers.
-    pub total: u64,
-}
-
-/// A layer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetworkRow {
-    /// Its name within the network.
-    pub name: String,
-    /// What it is.
-    pub kind: String,
-    /// The shape that leaves it, without the batch.
-    pub shape: Vec<usize>,
-    /// Its parameters.
-    pub params: u64,
-}
 
 /// What is wrong with a cell, as far as its settings tell.
 pub fn cell(e: &Experiment) -> Vec<Problem> {

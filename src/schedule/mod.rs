@@ -1,13 +1,15 @@
 //! From the cells of a plan to runs that are done: which need work, which train together, and which process does it when.
 //!
-//! [`survey()`] looks at what the run directories say and decides for each cell; [`pack`] puts runs together and shares out
+//! [`plan::read`] makes entries of the cells of files; [`order`] keeps runs that begin with others waiting; [`survey()`] looks at what the run directories say and decides for each cell; [`pack`] puts runs together and shares out
 //! the cores; [`engine`] keeps workers busy, watches them, and turns whatever ends them into the state of a run;
 //! [`process`] is how workers really start. The engine knows workers only by a trait, so that its decisions are tested
 //! without one.
 
 pub mod device;
 pub mod engine;
+pub mod order;
 pub mod pack;
+pub mod plan;
 pub mod process;
 pub mod survey;
 

@@ -39,7 +39,12 @@ pub fn plan_packs(entries: &[Entry], decisions: &[Decision], no_pack: bool, core
             Decision::Start => (0, None),
             Decision::Resume { step, threads } => (*step, *threads),
             Decision::Mend { step, .. } => (*step, None),
-            Decision::Done | Decision::Leave(_) | Decision::Held(_) => continue,
+            Decision::Done
+            | Decision::Leave(_)
+            | Decision::Held(_)
+            | Decision::NotRequested
+            | Decision::NotReady
+            | Decision::Tried => continue,
         };
         let key = (entry.pack_key.as_str(), &entry.data_roots, step, threads);
         let place = *place_of.entry(key).or_insert_with(|| {

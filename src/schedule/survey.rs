@@ -80,17 +80,32 @@ pub enum Decision {
     Leave(State),
     /// Nothing: another process has it.
     Held(String),
+    /// Nothing: it was not requested, and no requested run begins with it.
+    NotRequested,
+    /// Nothing yet: it begins with runs that are not done.
+    NotReady,
+    /// Nothing more: this command has worked on it.
+    Tried,
 }
 
 impl Decision {
+    /// The step that the run is to be trained from; `None` where there is nothing to do.
+    fn from_step(&self) -> Option<u64> {
+        match self {
+            Self::Start => Some(0),
+            Self::Resume { step, .. } | Self::Mend { step, .. } => Some(*step),
+            Self::Done | Self::Leave(_) | Self::Held(_) | Self::NotRequested | Self::NotReady | Self::Tried => None,
+        }
+    }
+
     /// Whether the run has work left for this command.
     pub fn is_work(&self) -> bool {
-        matches!(self, Self::Start | Self::Resume { .. } | Self::Mend { .. })
+        self.from_step().is_some()
     }
 
     /// Whether it is to be trained from its first step on.
     pub fn is_at_the_beginning(&self) -> bool {
-        matches!(self, Self::Start | Self::Resume { step: 0, .. } | Self::Mend { step: 0, .. })
+        self.from_step() == Some(0)
     }
 }
 
@@ -148,7 +163,12 @@ pub fn prepare(entries: &[Entry], decisions: &[Decision], out: &Path) -> Result<
                     .map(drop)
             }
             Decision::Resume { step, .. } => take_back(&dir_of(entry, out), *step),
-            Decision::Done | Decision::Leave(_) | Decision::Held(_) => Ok(()),
+            Decision::Done
+            | Decision::Leave(_)
+            | Decision::Held(_)
+            | Decision::NotRequested
+            | Decision::NotReady
+            | Decision::Tried => Ok(()),
         };
         match prepared {
             Err(RecordError::Locked { .. }) => {}

@@ -1,7 +1,7 @@
 //! Tables as text: columns apart, a rule below the header, numbers to the right.
 
 use super::words;
-use crate::experiment::check::NetworkTable;
+use crate::experiment::NetworkTable;
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
 /// A table for a terminal or a pipe. Columns whose cells are all numbers (or empty) stand to the right.
@@ -45,7 +45,7 @@ pub fn network(network: &NetworkTable) -> String {
     let mut rows: Vec<Vec<String>> = network
         .rows
         .iter()
-        .map(|row| vec![row.name.clone(), row.kind.clone(), shape(&row.shape), words::count(row.params)])
+        .map(|row| vec![row.name.clone(), row.kind.to_owned(), shape(&row.shape), words::count(row.params as u64)])
         .collect();
     rows.push(vec![String::new(), "in all".to_owned(), String::new(), words::count(network.total)]);
     text(&[&network.name, "layer", "shape", "parameters"], &rows)
@@ -59,13 +59,13 @@ pub fn shape(shape: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::check::NetworkRow;
+    use crate::nn::plan::Row;
 
     #[test]
     fn a_network_shows_as_layers_shapes_and_parameters() {
-        let row = |name: &str, kind: &str, shape: &[usize], params| NetworkRow {
+        let row = |name: &str, kind: &'static str, shape: &[usize], params| Row {
             name: name.to_owned(),
-            kind: kind.to_owned(),
+            kind,
             shape: shape.to_vec(),
             params,
         };

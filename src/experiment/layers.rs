@@ -1,8 +1,8 @@
-//! Players that begin with what a player of another run has learned: which layers fit, and their numbers.
+//! Players that begin with the weights of a player of another run: which layers fit.
 
-use super::PlayerNetwork;
+use super::networks::PlayerNetwork;
+use super::start::StartSpec;
 use crate::base::Problem;
-use crate::experiment::StartSpec;
 use crate::nn::plan::{NetworkPlan, ParamPlan};
 use std::ops::Range;
 
