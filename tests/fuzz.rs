@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The largest allocation that any reader may make of the small inputs here. The TIFF decoder takes up to 128 MiB between
@@ -18,7 +20,10 @@ const MOST: usize = 160 << 20;
 /// The system's allocator, which remembers the largest allocation that was asked for.
 struct Watched;
 
+/// Of the whole process, because readers share their work among threads of their own.
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
+/// Held while one test reads, so that no test sees what another one allocates.
+static READING: Mutex<()> = Mutex::new(());
 
 #[expect(unsafe_code, reason = "an allocator cannot be written without")]
 // SAFETY: all is handed on to the system's allocator, and a null pointer is the answer for no memory.
@@ -49,13 +54,33 @@ static ALLOCATOR: Watched = Watched;
 
 /// Reads, and looks at what it took.
 fn frugal<T>(read: impl FnOnce() -> T) -> T {
+    let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
     let began = Instant::now();
     LARGEST.store(0, Ordering::Relaxed);
     let result = read();
     let largest = LARGEST.load(Ordering::Relaxed);
-    assert!(largest < MOST, "somebody asked for {largest} bytes at once");
+    assert!(largest < MOST, "the reader asked for {largest} bytes at once");
     assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
     result
+}
+
+#[test]
+fn an_allocation_counts_for_the_test_whose_reader_makes_it() {
+    let large = || drop(Vec::<u8>::with_capacity(2 * MOST));
+    let (begin, begun) = channel::<()>();
+    let (end, ended) = channel::<()>();
+    let other = std::thread::spawn(move || {
+        begun.recv().expect("the word to begin");
+        let in_a_thread_of_its_own = || std::thread::scope(|scope| drop(scope.spawn(large)));
+        let caught = std::panic::catch_unwind(|| frugal(in_a_thread_of_its_own));
+        end.send(()).expect("somebody waits");
+        caught
+    });
+    frugal(|| {
+        begin.send(()).expect("the other thread waits");
+        let _done_or_waiting = ended.recv_timeout(Duration::from_millis(300));
+    });
+    assert!(other.join().expect("its panic is caught").is_err(), "it was not counted where it belongs");
 }
 
 /// One change: what, where, how far, and with what.
@@ -355,6 +380,13 @@ fn headers_that_promise_the_world_are_one_sentence() {
     png.extend(checksum.to_be_bytes());
     png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
     says("p/a.png", &png, "[folder]\npath = 'p'", "p/a.png");
+    // A picture of four pixels in seven million strips.
+    let mut tiff = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(2, 2).write_to(&mut tiff, image::ImageFormat::Tiff).expect("memory");
+    let mut tiff = tiff.into_inner();
+    let strips = tiff.windows(4).position(|entry| entry == [0x11, 1, 4, 0]).expect("an entry for the strips");
+    tiff[strips + 4..strips + 8].copy_from_slice(&7_000_000u32.to_le_bytes());
+    says("p/a.tiff", &tiff, "[folder]\npath = 'p'", "it claims more values than its size can hold");
 }
 
 /// The checksum of a PNG's chunk (<https://www.w3.org/TR/png/#D-CRCAppendix>).

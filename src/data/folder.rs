@@ -1,6 +1,7 @@
 //! Folders of pictures: every format that the `image` crate decodes, a folder a class where there are folders.
 
 use super::images::{Head, ImageSet, image_spec, most_unpacked};
+use super::tiff;
 use super::{DataError, DataInfo, DataRoots};
 use image::ImageDecoder as _;
 use image::imageops::FilterType;
@@ -197,6 +198,13 @@ impl FolderSpec {
         let reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format);
         let mut reader = reader.map_err(crate::base::file::FileError::at("cannot read", path))?;
         let most = most_unpacked(path)?;
+        if reader.format() == Some(image::ImageFormat::Tiff) {
+            let file = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+            let (length, file) = file.map_err(crate::base::file::FileError::at("cannot read", path))?;
+            if !tiff::claims_fit(std::io::BufReader::new(file), length) {
+                return Err(DataError::wrong(path, "is no picture: it claims more values than its size can hold"));
+            }
+        }
         let mut limits = image::Limits::default();
         limits.max_alloc = Some(most);
         reader.limits(limits);

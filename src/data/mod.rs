@@ -16,6 +16,7 @@ pub mod shapes; // the embedded set
 pub mod spec;
 pub mod table;
 pub mod text;
+mod tiff;
 
 pub use error::DataError;
 pub use images::BinarizeKind;
