@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DENSE, MINIBATCH, Workspace, assert_same, signal};
+use common::{DENSE, MINIBATCH, Workspace, assert_same, said, signal};
 use std::process::Command;
 use std::time::Duration;
 
@@ -619,38 +619,81 @@ metrics = ["likelihood", "classification", "sliced-wasserstein", "parzen"]
 "algorithm.mixture.regularization" = [1e-6, 1e-2]
 "#;
 
-#[test]
-fn a_packed_run_leaves_the_files_that_it_leaves_alone() {
-    let rounded = format!("{IMAGES}[run]\nprecision = \"bfloat16\"\n");
-    for text in [
-        DENSE,
-        MINIBATCH,
-        IMAGES,
-        LABELS,
-        CLASSES,
-        BEGUN,
-        CODES,
-        BALANCE,
-        NOISY,
-        BOUNDS,
-        SPREADS,
-        CHANGES,
-        FEW_LABELS,
-        DOMAINS,
-        REFERENCES,
-        PYRAMID,
-        PIXELS,
-        SYMBOLS,
-        LABELED_SYMBOLS,
-        COUNTED,
-        FITTED,
-        &rounded,
-    ] {
-        let work = Workspace::new(text);
-        work.run("packed", &[]);
-        work.run("alone", &["--no-pack"]);
-        assert_same(&work.files("packed"), &work.files("alone"));
+/// Each experiment in tests of its own, so that all cores share them.
+macro_rules! each {
+    ($($name:ident: $text:ident, $steps:literal;)*) => {
+        mod a_packed_run_leaves_the_files_that_it_leaves_alone {
+            $(#[test] fn $name() { super::packed_and_alone(super::$text); })*
+
+            #[test]
+            fn images_in_bfloat16() {
+                super::packed_and_alone(&format!("{}[run]\nprecision = \"bfloat16\"\n", super::IMAGES));
+            }
+        }
+
+        mod a_run_that_was_told_to_stop_ends_where_a_straight_one_does {
+            $(#[test] fn $name() { super::stopped_and_straight(super::$text, $steps); })*
+        }
+    };
+}
+
+// With as many steps as it takes to be stopped twice on the way.
+each! {
+    dense: DENSE, 300;
+    minibatch: MINIBATCH, 900;
+    images: IMAGES, 60;
+    labels: LABELS, 600;
+    classes: CLASSES, 900;
+    begun: BEGUN, 900;
+    codes: CODES, 400;
+    balance: BALANCE, 600;
+    noisy: NOISY, 60;
+    bounds: BOUNDS, 900;
+    spreads: SPREADS, 900;
+    changes: CHANGES, 400;
+    few_labels: FEW_LABELS, 900;
+    domains: DOMAINS, 600;
+    references: REFERENCES, 400;
+    pyramid: PYRAMID, 200;
+    pixels: PIXELS, 60;
+    symbols: SYMBOLS, 400;
+    labeled_symbols: LABELED_SYMBOLS, 900;
+    counted: COUNTED, 900;
+    fitted: FITTED, 900;
+}
+
+fn packed_and_alone(text: &str) {
+    let work = Workspace::new(text);
+    work.run("packed", &[]);
+    work.run("alone", &["--no-pack"]);
+    assert_same(&work.files("packed"), &work.files("alone"));
+}
+
+fn stopped_and_straight(text: &str, steps: u64) {
+    let work = Workspace::new(text);
+    let steps = format!("schedule.steps={steps}");
+    let set = ["--set", &steps];
+    work.run("straight", &set);
+    for _ in 0..2 {
+        let before = rows(&work, "stopped");
+        let mut child = work.command("stopped", &set).spawn().expect("gantlet starts");
+        // Stopped as soon as it has gone on, on a machine of any speed.
+        while rows(&work, "stopped") == before && child.try_wait().expect("gantlet is ours").is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        signal(child.id(), "TERM");
+        let (code, text) = said(child.wait_with_output().expect("gantlet ends"));
+        assert_eq!(code, 130, "it was over before it could be stopped: {text}");
     }
+    work.run("stopped", &set);
+    assert_same(&work.files("straight"), &work.files("stopped"));
+}
+
+/// How many lines the tables of all runs have.
+fn rows(work: &Workspace, out: &str) -> Vec<usize> {
+    let lines =
+        |run: std::path::PathBuf| std::fs::read_to_string(run.join("metrics.csv")).unwrap_or_default().lines().count();
+    work.runs(out).into_iter().map(lines).filter(|&lines| lines > 1).collect()
 }
 
 #[test]
@@ -662,47 +705,6 @@ fn precision_reaches_the_networks() {
     });
     assert_eq!(trained[0], trained[1], "tf32 is float32 on the CPU");
     assert_ne!(trained[0], trained[2]);
-}
-
-#[test]
-fn a_run_that_was_told_to_stop_ends_where_a_straight_one_does() {
-    let all = [
-        (DENSE, "300"),
-        (MINIBATCH, "900"),
-        (IMAGES, "60"),
-        (LABELS, "600"),
-        (CLASSES, "900"),
-        (BEGUN, "900"),
-        (CODES, "400"),
-        (BALANCE, "600"),
-        (NOISY, "60"),
-        (BOUNDS, "900"),
-        (SPREADS, "900"),
-        (CHANGES, "400"),
-        (FEW_LABELS, "900"),
-        (DOMAINS, "600"),
-        (REFERENCES, "400"),
-        (PYRAMID, "200"),
-        (PIXELS, "60"),
-        (SYMBOLS, "400"),
-        (LABELED_SYMBOLS, "900"),
-        (COUNTED, "900"),
-        (FITTED, "900"),
-    ];
-    for (text, steps) in all {
-        let work = Workspace::new(text);
-        let steps = format!("schedule.steps={steps}");
-        let set = ["--set", &steps];
-        work.run("straight", &set);
-        for _ in 0..2 {
-            let child = work.command("stopped", &set).spawn().expect("gantlet starts");
-            std::thread::sleep(Duration::from_millis(900));
-            signal(child.id(), "TERM");
-            child.wait_with_output().expect("gantlet ends");
-        }
-        work.run("stopped", &set);
-        assert_same(&work.files("straight"), &work.files("stopped"));
-    }
 }
 
 #[test]
