@@ -10,9 +10,10 @@ default:
 [group('start')]
 setup:
     #!/usr/bin/env python3
-    import glob, os, platform, shutil, subprocess, sys, tempfile, zipfile
+    import ctypes, glob, os, platform, shutil, subprocess, sys, tempfile, zipfile
 
     TORCH = "2.11.0"  # what tch 0.24 is made for; Cargo.toml pins it
+    CUDA = 13  # what the wheel of that version is built for
     HELPERS = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]  # libtorch_cpu.so needs these two
     ROOT = os.path.realpath(".libtorch")  # a link to a folder that several clones share is followed
     # Written last: a folder without it is one whose making was cut off.
@@ -21,7 +22,16 @@ setup:
     if os.environ.get("LIBTORCH"):
         print(f"setup: LIBTORCH is set: taking libtorch from {os.environ['LIBTORCH']}")
         sys.exit(0)
-    driver = os.path.exists("/proc/driver/nvidia") or shutil.which("nvidia-smi") is not None
+    version = ctypes.c_int()  # the newest CUDA that the driver supports: 1000 * major + 10 * minor
+    try:
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except OSError:
+        pass  # no driver
+    driver = version.value >= 1000 * CUDA
+    if 0 < version.value < 1000 * CUDA:
+        print(f"setup: the NVIDIA driver supports CUDA {version.value // 1000}.{version.value % 1000 // 10}, and the wheel needs {CUDA}.0: "
+              f"taking libtorch without CUDA; for the GPU, install a newer driver, or set LIBTORCH to a libtorch {TORCH} for "
+              f"CUDA {version.value // 1000}")
     wanted = f"torch {TORCH} {'with' if driver else 'without'} CUDA"
     have = open(STAMP).read() if os.path.exists(STAMP) else ""
     # A folder with CUDA serves a machine without a driver just as well.

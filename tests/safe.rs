@@ -141,6 +141,87 @@ fn workers_whose_parent_is_killed_save_and_the_next_run_goes_on_at_once() {
     assert_same(&work.files("straight"), &work.files("orphans"));
 }
 
+/// A step of many updates, so that a signal arrives in the middle of one; nothing is saved on the way.
+const SLOW: [&str; 8] = [
+    "--set",
+    "schedule.generator-steps=300",
+    "--set",
+    "schedule.steps=1000",
+    "--set",
+    "output.checkpoint-every=0",
+    "--set",
+    "output.metrics-every=1",
+];
+
+/// Whether the first run has a row in its table.
+fn has_stepped(work: &Workspace, out: &str) -> bool {
+    let rows = |run: &PathBuf| std::fs::read_to_string(run.join("metrics.csv")).unwrap_or_default().lines().count();
+    work.runs(out).first().is_some_and(|run| rows(run) > 1)
+}
+
+#[test]
+fn signals_that_reach_parent_and_worker_together_lose_no_progress() {
+    let work = Workspace::new(DENSE);
+    let try_out = &|order: &str, pause: u64| {
+        let what = format!("{order} after {pause} ms");
+        let out = format!("{order}-{pause}");
+        let child = work.command(&out, &SLOW).spawn().expect("gantlet starts");
+        wait_until("a step is done", || has_stepped(&work, &out));
+        let (parent, worker) = (child.id(), workers(child.id())[0]);
+        let [first, second] = match order {
+            "worker-second" => [parent, worker],
+            "parent-second" => [worker, parent],
+            _ => [parent, parent],
+        };
+        signal(first, "TERM");
+        std::thread::sleep(Duration::from_millis(pause));
+        signal(second, "TERM");
+        let (code, text) = said(child.wait_with_output().expect("gantlet ends"));
+        assert_eq!(code, 130, "{what}: {text}");
+        for run in work.runs(&out) {
+            assert_eq!(fact(&run, "state"), "interrupted", "{what}");
+            let step: u64 = fact(&run, "step").parse().expect("a step");
+            assert!(step > 0 && newest(&run).is_file(), "{what}: saved at step {step}");
+        }
+        let mut child = work.command(&out, &SLOW).spawn().expect("gantlet starts");
+        let log = |run: &PathBuf| std::fs::read_to_string(run.join("log.txt")).unwrap_or_default();
+        wait_until("the runs go on", || work.runs(&out).iter().all(|run| log(run).contains("goes on after step")));
+        signal(child.id(), "TERM");
+        child.wait().expect("gantlet ends");
+    };
+    std::thread::scope(|scope| {
+        for order in ["worker-second", "parent-second", "parent-twice"] {
+            scope.spawn(move || [0, 50, 200].map(|pause| try_out(order, pause)));
+        }
+    });
+}
+
+#[test]
+fn a_second_signal_a_second_later_ends_a_step_that_takes_longer() {
+    let work = Workspace::new(DENSE);
+    let very_slow = [&SLOW[..], &["--set", "schedule.generator-steps=1000", "--set", "schedule.batch=50000"]].concat();
+    let try_out = &|whom: &str| {
+        let mut child = work.command(whom, &very_slow).spawn().expect("gantlet starts");
+        wait_until("the runs are being trained", || being_trained(&work, whom));
+        let pid = if whom == "worker" { workers(child.id())[0] } else { child.id() };
+        signal(pid, "TERM");
+        std::thread::sleep(Duration::from_millis(1300));
+        assert!(child.try_wait().expect("gantlet is ours").is_none(), "the step takes longer");
+        signal(pid, "TERM");
+        let began = Instant::now();
+        let (code, text) = said(child.wait_with_output().expect("gantlet ends"));
+        assert!(code == 130 && began.elapsed() < Duration::from_secs(10), "{whom}: {code} {text}");
+        for run in work.runs(whom) {
+            assert_eq!(fact(&run, "state"), "interrupted");
+        }
+    };
+    std::thread::scope(|scope| {
+        for whom in ["parent", "worker"] {
+            scope.spawn(move || try_out(whom));
+        }
+    });
+}
+
 #[test]
 fn a_worker_that_aborts_costs_its_own_run_at_most() {
     let work = Workspace::new(DENSE);

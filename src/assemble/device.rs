@@ -1,6 +1,7 @@
 //! Opening the device that a worker computes on. (torch)
 
-use tch::{Cuda, Device};
+use crate::base::unbound;
+use tch::{Cuda, Device, Kind, Tensor};
 
 /// Opens `cpu` or `cuda:N` and sets the threads of operations on the CPU.
 ///
@@ -9,6 +10,8 @@ use tch::{Cuda, Device};
 pub fn open(name: &str, threads: usize) -> Result<Device, String> {
     let threads = i32::try_from(threads.max(1)).unwrap_or(1);
     tch::set_num_threads(threads);
+    // libtorch's own default lets cuDNN use TF32. A training step alone may, where its run asks for it.
+    unbound::allow_tf32(false);
     let Some(index) = name.strip_prefix("cuda") else {
         return if name == "cpu" { Ok(Device::Cpu) } else { Err(format!("there is no device `{name}`")) };
     };
@@ -18,7 +21,16 @@ pub fn open(name: &str, threads: usize) -> Result<Device, String> {
         return Err(format!("there is no device `{name}`: libtorch sees {} CUDA devices", Cuda::device_count()));
     }
     Cuda::cudnn_set_benchmark(true);
-    Ok(Device::Cuda(index))
+    let device = Device::Cuda(index);
+    // A device that has no kernels in this libtorch shows only when one is started.
+    let probe = || Tensor::f_ones([1], (Kind::Float, device))?.f_add_scalar(1.0)?.f_double_value(&[0]);
+    match probe() {
+        Ok(_) => Ok(device),
+        Err(error) => {
+            let text = error.to_string();
+            Err(format!("{name} cannot be used: {}", text.lines().next().unwrap_or_default()))
+        }
+    }
 }
 
 /// Settings of the process that must be made before libtorch computes and before other threads start.
@@ -58,7 +70,7 @@ pub fn facts() -> Vec<(String, String)> {
     vec![("cuda".to_owned(), cuda)]
 }
 
-/// Loads libtorch's CUDA half. Nothing names it at link time, so that one binary serves machines with and without it.
+/// Loads libtorch's CUDA part. Nothing names it at link time, so that one binary serves machines with and without it.
 fn load_cuda() -> Result<(), String> {
     // SAFETY: loading the library runs its static constructors, which register kernels and do nothing else; the handle
     // is never closed.
@@ -69,6 +81,6 @@ fn load_cuda() -> Result<(), String> {
             std::mem::forget(library);
             if Cuda::is_available() { Ok(()) } else { Err("libtorch finds no usable driver".to_owned()) }
         }
-        Err(_) => Err("this libtorch has no CUDA half (`just setup` brings it where there is a driver)".to_owned()),
+        Err(error) => Err(format!("libtorch's CUDA part cannot be loaded: {error}")),
     }
 }

@@ -1,9 +1,11 @@
 //! What `gantlet-worker` does: one request on standard input, events on standard output. (torch)
 //!
-//! A worker that is told to stop (SIGTERM, SIGINT, or a parent that is gone) saves and leaves; told twice, it leaves.
+//! A worker that trains saves and leaves when it receives SIGTERM or SIGINT or when its parent is gone; a second signal, a
+//! second or more after the first, ends it at once. Other requests leave nothing to save and end at the first.
 
 use super::samples::OutputError;
 use super::{build, device};
+use crate::base::signal::StopRequests;
 use crate::data::{DataInfo, DataRoots, DataSpec, Examples, Source};
 use crate::eval::EvalSpec;
 use crate::experiment::cell::id_of;
@@ -19,7 +21,9 @@ use crate::record::event::{
 use crate::record::run::run_of_id;
 use crate::record::{Checkpoint, RecordError, RunDir, RunState, Seal, State, Values, Versions, checkpoint};
 use crate::rng::Purpose;
-use crate::train::{self, Precision, Seat, Settings};
+use crate::train::{self, Seat, Settings};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -68,6 +72,8 @@ impl From<RecordError> for Refusal {
 /// Reads the request, does it, and gives the process's exit code.
 pub fn main() -> i32 {
     device::prepare();
+    // Caught from here on: a signal that arrives before the request is read belongs to the request.
+    let signals = Signals::new([SIGTERM, SIGINT]);
     let mut input = std::io::BufReader::new(std::io::stdin());
     let request = match event::read_request(&mut input) {
         Ok(request) => request,
@@ -78,7 +84,8 @@ pub fn main() -> i32 {
         }
     };
     let stop = Arc::new(AtomicBool::new(false));
-    watch(&stop, input);
+    let saves = matches!(request, WorkerRequest::Train(_));
+    watch(signals, input, saves.then(|| stop.clone()));
     let result = match request {
         WorkerRequest::Train(job) => train(&job, &stop),
         WorkerRequest::Sample(request) => sample(&request),
@@ -102,26 +109,39 @@ pub fn main() -> i32 {
     exit as i32
 }
 
-/// Sets the flag at a signal or when the parent is gone; a second signal ends the process.
-fn watch(stop: &Arc<AtomicBool>, mut input: std::io::BufReader<std::io::Stdin>) {
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        let second = WorkerExit::Interrupted as i32;
-        // The order matters: the second signal finds the flag that the first one set.
-        for registered in [
-            signal_hook::flag::register_conditional_shutdown(signal, second, stop.clone()),
-            signal_hook::flag::register(signal, stop.clone()),
-        ] {
-            if let Err(error) = registered {
-                eprintln_line(&format!("gantlet-worker: cannot watch for signal {signal}: {error}"));
-            }
-        }
+/// Sets `stop` at a signal or when the parent is gone; without a flag to set, nothing is to be saved, and the process ends.
+fn watch(
+    signals: std::io::Result<Signals>,
+    mut input: std::io::BufReader<std::io::Stdin>,
+    stop: Option<Arc<AtomicBool>>,
+) {
+    fn leave() -> ! {
+        // Without libtorch's destructors, which other threads' work would run into.
+        signal_hook::low_level::exit(WorkerExit::Interrupted as i32)
     }
-    let stop = stop.clone();
+    let ask = move || match &stop {
+        Some(stop) => stop.store(true, Ordering::Relaxed),
+        None => leave(),
+    };
+    let ask_too = ask.clone();
+    match signals {
+        Ok(mut signals) => drop(std::thread::spawn(move || {
+            let mut requests = StopRequests::default();
+            for _ in signals.forever() {
+                if requests.is_second(Instant::now()) {
+                    leave();
+                }
+                ask_too();
+            }
+        })),
+        Err(error) => eprintln_line(&format!("gantlet-worker: cannot watch for signals: {error}")),
+    }
     std::thread::spawn(move || {
-        // The parent keeps the pipe open as long as it lives.
+        // The parent keeps the pipe open as long as it lives. A closed pipe and a signal may come of one event, so it is no
+        // second request.
         let mut rest = [0u8; 64];
         while input.read(&mut rest).is_ok_and(|n| n > 0) {}
-        stop.store(true, Ordering::Relaxed);
+        ask();
     });
 }
 
@@ -153,7 +173,7 @@ struct Opened {
 fn train(job: &Job, stop: &Arc<AtomicBool>) -> Result<(), Refusal> {
     let names = job.runs.iter().map(|p| RunDir::at(p.clone()).name()).collect();
     emit(&Event::Started { version: PROTOCOL, versions: versions(), runs: names });
-    let device = device::open(&job.device, job.threads).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let device = device::open(&job.device, job.threads).map_err(|e| Refusal::new(WorkerExit::Device, e))?;
     let mut opened = Vec::new();
     for (place, path) in job.runs.iter().enumerate() {
         match open(path, place) {
@@ -259,8 +279,6 @@ fn train_group(group: Vec<Opened>, job: &Job, device: tch::Device, stop: &Arc<At
         device: job.device.clone(),
         threads: job.threads,
     };
-    let precision = cells[0].run.unwrap_or_default().precision;
-    crate::base::unbound::allow_tf32(precision == Precision::Tf32);
     let mut pack = match build::pack(&cells, networks, sources, device) {
         Ok(pack) => pack,
         Err(reason) => {
@@ -438,7 +456,7 @@ fn ask(
     threads: usize,
 ) -> Result<Asked, Refusal> {
     let (dir, cell, found) = at_checkpoint(run, checkpoint)?;
-    let device = device::open(device_name, threads).map_err(|e| Refusal::new(WorkerExit::Unexpected, e))?;
+    let device = device::open(device_name, threads).map_err(|e| Refusal::new(WorkerExit::Device, e))?;
     let cells = [cell];
     let sources = sources(&cells, data_roots)?;
     let networks = networks(&cells[0], sources[0].info())?;

@@ -10,6 +10,7 @@ mod nearest;
 pub mod num;
 pub(crate) mod players;
 pub mod problem;
+pub mod signal;
 pub mod unbound; // (torch)
 
 pub use array::Array;

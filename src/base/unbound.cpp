@@ -158,6 +158,10 @@ extern "C" bool gantlet_autocast(bool on, bool cuda) {
 }
 
 // Whether CUDA's products and convolutions of float32 numbers may leave out 13 bits of their fractions.
+extern "C" bool gantlet_allows_tf32() {
+  return at::globalContext().allowTF32CuBLAS() || at::globalContext().allowTF32CuDNN();
+}
+
 extern "C" void gantlet_tf32(bool on) {
   at::globalContext().setAllowTF32CuBLAS(on);
   at::globalContext().setAllowTF32CuDNN(on);

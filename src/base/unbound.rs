@@ -156,6 +156,29 @@ pub fn in_float32<T>(device: Device, work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Does the work with products and convolutions of float32 numbers on NVIDIA's GPUs in TF32 where `on`, and in float32 after
+/// it. Of the whole process.
+pub fn with_tf32<T>(on: bool, work: impl FnOnce() -> T) -> T {
+    struct Back;
+    impl Drop for Back {
+        fn drop(&mut self) {
+            allow_tf32(false);
+        }
+    }
+    let _back = Back;
+    allow_tf32(on);
+    work()
+}
+
+/// Whether products and convolutions of float32 numbers on NVIDIA's GPUs may use TF32, with 10 bits of fraction.
+pub fn allows_tf32() -> bool {
+    // SAFETY: a setting of libtorch's.
+    #[expect(unsafe_code, reason = "a function in C++")]
+    unsafe {
+        gantlet_allows_tf32()
+    }
+}
+
 /// Whether products and convolutions of float32 numbers on NVIDIA's GPUs may use TF32, with 10 bits of fraction, from now
 /// on. Of the whole process.
 pub fn allow_tf32(on: bool) {
@@ -183,6 +206,7 @@ unsafe extern "C" {
     fn gantlet_bfloat16(on: bool, cuda: bool);
     fn gantlet_autocast(on: bool, cuda: bool) -> bool;
     fn gantlet_tf32(on: bool);
+    fn gantlet_allows_tf32() -> bool;
     fn gantlet_parallel(count: usize, state: *const c_void, work: extern "C" fn(*const c_void, usize, usize)) -> bool;
 }
 
@@ -268,6 +292,13 @@ mod tests {
         assert_eq!(kinds, [tch::Kind::Float, tch::Kind::BFloat16]);
         assert_eq!(in_float32(Device::Cpu, || x.mm(&one)).kind(), tch::Kind::Float);
         assert_eq!(x.mm(&one).kind(), tch::Kind::Float, "nothing is left switched on");
+    }
+
+    #[test]
+    fn tf32_is_for_the_work_that_may_use_it_alone() {
+        assert!(with_tf32(true, allows_tf32));
+        assert!(!allows_tf32());
+        assert!(!with_tf32(false, allows_tf32));
     }
 
     #[test]

@@ -44,8 +44,11 @@ pub(super) fn asked(threads: usize, request: &WorkerRequest, mut hear: impl FnMu
 }
 
 pub(super) fn device(choice: DeviceChoice) -> Result<String, Failure> {
-    let devices = found_devices().devices(choice)?;
-    Ok(devices.first().map_or_else(|| "cpu".to_owned(), ToString::to_string))
+    let chosen = found_devices().devices(choice)?;
+    if let Some(note) = &chosen.note {
+        say(note);
+    }
+    Ok(chosen.devices.first().map_or_else(|| "cpu".to_owned(), ToString::to_string))
 }
 
 /// What a worker is asked for where it draws `n` samples of a model.

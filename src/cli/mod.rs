@@ -55,7 +55,7 @@ impl From<WorkerExit> for Exit {
         match exit {
             WorkerExit::Done => Self::Well,
             WorkerExit::Unexpected | WorkerExit::Disk => Self::Unexpected,
-            WorkerExit::Request => Self::Usage,
+            WorkerExit::Request | WorkerExit::Device => Self::Usage,
             WorkerExit::Experiment => Self::Experiment,
             WorkerExit::Data => Self::Data,
             WorkerExit::Interrupted => Self::Interrupted,
@@ -270,8 +270,7 @@ fn cores() -> usize {
 
 /// The devices of this machine, as this process may see them.
 fn found_devices() -> crate::schedule::device::Found {
-    let visible = variable("CUDA_VISIBLE_DEVICES").and_then(|value| value.into_string().ok());
-    crate::schedule::device::Found::now(visible.as_deref(), libtorch().as_deref())
+    crate::schedule::device::Found::now(libtorch().as_deref())
 }
 
 /// Where libtorch lies.

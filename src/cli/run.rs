@@ -6,6 +6,7 @@ use super::{Exit, Failure, cores, found_devices, print, say, width};
 use crate::base::file;
 use crate::record::grid::{RunSummary, summarize, write_beside_runs, write_grid};
 use crate::record::{RunDir, State};
+use crate::schedule::device::Chosen;
 use crate::schedule::engine::Work;
 use crate::schedule::order::{leave_out, ready};
 use crate::schedule::plan::Planned;
@@ -32,7 +33,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(missing) = data_missing(&planned) {
         return Err(missing);
     }
-    let devices = found_devices().devices(args.device)?;
+    let chosen = found_devices().devices(args.device)?;
     file::make_dir(out)?;
     let entries: Vec<Entry> = planned.iter().flat_map(|planned| planned.entries.clone()).collect();
     let retry =
@@ -57,7 +58,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     tell(&entries, &decisions);
 
-    let outcome = train(&entries, &decisions, &devices, args, worker)?;
+    let outcome = train(&entries, &decisions, chosen, args, worker)?;
     let grids = write_grids(&planned, out);
     // What others begin with was not asked for: it is shown where it was worked on.
     let shown = entries
@@ -120,7 +121,7 @@ fn tell(entries: &[Entry], decisions: &[Decision]) {
 fn train(
     entries: &[Entry],
     decisions: &[Decision],
-    devices: &[Device],
+    mut chosen: Chosen,
     args: &RunArgs,
     worker: PathBuf,
 ) -> Result<Outcome, Failure> {
@@ -128,6 +129,9 @@ fn train(
     let mut left = decisions.to_vec();
     if !left.iter().any(Decision::is_work) {
         return Ok(outcome);
+    }
+    if let Some(note) = &chosen.note {
+        say(note);
     }
     let (tell, hear) = channel();
     forward_signals(tell.clone())
@@ -140,24 +144,30 @@ fn train(
     };
     let out = &args.out.out;
     let cores = cores();
-    let on_cpu = devices.iter().all(|device| *device == Device::Cpu);
-    let workers = if on_cpu { args.jobs.map_or(cores, count).min(cores) } else { devices.len() };
     loop {
+        let on_cpu = chosen.devices.iter().all(|device| *device == Device::Cpu);
+        let workers = if on_cpu { args.jobs.map_or(cores, count).min(cores) } else { chosen.devices.len() };
         let now = ready(entries, &left, out);
         let mut packs = plan_packs(entries, &now, args.no_pack, workers);
         if packs.is_empty() || outcome.interrupted || outcome.gave_up {
             break;
         }
-        let shares = Shares::new(cores, packs.len(), devices, args.jobs.map(count), args.threads.map(count));
+        let shared_by = |devices: &[Device]| {
+            Shares::new(cores, packs.len(), devices, args.jobs.map(count), args.threads.map(count))
+        };
+        let shares = shared_by(&chosen.devices);
+        let on_cpu = chosen.may_fall_back.then(|| shared_by(&[Device::Cpu]));
         if args.threads.is_some() {
             packs.iter_mut().for_each(|pack| pack.threads = None);
         }
         if let Some(note) = &shares.note {
             say(note);
         }
-        let (devices, max_fail) = (devices.to_vec(), args.max_fail.map(count));
-        let work = Work { entries, out, packs, shares, devices, max_fail };
-        outcome.add(drive(work, &mut executor, &hear, &mut *watch)?);
+        let (devices, max_fail) = (chosen.devices, args.max_fail.map(count));
+        let work = Work { entries, out, packs, shares, devices, on_cpu, max_fail };
+        let mut driven = drive(work, &mut executor, &hear, &mut *watch)?;
+        chosen.devices = std::mem::take(&mut driven.devices);
+        outcome.add(driven);
         for (decision, _) in left.iter_mut().zip(&now).filter(|(_, now)| now.is_work()) {
             *decision = Decision::Tried;
         }

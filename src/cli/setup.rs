@@ -60,10 +60,9 @@ pub(super) fn doctor() -> Result<Exit, Failure> {
     let found = found_devices();
     facts.push((
         "devices",
-        match (found.gpus.as_slice(), found.cuda_libtorch) {
-            ([], _) => "cpu".to_owned(),
-            (gpus, true) => format!("{}, cpu", gpus.join(", ")),
-            (gpus, false) => format!("cpu ({} found, but this libtorch has no CUDA part)", gpus.join(", ")),
+        match found.gpus() {
+            Ok(gpus) => format!("{}, cpu", gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", ")),
+            Err(why) => format!("cpu ({why})"),
         },
     ));
     facts.push(("cores", cores().to_string()));
@@ -113,11 +112,7 @@ fn torch_version(root: &Path) -> Option<String> {
         let line = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
         Some(line.trim_matches(['\'', '"']).to_owned())
     };
-    let from_header = || {
-        let text = std::fs::read_to_string(root.join("include/torch/headeronly/version.h")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("#define TORCH_VERSION "))?;
-        Some(line.trim_matches('"').to_owned())
-    };
+    let from_header = || version_in(&std::fs::read_to_string(root.join("include/torch/headeronly/version.h")).ok()?);
     let from_metadata = || {
         let beside = std::fs::read_dir(root.parent()?).ok()?;
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
@@ -126,6 +121,13 @@ fn torch_version(root: &Path) -> Option<String> {
             .find_map(|name| Some(name.strip_prefix("torch-")?.strip_suffix(".dist-info")?.to_owned()))
     };
     stated.filter(|text| !text.is_empty()).or_else(from_python).or_else(from_header).or_else(from_metadata)
+}
+
+/// The value of `TORCH_VERSION` in libtorch's header, which may stand on the line after the name.
+fn version_in(header: &str) -> Option<String> {
+    let rest = header.split("#define TORCH_VERSION").skip(1).find(|rest| rest.starts_with(char::is_whitespace))?;
+    let value = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\\').strip_prefix('"')?;
+    Some(value.split_once('"')?.0.to_owned())
 }
 
 /// The memory of this machine in bytes.
@@ -140,14 +142,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_libtorch_is_read_from_whichever_file_has_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("torch");
-        assert_eq!(torch_version(&root), None);
-        std::fs::create_dir_all(folder.path().join("torch-2.11.0.dist-info")).unwrap();
-        std::fs::create_dir_all(&root).unwrap();
-        assert_eq!(torch_version(&root).as_deref(), Some("2.11.0"));
-        std::fs::write(root.join("version.py"), "x = 1\n__version__ = '2.11.0+cu130'\n").unwrap();
-        assert_eq!(torch_version(&root).as_deref(), Some("2.11.0+cu130"));
+    fn the_version_of_the_installed_libtorch_is_the_one_that_this_program_is_made_for() {
+        let root = libtorch().expect("the libtorch that this test runs with");
+        let version = torch_version(&root).expect("one of its files has the version");
+        // A build's name may follow: 2.11.0+cu130.
+        assert_eq!(version.split('+').next(), Some(crate::train::LIBTORCH), "{version}");
+    }
+
+    #[test]
+    fn a_header_has_the_version_beside_its_name_or_on_the_next_line() {
+        let header = "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION \\\n  \"2.11.0\"\n";
+        assert_eq!(version_in(header).as_deref(), Some("2.11.0"));
+        assert_eq!(version_in("#define TORCH_VERSION \"2.1.0\"\n").as_deref(), Some("2.1.0"));
+        assert_eq!(version_in("#define TORCH_VERSION_MAJOR 2\n"), None);
     }
 }

@@ -30,6 +30,8 @@ pub enum WorkerExit {
     Data = 4,
     /// The disk does not take what is to be recorded: what stands there still stands.
     Disk = 5,
+    /// The device cannot be used.
+    Device = 6,
     /// Told to stop: everything was saved.
     Interrupted = 130,
 }
@@ -46,8 +48,16 @@ pub struct Envelope {
 impl WorkerExit {
     /// The meaning of an exit code, where it has one.
     pub fn from_code(code: i32) -> Option<Self> {
-        let all =
-            [Self::Done, Self::Unexpected, Self::Request, Self::Experiment, Self::Data, Self::Disk, Self::Interrupted];
+        let all = [
+            Self::Done,
+            Self::Unexpected,
+            Self::Request,
+            Self::Experiment,
+            Self::Data,
+            Self::Disk,
+            Self::Device,
+            Self::Interrupted,
+        ];
         all.into_iter().find(|&exit| exit as i32 == code)
     }
 }

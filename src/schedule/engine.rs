@@ -7,6 +7,7 @@ use super::pack::{Pack, Shares};
 use super::survey::{Entry, dir_of};
 use super::{Device, ScheduleError};
 use crate::base::file::FileError;
+use crate::base::signal::StopRequests;
 use crate::record::event::{Event, Job, WorkerExit};
 use crate::record::{RecordError, RunDir, RunState, State};
 use crate::ui::progress::Progress;
@@ -14,7 +15,7 @@ use crate::ui::{Watch, words};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much of a dead worker's last words is kept.
 pub const LOG_TAIL: usize = 4096;
@@ -50,6 +51,12 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// Whether the worker was asked to stop, by whoever it was: it saved and left, or the signal came before it could catch it.
+    fn is_by_request(&self) -> bool {
+        let signals = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
+        self.code == Some(WorkerExit::Interrupted as i32) || self.signal.is_some_and(|s| signals.contains(&s))
+    }
+
     /// The ending in words.
     pub fn in_words(&self) -> String {
         let name = |signal| match signal {
@@ -82,8 +89,8 @@ pub enum Message {
     Closed(usize),
     /// A worker is not understood.
     Misunderstood(usize, crate::record::event::ProtocolError),
-    /// The user wants to stop: once, save and leave; twice, leave.
-    Interrupt,
+    /// The user asked for a stop at this time: the first request means save and leave, the second means leave at once.
+    Interrupt(Instant),
 }
 
 /// What the engine works on and with.
@@ -98,6 +105,8 @@ pub struct Work<'a> {
     pub shares: Shares,
     /// Where workers compute.
     pub devices: Vec<Device>,
+    /// How the CPU is shared out where none of the devices turns out to be usable and the CPU may take over.
+    pub on_cpu: Option<Shares>,
     /// As many failed and diverged runs end it all.
     pub max_fail: Option<usize>,
 }
@@ -124,6 +133,8 @@ pub struct Outcome {
     pub gave_up: bool,
     /// What stood in the way of all runs, each said once.
     pub refusals: Vec<Refusal>,
+    /// The devices that turned out to be usable.
+    pub devices: Vec<Device>,
 }
 
 impl Outcome {
@@ -154,6 +165,7 @@ struct Engine<'a, 'w> {
     outcome: Outcome,
     started: usize,
     stopping: bool,
+    stop_requests: StopRequests,
 }
 
 /// Trains the packs and gives what became of each run.
@@ -182,6 +194,7 @@ pub fn drive(
         outcome: Outcome::default(),
         started: 0,
         stopping: false,
+        stop_requests: StopRequests::default(),
     };
     let mut fatal = None;
     loop {
@@ -210,7 +223,7 @@ pub fn drive(
     engine.watch.end();
     match fatal {
         Some(error) => Err(error),
-        None => Ok(engine.outcome),
+        None => Ok(Outcome { devices: engine.work.devices, ..engine.outcome }),
     }
 }
 
@@ -291,16 +304,16 @@ impl Engine<'_, '_> {
                 }
                 return Err(error.into());
             }
-            Message::Interrupt if self.outcome.interrupted => {
+            Message::Interrupt(at) if self.stop_requests.is_second(at) => {
                 for active in self.active.values_mut() {
                     active.worker.kill();
                 }
             }
-            Message::Interrupt => {
-                self.outcome.interrupted = true;
-                if !self.active.is_empty() {
+            Message::Interrupt(_) => {
+                if !self.outcome.interrupted && !self.active.is_empty() {
                     self.watch.say("saving and stopping; interrupt again to leave at once");
                 }
+                self.outcome.interrupted = true;
                 self.stop_all();
             }
         }
@@ -370,8 +383,9 @@ impl Engine<'_, '_> {
             }
         }
         let refusal = active.refusal.take();
-        let told_to_stop = self.stopping || exit == Some(WorkerExit::Interrupted);
-        let blocked = matches!(exit, Some(WorkerExit::Data | WorkerExit::Disk));
+        let told_to_stop = self.stopping || ending.is_by_request();
+        let blocked = matches!(exit, Some(WorkerExit::Data | WorkerExit::Disk | WorkerExit::Device));
+        let mut elsewhere = Pack { runs: Vec::new(), ..active.pack.clone() };
         if !unfinished.is_empty() && !told_to_stop && !blocked && !active.pack.alone {
             let runs = words::plural(unfinished.len(), "run");
             self.watch.say(&format!("{}: {runs} of its pack go on, each alone", ending.in_words()));
@@ -386,6 +400,9 @@ impl Engine<'_, '_> {
                 self.put_back(run, state);
             } else if told_to_stop {
                 self.put_back(run, state);
+            } else if exit == Some(WorkerExit::Device) {
+                elsewhere.runs.push(run);
+                self.put_back(run, state);
             } else if !active.pack.alone {
                 self.queue.push_back(Pack { runs: vec![run], threads: state.threads, alone: true });
                 self.put_back(run, state);
@@ -394,7 +411,13 @@ impl Engine<'_, '_> {
                 self.fail(run, state, reason, &ending.log_tail);
             }
         }
-        self.outcome.interrupted |= exit == Some(WorkerExit::Interrupted) && !self.stopping;
+        if !elsewhere.runs.is_empty() {
+            self.queue.push_front(elsewhere);
+        }
+        if exit == Some(WorkerExit::Device) && !told_to_stop {
+            self.leave_device(active.device, refusal.clone().unwrap_or_else(|| (ending.in_words(), None)));
+        }
+        self.outcome.interrupted |= ending.is_by_request() && !self.stopping;
         self.watch.pack_ended(number);
         if exit == Some(WorkerExit::Disk) || self.outcome.interrupted {
             self.stop_all();
@@ -405,6 +428,29 @@ impl Engine<'_, '_> {
             return Err(ScheduleError::Refused { message });
         }
         Ok(())
+    }
+
+    /// Stops using a device on which no worker can compute, and reports it once; its runs are trained on the others, or on the
+    /// CPU where that may take over.
+    fn leave_device(&mut self, device: Device, (message, help): (String, Option<String>)) {
+        let before = self.work.devices.len();
+        self.work.devices.retain(|&other| other != device);
+        if self.work.devices.len() == before {
+            return;
+        }
+        if !self.work.devices.is_empty() {
+            return self.watch.say(&format!("{device} is left out: {message}"));
+        }
+        match self.work.on_cpu.take() {
+            Some(shares) => {
+                self.watch.say(&format!("{message}; computing on the CPU"));
+                (self.work.devices, self.work.shares) = (vec![Device::Cpu], shares);
+            }
+            None => {
+                self.outcome.refusals.push(Refusal { exit: WorkerExit::Device, message, help });
+                self.stop_all();
+            }
+        }
     }
 
     /// Leaves a run to be gone on with.
@@ -496,6 +542,10 @@ mod tests {
         Diverges(&'static str),
         /// The worker dies while the run of this name is in the pack.
         DiesWith(&'static str),
+        /// The worker dies of a signal.
+        Dies(i32),
+        /// No worker can compute on CUDA devices below this number.
+        RefusesDevices(usize),
         /// It goes on until it is stopped.
         Waits,
         /// It leaves with this exit code, having said this.
@@ -507,6 +557,7 @@ mod tests {
         tell: Sender<Message>,
         jobs: Arc<Mutex<Vec<(Vec<String>, usize, String)>>>,
         busy: Arc<Mutex<(usize, usize)>>,
+        kills: Arc<Mutex<usize>>,
         cores: usize,
     }
 
@@ -517,6 +568,7 @@ mod tests {
         ending: Ending,
         tell: Sender<Message>,
         busy: Arc<Mutex<(usize, usize)>>,
+        kills: Arc<Mutex<usize>>,
         waits: bool,
     }
 
@@ -550,10 +602,23 @@ mod tests {
                         leave(&runs[place], State::Running);
                         ending = Ending { code: None, signal: Some(11), log_tail: "last words\n".to_owned() };
                     }
+                    Fate::Dies(signal) => {
+                        leave(&runs[place], State::Running);
+                        ending = Ending { code: None, signal: Some(signal), log_tail: String::new() };
+                    }
                     Fate::Waits => leave(&runs[place], State::Running),
+                    Fate::RefusesDevices(below)
+                        if (0..below).any(|number| job.device == Device::Cuda(number).to_string()) =>
+                    {
+                        ending.code = Some(WorkerExit::Device as i32);
+                    }
                     Fate::Refuses(exit, _) => ending.code = Some(exit as i32),
                     _ => end(place, State::Done),
                 }
+            }
+            if ending.code == Some(WorkerExit::Device as i32) {
+                let message = format!("{} has no kernels", job.device);
+                event(Event::Refused { message, help: None });
             }
             if let Fate::Refuses(_, message) = self.fate {
                 event(Event::Refused { message: message.to_owned(), help: None });
@@ -562,8 +627,8 @@ mod tests {
             if !waits {
                 self.tell.send(Message::Closed(number)).unwrap();
             }
-            let (tell, busy) = (self.tell.clone(), self.busy.clone());
-            Ok(Box::new(MockWorker { number, runs, threads: job.threads, ending, tell, busy, waits }))
+            let (tell, busy, kills) = (self.tell.clone(), self.busy.clone(), self.kills.clone());
+            Ok(Box::new(MockWorker { number, runs, threads: job.threads, ending, tell, busy, kills, waits }))
         }
     }
 
@@ -578,6 +643,7 @@ mod tests {
 
         fn kill(&mut self) {
             self.waits = false;
+            *self.kills.lock().unwrap() += 1;
             self.ending = Ending { code: None, signal: Some(9), log_tail: String::new() };
             self.tell.send(Message::Closed(self.number)).unwrap();
         }
@@ -610,6 +676,7 @@ mod tests {
         outcome: Result<Outcome, ScheduleError>,
         jobs: Vec<(Vec<String>, usize, String)>,
         heard: Vec<String>,
+        kills: usize,
         out: tempfile::TempDir,
         entries: Vec<Entry>,
     }
@@ -624,7 +691,19 @@ mod tests {
         }
     }
 
-    fn play(keys: &[&str], fate: Fate, cores: usize, max_fail: Option<usize>, interrupts: usize) -> Played {
+    fn play(keys: &[&str], fate: Fate, cores: usize, max_fail: Option<usize>, interrupts: &[u64]) -> Played {
+        play_on(&[Device::Cpu], false, keys, fate, cores, max_fail, interrupts)
+    }
+
+    fn play_on(
+        devices: &[Device],
+        may_fall_back: bool,
+        keys: &[&str],
+        fate: Fate,
+        cores: usize,
+        max_fail: Option<usize>,
+        interrupts: &[u64],
+    ) -> Played {
         let out = tempfile::tempdir().unwrap();
         let entries: Vec<Entry> = keys.iter().enumerate().map(|(i, key)| entry(&format!("r{i}"), key)).collect();
         for entry in &entries {
@@ -633,24 +712,28 @@ mod tests {
         let decisions = survey(&entries, out.path(), Retry::default(), &|_| None).unwrap();
         assert!(decisions.iter().all(Decision::is_work));
         let packs = plan_packs(&entries, &decisions, false, 1);
-        let devices = vec![Device::Cpu];
+        let devices = devices.to_vec();
         let shares = Shares::new(cores, packs.len(), &devices, None, None);
+        let on_cpu = may_fall_back.then(|| Shares::new(cores, packs.len(), &[Device::Cpu], None, None));
         let (tell, hear) = channel();
-        let (jobs, busy) = (Arc::default(), Arc::default());
-        let mut mock = Mock { fate, tell: tell.clone(), jobs: Arc::clone(&jobs), busy, cores };
-        for _ in 0..interrupts {
-            tell.send(Message::Interrupt).unwrap();
+        let (jobs, busy, kills) = (Arc::default(), Arc::default(), Arc::default());
+        let mut mock =
+            Mock { fate, tell: tell.clone(), jobs: Arc::clone(&jobs), busy, kills: Arc::clone(&kills), cores };
+        let now = Instant::now();
+        for &millis in interrupts {
+            tell.send(Message::Interrupt(now + Duration::from_millis(millis))).unwrap();
         }
-        let work = Work { entries: &entries, out: out.path(), packs, shares, devices, max_fail };
+        let work = Work { entries: &entries, out: out.path(), packs, shares, devices, on_cpu, max_fail };
         let mut heard = Heard::default();
         let outcome = drive(work, &mut mock, &hear, &mut heard);
         let jobs = jobs.lock().unwrap().clone();
-        Played { outcome, jobs, heard: heard.0, out, entries }
+        let kills = *kills.lock().unwrap();
+        Played { outcome, jobs, heard: heard.0, kills, out, entries }
     }
 
     #[test]
     fn a_grid_trains_in_packs_and_ends_done() {
-        let played = play(&["a", "b", "a", "a"], Fate::Finish, 2, None, 0);
+        let played = play(&["a", "b", "a", "a"], Fate::Finish, 2, None, &[]);
         assert_eq!(played.states(), [State::Done; 4]);
         assert_eq!(played.sizes(), [3, 1]);
         let outcome = played.outcome.unwrap();
@@ -661,14 +744,14 @@ mod tests {
 
     #[test]
     fn a_run_that_diverges_does_not_disturb_the_others() {
-        let played = play(&["a", "a", "a"], Fate::Diverges("r1"), 1, None, 0);
+        let played = play(&["a", "a", "a"], Fate::Diverges("r1"), 1, None, &[]);
         assert_eq!(played.states(), [State::Done, State::Diverged, State::Done]);
         assert_eq!(played.sizes(), [3]);
     }
 
     #[test]
     fn a_dead_worker_costs_one_run_and_the_rest_of_its_pack_is_tried_alone() {
-        let played = play(&["a", "a", "a", "b"], Fate::DiesWith("r1"), 2, None, 0);
+        let played = play(&["a", "a", "a", "b"], Fate::DiesWith("r1"), 2, None, &[]);
         assert_eq!(played.states(), [State::Done, State::Failed, State::Done, State::Done]);
         assert_eq!(played.sizes(), [3, 1, 1, 1, 1]);
         let failed = dir_of(&played.entries[1], played.out.path()).stored_state().unwrap();
@@ -679,15 +762,32 @@ mod tests {
 
     #[test]
     fn the_first_interrupt_saves_and_stops_and_starts_nothing_more() {
-        let played = play(&["a", "b", "c"], Fate::Waits, 2, None, 1);
+        let played = play(&["a", "b", "c"], Fate::Waits, 2, None, &[0]);
         assert_eq!(played.states(), [State::Interrupted, State::Interrupted, State::Queued]);
         assert!(played.outcome.unwrap().interrupted);
         assert!(played.heard[0].starts_with("saving and stopping"));
     }
 
     #[test]
+    fn interrupts_that_come_together_are_one_and_a_later_one_kills() {
+        for (interrupts, kills) in [(&[0, 0, 200][..], 0), (&[0, 1000], 1)] {
+            let played = play(&["a"], Fate::Waits, 2, None, interrupts);
+            assert_eq!(played.kills, kills, "{interrupts:?}");
+            assert_eq!(played.states(), [State::Interrupted]);
+            assert_eq!(played.heard.len(), 1, "{:?}", played.heard);
+        }
+    }
+
+    #[test]
+    fn a_worker_that_was_told_to_stop_before_it_could_listen_fails_no_run() {
+        let played = play(&["a", "b"], Fate::Dies(15), 1, None, &[]);
+        assert_eq!(played.states(), [State::Interrupted, State::Queued]);
+        assert!(played.outcome.unwrap().interrupted);
+    }
+
+    #[test]
     fn too_many_bad_ends_stop_the_rest() {
-        let played = play(&["a", "b", "c", "d"], Fate::DiesWith("r0"), 1, Some(1), 0);
+        let played = play(&["a", "b", "c", "d"], Fate::DiesWith("r0"), 1, Some(1), &[]);
         let outcome = played.outcome.as_ref().unwrap();
         assert!(outcome.gave_up && !outcome.interrupted);
         assert_eq!(played.states(), [State::Failed, State::Queued, State::Queued, State::Queued]);
@@ -695,15 +795,43 @@ mod tests {
 
     #[test]
     fn missing_data_fails_no_run_and_is_said_once() {
-        let played = play(&["a", "b", "b"], Fate::Refuses(WorkerExit::Data, "no such folder"), 1, None, 0);
+        let played = play(&["a", "b", "b"], Fate::Refuses(WorkerExit::Data, "no such folder"), 1, None, &[]);
         assert_eq!(played.states(), [State::Queued; 3]);
         let refusals = played.outcome.unwrap().refusals;
         assert_eq!(refusals, [Refusal { exit: WorkerExit::Data, message: "no such folder".to_owned(), help: None }]);
     }
 
     #[test]
+    fn a_device_that_cannot_be_used_is_left_out_and_its_runs_are_trained_on_the_others() {
+        let gpus = [Device::Cuda(0), Device::Cuda(1), Device::Cuda(2)];
+        let played = play_on(&gpus, false, &["a", "a", "b", "c"], Fate::RefusesDevices(2), 4, None, &[]);
+        assert_eq!(played.states(), [State::Done; 4]);
+        let outcome = played.outcome.unwrap();
+        assert!(outcome.refusals.is_empty());
+        assert_eq!(outcome.devices, [Device::Cuda(2)]);
+        let left = played.heard.iter().filter(|line| line.contains("is left out")).collect::<Vec<_>>();
+        assert_eq!(left.len(), 2, "{:?}", played.heard);
+    }
+
+    #[test]
+    fn where_no_device_can_be_used_the_cpu_takes_over_if_it_may_and_else_nothing_fails() {
+        let gpus = [Device::Cuda(0), Device::Cuda(1)];
+        let play =
+            |may_fall_back| play_on(&gpus, may_fall_back, &["a", "a", "b", "c"], Fate::RefusesDevices(2), 4, None, &[]);
+        let played = play(true);
+        assert_eq!(played.states(), [State::Done; 4]);
+        assert!(played.jobs.iter().rev().take(3).all(|(.., device)| device == "cpu"), "{:?}", played.jobs);
+        assert_eq!(played.heard.iter().filter(|line| line.contains("computing on the CPU")).count(), 1);
+        let played = play(false);
+        assert_eq!(played.states(), [State::Queued; 4]);
+        let outcome = played.outcome.unwrap();
+        assert_eq!(outcome.refusals.iter().map(|refusal| refusal.exit).collect::<Vec<_>>(), [WorkerExit::Device]);
+        assert!(!played.heard.iter().any(|line| line.contains("failed")), "{:?}", played.heard);
+    }
+
+    #[test]
     fn a_full_disk_stops_everything() {
-        let played = play(&["a", "b", "c"], Fate::Refuses(WorkerExit::Disk, "no space left on device"), 1, None, 0);
+        let played = play(&["a", "b", "c"], Fate::Refuses(WorkerExit::Disk, "no space left on device"), 1, None, &[]);
         assert_eq!(played.sizes(), [1]);
         assert_eq!(played.states(), [State::Queued; 3]);
         assert_eq!(played.outcome.unwrap().refusals.len(), 1);
@@ -711,7 +839,7 @@ mod tests {
 
     #[test]
     fn a_worker_of_another_version_is_an_error() {
-        let played = play(&["a"], Fate::Refuses(WorkerExit::Request, "speaks version 2"), 1, None, 0);
+        let played = play(&["a"], Fate::Refuses(WorkerExit::Request, "speaks version 2"), 1, None, &[]);
         assert!(matches!(played.outcome, Err(ScheduleError::Refused { message }) if message == "speaks version 2"));
     }
 

@@ -6,6 +6,7 @@
 //! without one.
 
 pub mod device;
+pub mod driver;
 pub mod engine;
 pub mod order;
 pub mod pack;

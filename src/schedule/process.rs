@@ -6,11 +6,13 @@
 use super::ScheduleError;
 use super::engine::{Ending, Executor, LOG_TAIL, Message, Worker, last_words};
 use crate::record::event::{self, Event, Job, ProtocolError, WorkerExit, WorkerRequest};
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// Where the worker lies: beside this program.
 ///
@@ -57,6 +59,9 @@ fn spawn(program: &Path, threads: usize, request: &WorkerRequest) -> Result<(Chi
     if ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].iter().all(|name| std::env::var_os(name).is_none()) {
         command.env("GOMP_SPINCOUNT", SPINS);
     }
+    if let Some(path) = library_path(std::env::var_os("LIBTORCH"), std::env::var_os("LD_LIBRARY_PATH")) {
+        command.env("LD_LIBRARY_PATH", path);
+    }
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().map_err(failed)?;
@@ -64,6 +69,14 @@ fn spawn(program: &Path, threads: usize, request: &WorkerRequest) -> Result<(Chi
     // A worker that died already shows by its end, with its reason; the broken pipe says less.
     drop(event::write_request(&mut input, request));
     Ok((child, input))
+}
+
+/// Where a worker looks for libraries: first in the libtorch that `LIBTORCH` names, which this program decides by. The paths
+/// in the worker itself are those of the build.
+fn library_path(libtorch: Option<OsString>, before: Option<OsString>) -> Option<OsString> {
+    let libraries = Path::new(&libtorch?).join("lib").canonicalize().ok()?;
+    let before = before.filter(|paths| !paths.is_empty());
+    std::env::join_paths(std::iter::once(libraries).chain(before.iter().flat_map(std::env::split_paths))).ok()
 }
 
 /// Reads a worker's standard error to its end and keeps the last of it.
@@ -160,7 +173,7 @@ pub fn ask(
     Ok((ending.code.and_then(WorkerExit::from_code), ending))
 }
 
-/// Sends each SIGINT and SIGTERM of this process as an interrupt.
+/// Sends each SIGINT and SIGTERM of this process as an interrupt, with the time at which it arrived.
 ///
 /// # Errors
 /// If the system does not let signals be caught.
@@ -169,7 +182,7 @@ pub fn forward_signals(tell: Sender<Message>) -> std::io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
-            if tell.send(Message::Interrupt).is_err() {
+            if tell.send(Message::Interrupt(Instant::now())).is_err() {
                 return;
             }
         }
@@ -213,6 +226,20 @@ mod tests {
         worker.stop();
         assert!(matches!(wait(), Message::Closed(4)));
         assert_eq!(worker.ended(), Ending { code: Some(130), signal: None, log_tail: "1\n".to_owned() });
+    }
+
+    #[test]
+    fn a_worker_takes_the_libtorch_that_this_program_decides_by() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("lib")).unwrap();
+        let (root, lib) = (folder.path().as_os_str().to_owned(), folder.path().join("lib"));
+        let lib = lib.canonicalize().unwrap().display().to_string();
+        let path =
+            |libtorch: Option<OsString>, before: Option<&str>| library_path(libtorch, before.map(OsString::from));
+        assert_eq!(path(Some(root.clone()), None), Some(lib.clone().into()));
+        assert_eq!(path(Some(root), Some("/a:/b")), Some(format!("{lib}:/a:/b").into()));
+        assert_eq!(path(Some("/nowhere".into()), Some("/a")), None);
+        assert_eq!(path(None, Some("/a")), None);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use super::due;
 use super::measure::{self, Judge};
 use super::pack::{Outcome, Pack};
 use super::preview::{self, Preview};
+use super::spec::Precision;
+use crate::base::unbound;
 use crate::data::Examples;
 use crate::record::event::Event;
 use crate::record::{RecordError, RunDir, State, TensorData};
@@ -140,7 +142,8 @@ impl Sitting<'_> {
                 return self.hand_over(Entry { checkpoint, ..self.entry() });
             }
             let recording = due(self.pack.step + 1, self.settings.output.metrics_every.max(1), steps);
-            let outcome = self.pack.step(recording);
+            let tf32 = self.pack.run.precision == Precision::Tf32;
+            let outcome = unbound::with_tf32(tf32, || self.pack.step(recording));
             self.leave(outcome, recording)?;
             let gone: Vec<usize> = self.news.try_iter().collect();
             self.let_go(&gone);
