@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(
             lines("[optimizer]\ngenerator = { adam = { lr = 2 } }"),
             [
-                "/child.toml:3:26: the label `a` of `game` in /parent.toml replaces `optimizer.generator.adam.lr`, which is set here"
+                "/child.toml:3:24: the label `a` of `game` in /parent.toml replaces `optimizer.generator.adam.lr`, which is set here"
             ]
         );
         // What a label leaves as it is set, and what the file's own grid says, is lost to nobody.

@@ -151,7 +151,7 @@ fn the_worker_reads_a_configuration_as_the_user_does() {
     assert_eq!(of_run(&cell.document(), &state).as_ref(), Ok(&cell.experiment));
     // A plain TOML reader takes a batch of 0; it names no key where one is wrong.
     let other = cell.document().replace("batch = 8", "batch = 0");
-    assert_eq!(of_run(&other, &state), Err("config.toml:31:1: expected 1 or more, got 0".to_owned()));
+    assert_eq!(of_run(&other, &state), Err("config.toml:30:9: expected 1 or more, got 0".to_owned()));
     state.files.insert("config.toml".to_owned(), crate::record::Seal::of(b"another"));
     assert!(of_run(&cell.document(), &state).is_ok(), "the id is the same");
     let other = cell.document().replace("batch = 8", "batch = 9");
