@@ -362,17 +362,17 @@ fn a_cell_is_checked_whatever_cells_stand_before_it() {
     let place = Workplace::new();
     let rows: String = (0..100).map(|i| format!("{},{}\n", i % 7, (i * i) % 11)).collect();
     place.write("points.csv", &format!("x,y\n{rows}"));
-    for batches in ["[50, 500]", "[500, 50]"] {
+    for examples in ["[50, 500]", "[500, 50]"] {
         place.write(
             "mixture.toml",
             &format!(
                 "data.csv = {{ path = \"points.csv\", test-share = 0.0 }}\nalgorithm.mixture = {{ components = 2 }}\n\
-                 schedule = {{ steps = 10, batch = 50 }}\neval.metrics = [\"likelihood\"]\n\
-                 [grid]\n\"schedule.batch\" = {batches}\n"
+                 schedule = {{ steps = 10 }}\neval.metrics = [\"likelihood\"]\n\
+                 [grid]\n\"algorithm.mixture.examples\" = {examples}\n"
             ),
         );
         let (code, out, err) = place.said(&["check", "mixture.toml"]);
-        assert_eq!(code, 3, "{batches}: {out}{err}");
+        assert_eq!(code, 3, "{examples}: {out}{err}");
         assert!(err.contains("the first 500 training examples, and the data has 100"), "{err}");
     }
 }
