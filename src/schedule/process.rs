@@ -45,7 +45,10 @@ struct Process {
     errors: Option<JoinHandle<String>>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a setting of the user's own for libgomp stays as it is")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the user set for libgomp stays, and the worker takes the same libtorch"
+)]
 fn spawn(program: &Path, threads: usize, request: &WorkerRequest) -> Result<(Child, ChildStdin), ScheduleError> {
     let failed = |source| ScheduleError::Spawn { path: program.to_owned(), source };
     let mut command = Command::new(program);
