@@ -3,6 +3,7 @@
 pub mod array;
 pub(crate) mod bare;
 pub mod digits;
+pub mod each;
 pub mod file;
 pub mod host; // (torch)
 pub mod matrix;
@@ -15,6 +16,7 @@ pub mod unbound; // (torch)
 
 pub use array::Array;
 pub(crate) use bare::{bare_number, or_integer, or_number};
+pub use each::Each;
 pub use nearest::nearest;
 pub use num::{NonNegative, Positive, Probability};
 pub(crate) use players::a_player_each;

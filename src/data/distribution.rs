@@ -5,7 +5,7 @@
 
 use super::interval::PerDimension;
 use super::{DataError, DataInfo, Examples, Source, Split, Truth};
-use crate::base::{Array, NonNegative, Positive};
+use crate::base::{Array, Each, NonNegative, Positive};
 use crate::rng::{Purpose, Stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,20 +18,20 @@ use std::num::NonZeroU32;
 pub struct GaussianSpec {
     /// The mean: a number for all dimensions, or one each.
     #[serde(default = "GaussianSpec::mean")]
-    pub mean: PerDimension,
+    pub mean: Each<PerDimension>,
     /// The standard deviation: a number for all dimensions, or one each.
     #[serde(default = "GaussianSpec::std")]
-    pub std: PerDimension,
+    pub std: Each<PerDimension>,
     /// How many dimensions; where nothing is said, as many as a list has, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dim: Option<NonZeroU32>,
 }
 impl GaussianSpec {
-    fn mean() -> PerDimension {
-        PerDimension::All(0.0)
+    fn mean() -> Each<PerDimension> {
+        Each::new(PerDimension::All(0.0))
     }
-    fn std() -> PerDimension {
-        PerDimension::All(1.0)
+    fn std() -> Each<PerDimension> {
+        Each::new(PerDimension::All(1.0))
     }
 
     /// The law it describes.
@@ -39,14 +39,14 @@ impl GaussianSpec {
     /// # Errors
     /// If lists and `dim` disagree, or a deviation is negative.
     pub fn law(&self) -> Result<Law, DataError> {
-        let said = [self.dim.map(|dim| dim.get() as usize), self.mean.len(), self.std.len()];
+        let said = [self.dim.map(|dim| dim.get() as usize), self.mean.own().len(), self.std.own().len()];
         let dim = said.iter().flatten().copied().next().unwrap_or(1);
         if said.iter().flatten().any(|&other| other != dim) {
             return Err(DataError::Spec(
                 "gaussian: `dim` and the lists of `mean` and `std` must have one length".to_owned(),
             ));
         }
-        let (mean, std) = (self.mean.values(dim), self.std.values(dim));
+        let (mean, std) = (self.mean.own().values(dim), self.std.own().values(dim));
         if std.iter().any(|&std| std < 0.0) {
             return Err(DataError::Spec("gaussian: expected a standard deviation of 0 or more".to_owned()));
         }
@@ -70,26 +70,26 @@ pub struct RingSpec {
     pub modes: NonZeroU32,
     /// The circle's radius, before the division.
     #[serde(default = "RingSpec::radius")]
-    pub radius: NonNegative,
+    pub radius: Each<NonNegative>,
     /// The standard deviation of each mode, before the division.
     #[serde(default = "RingSpec::std")]
-    pub std: NonNegative,
+    pub std: Each<NonNegative>,
     /// Everything is divided by this.
     #[serde(default = "RingSpec::scale")]
-    pub scale: Positive,
+    pub scale: Each<Positive>,
 }
 impl RingSpec {
     fn modes() -> NonZeroU32 {
         NonZeroU32::new(8).expect("8 is not 0")
     }
-    fn radius() -> NonNegative {
-        NonNegative::of(2.0)
+    fn radius() -> Each<NonNegative> {
+        Each::new(NonNegative::of(2.0))
     }
-    fn std() -> NonNegative {
-        NonNegative::of(0.02)
+    fn std() -> Each<NonNegative> {
+        Each::new(NonNegative::of(0.02))
     }
-    fn scale() -> Positive {
-        Positive::of(1.414)
+    fn scale() -> Each<Positive> {
+        Each::new(Positive::of(1.414))
     }
 
     /// The law it describes.
@@ -97,13 +97,13 @@ impl RingSpec {
     /// # Errors
     /// If there are more modes than anybody can mean.
     pub fn law(&self) -> Result<Law, DataError> {
-        let (modes, radius) = (self.modes.get(), self.radius.get() / self.scale.get());
+        let (modes, radius) = (self.modes.get(), self.radius.own().get() / self.scale.own().get());
         if modes > 1_000_000 {
             return Err(DataError::Spec(format!("ring: expected at most 1,000,000 modes, got {modes}")));
         }
         let angle = |k: u32| TAU * f64::from(k) / f64::from(modes);
         let centers = (0..modes).map(|k| vec![radius * libm::cos(angle(k)), radius * libm::sin(angle(k))]).collect();
-        Ok(Law::mixture(centers, self.std.get() / self.scale.get(), None))
+        Ok(Law::mixture(centers, self.std.own().get() / self.scale.own().get(), None))
     }
 }
 
@@ -117,26 +117,26 @@ pub struct GridSpec {
     pub side: NonZeroU32,
     /// The distance between neighbors, before the division.
     #[serde(default = "GridSpec::spacing")]
-    pub spacing: Positive,
+    pub spacing: Each<Positive>,
     /// The standard deviation of each mode, before the division.
     #[serde(default = "GridSpec::std")]
-    pub std: NonNegative,
+    pub std: Each<NonNegative>,
     /// Everything is divided by this.
     #[serde(default = "GridSpec::scale")]
-    pub scale: Positive,
+    pub scale: Each<Positive>,
 }
 impl GridSpec {
     fn side() -> NonZeroU32 {
         NonZeroU32::new(5).expect("5 is not 0")
     }
-    fn spacing() -> Positive {
-        Positive::of(2.0)
+    fn spacing() -> Each<Positive> {
+        Each::new(Positive::of(2.0))
     }
-    fn std() -> NonNegative {
-        NonNegative::of(0.05)
+    fn std() -> Each<NonNegative> {
+        Each::new(NonNegative::of(0.05))
     }
-    fn scale() -> Positive {
-        Positive::of(2.828)
+    fn scale() -> Each<Positive> {
+        Each::new(Positive::of(2.828))
     }
 
     /// The law it describes.
@@ -149,9 +149,9 @@ impl GridSpec {
             return Err(DataError::Spec(format!("grid: expected a side of at most 1000 modes, got {side}")));
         }
         let middle = f64::from(side - 1) / 2.0;
-        let place = |k: u32| (f64::from(k) - middle) * self.spacing.get() / self.scale.get();
+        let place = |k: u32| (f64::from(k) - middle) * self.spacing.own().get() / self.scale.own().get();
         let centers = (0..side).flat_map(|i| (0..side).map(move |j| vec![place(i), place(j)])).collect();
-        Ok(Law::mixture(centers, self.std.get() / self.scale.get(), None))
+        Ok(Law::mixture(centers, self.std.own().get() / self.scale.own().get(), None))
     }
 }
 
@@ -160,12 +160,12 @@ impl GridSpec {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MixtureSpec {
     /// The centers; all have the same number of dimensions.
-    pub centers: Vec<Vec<f64>>,
+    pub centers: Each<Vec<Vec<f64>>>,
     /// The standard deviation of each, in each dimension.
-    pub std: NonNegative,
+    pub std: Each<NonNegative>,
     /// How often each is drawn, up to a common factor; equally often where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Vec<NonNegative>>,
+    pub weights: Option<Each<Vec<NonNegative>>>,
 }
 impl MixtureSpec {
     /// The law it describes.
@@ -174,19 +174,19 @@ impl MixtureSpec {
     /// If lengths disagree, or no weight is above 0.
     pub fn law(&self) -> Result<Law, DataError> {
         let mistake = |text: String| Err(DataError::Spec(format!("mixture: {text}")));
-        let dim = self.centers.first().map_or(0, Vec::len);
+        let centers = self.centers.own();
+        let dim = centers.first().map_or(0, Vec::len);
         if dim == 0 {
             return mistake("expected at least one center with at least one number".to_owned());
         }
-        if let Some(i) =
-            self.centers.iter().position(|center| center.len() != dim || center.iter().any(|v| !v.is_finite()))
+        if let Some(i) = centers.iter().position(|center| center.len() != dim || center.iter().any(|v| !v.is_finite()))
         {
             return mistake(format!("expected {dim} finite numbers in center {i} as in the first"));
         }
-        let weights = match &self.weights {
+        let weights = match self.weights.as_ref().map(Each::own) {
             None => None,
-            Some(weights) if weights.len() != self.centers.len() => {
-                return mistake(format!("{} centers have {} weights", self.centers.len(), weights.len()));
+            Some(weights) if weights.len() != centers.len() => {
+                return mistake(format!("{} centers have {} weights", centers.len(), weights.len()));
             }
             Some(weights) => {
                 let weights: Vec<f64> = weights.iter().map(|w| w.get()).collect();
@@ -196,7 +196,7 @@ impl MixtureSpec {
                 Some(weights)
             }
         };
-        Ok(Law::mixture(self.centers.clone(), self.std.get(), weights))
+        Ok(Law::mixture(centers.clone(), self.std.own().get(), weights))
     }
 }
 
@@ -206,17 +206,17 @@ impl MixtureSpec {
 pub struct SwissRollSpec {
     /// The standard deviation of the noise, before the division.
     #[serde(default = "SwissRollSpec::noise")]
-    pub noise: NonNegative,
+    pub noise: Each<NonNegative>,
     /// Everything is divided by this.
     #[serde(default = "SwissRollSpec::scale")]
-    pub scale: Positive,
+    pub scale: Each<Positive>,
 }
 impl SwissRollSpec {
-    fn noise() -> NonNegative {
-        NonNegative::of(0.25)
+    fn noise() -> Each<NonNegative> {
+        Each::new(NonNegative::of(0.25))
     }
-    fn scale() -> Positive {
-        Positive::of(7.5)
+    fn scale() -> Each<Positive> {
+        Each::new(Positive::of(7.5))
     }
 
     /// The law it describes.
@@ -224,7 +224,7 @@ impl SwissRollSpec {
     /// # Errors
     /// Never; the signature is that of its siblings.
     pub fn law(&self) -> Result<Law, DataError> {
-        let (noise, scale) = (self.noise.get() as f32, self.scale.get() as f32);
+        let (noise, scale) = (self.noise.own().get() as f32, self.scale.own().get() as f32);
         Ok(Law::new(Kind::SwissRoll { noise, scale }, 2, 0, Truth::Unknown))
     }
 }
@@ -235,11 +235,11 @@ impl SwissRollSpec {
 pub struct TwoMoonsSpec {
     /// The standard deviation of the noise.
     #[serde(default = "TwoMoonsSpec::noise")]
-    pub noise: NonNegative,
+    pub noise: Each<NonNegative>,
 }
 impl TwoMoonsSpec {
-    fn noise() -> NonNegative {
-        NonNegative::of(0.05)
+    fn noise() -> Each<NonNegative> {
+        Each::new(NonNegative::of(0.05))
     }
 
     /// The law it describes.
@@ -247,7 +247,7 @@ impl TwoMoonsSpec {
     /// # Errors
     /// Never; the signature is that of its siblings.
     pub fn law(&self) -> Result<Law, DataError> {
-        Ok(Law::new(Kind::TwoMoons { noise: self.noise.get() as f32 }, 2, 0, Truth::Unknown))
+        Ok(Law::new(Kind::TwoMoons { noise: self.noise.own().get() as f32 }, 2, 0, Truth::Unknown))
     }
 }
 
@@ -258,7 +258,7 @@ impl TwoMoonsSpec {
 pub struct ParallelLinesSpec {
     /// The first coordinate of every point.
     #[serde(default)]
-    pub offset: f64,
+    pub offset: Each<f64>,
 }
 impl ParallelLinesSpec {
     /// The law it describes.
@@ -266,10 +266,11 @@ impl ParallelLinesSpec {
     /// # Errors
     /// If the offset is not finite.
     pub fn law(&self) -> Result<Law, DataError> {
-        if !self.offset.is_finite() {
+        let offset = *self.offset.own();
+        if !offset.is_finite() {
             return Err(DataError::Spec("parallel-lines: expected a finite offset".to_owned()));
         }
-        Ok(Law::new(Kind::ParallelLines { offset: self.offset as f32 }, 2, 0, Truth::Unknown))
+        Ok(Law::new(Kind::ParallelLines { offset: offset as f32 }, 2, 0, Truth::Unknown))
     }
 }
 
@@ -282,17 +283,17 @@ pub struct UniformSpec {
     pub dim: NonZeroU32,
     /// The lower end in each dimension.
     #[serde(default)]
-    pub low: f64,
+    pub low: Each<f64>,
     /// The upper end in each dimension.
     #[serde(default = "UniformSpec::high")]
-    pub high: f64,
+    pub high: Each<f64>,
 }
 impl UniformSpec {
     fn dim() -> NonZeroU32 {
         NonZeroU32::MIN
     }
-    fn high() -> f64 {
-        1.0
+    fn high() -> Each<f64> {
+        Each::new(1.0)
     }
 
     /// The law it describes.
@@ -300,13 +301,11 @@ impl UniformSpec {
     /// # Errors
     /// If `low` is not below `high`.
     pub fn law(&self) -> Result<Law, DataError> {
-        if !(self.low.is_finite() && self.high.is_finite() && self.low < self.high) {
-            return Err(DataError::Spec(format!(
-                "uniform: expected low below high, got {} and {}",
-                self.low, self.high
-            )));
+        let (low, high) = (*self.low.own(), *self.high.own());
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            return Err(DataError::Spec(format!("uniform: expected low below high, got {} and {}", low, high)));
         }
-        let (low, high) = (self.low as f32, self.high as f32);
+        let (low, high) = (low as f32, high as f32);
         let mut law = Law::new(Kind::Uniform { low, high }, self.dim.get() as usize, 0, Truth::Unknown);
         law.info.range = Some((low, high));
         Ok(law)
@@ -326,7 +325,7 @@ pub struct LinearGaussianSpec {
     pub latent: NonZeroU32,
     /// The deviation of the noise.
     #[serde(default = "LinearGaussianSpec::noise")]
-    pub noise: Positive,
+    pub noise: Each<Positive>,
     /// Another seed is another W; it has nothing to do with the seed of a run.
     #[serde(default)]
     pub seed: u64,
@@ -338,8 +337,8 @@ impl LinearGaussianSpec {
     fn latent() -> NonZeroU32 {
         NonZeroU32::new(4).expect("4 is not 0")
     }
-    fn noise() -> Positive {
-        Positive::of(0.3)
+    fn noise() -> Each<Positive> {
+        Each::new(Positive::of(0.3))
     }
 
     /// The law it describes.
@@ -353,7 +352,7 @@ impl LinearGaussianSpec {
         }
         let mut stream = Stream::new(self.seed, Purpose::Data, 0x11A, 0);
         let weights: Vec<Vec<f32>> = (0..dim).map(|_| (0..latent).map(|_| stream.normal()).collect()).collect();
-        let noise = self.noise.get();
+        let noise = self.noise.own().get();
         let covariance = |i: usize, j: usize| {
             let shared: f64 = weights[i].iter().zip(&weights[j]).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             shared + if i == j { noise * noise } else { 0.0 }

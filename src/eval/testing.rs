@@ -189,7 +189,6 @@ impl Objective for Sampler {
     fn scalars(&self) -> Vec<&'static str> {
         vec![]
     }
-    fn keep(&mut self, _: &[usize]) {}
     fn provides(&self) -> Provides<'_> {
         Provides { samples: Some(self), ..Provides::default() }
     }

@@ -3,12 +3,13 @@
 use super::diagnostic::{Mistake, Place};
 use super::grid::{Grid, Point, fits};
 use super::headers::CellFacts;
-use super::pack::{canonical, key_of};
+use super::pack::pack_key;
 use super::spec::{Experiment, REMARKS};
 use super::text::{entries, toml_of};
 use super::wrong::Wrong;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -34,14 +35,14 @@ pub struct Cell {
 impl Cell {
     /// The one run of an experiment that stands in no grid.
     pub fn alone(experiment: Experiment, facts: CellFacts) -> Self {
-        let (json, id) = (values_of(&experiment), id_of(&experiment));
+        let id = id_of(&experiment);
         Self {
             varies: Vec::new(),
             run: run_name("", experiment.seed, &id[..SHORT]),
             id,
             facts: Arc::new(facts),
             point: Arc::default(),
-            pack_key: Arc::from(key_of(&json)),
+            pack_key: Arc::from(pack_key(&experiment)),
             experiment,
         }
     }
@@ -156,7 +157,7 @@ pub(super) fn name_cells(
             wrong.of_file(Mistake::at(place, message).with_help("leave one of them out with `exclude`"));
             continue;
         }
-        let (point, pack_key) = (Arc::new(OnceLock::new()), Arc::from(key_of(&json)));
+        let (point, pack_key) = (Arc::new(OnceLock::new()), Arc::from(pack_key(&experiment)));
         // Most cells of a grid look alike from here, and share what is known of them.
         let facts = match cells.last() {
             Some(Cell { facts: known, .. }) if **known == facts => known.clone(),
@@ -208,6 +209,34 @@ fn identity(json: &Json) -> String {
         }
     }
     text
+}
+
+/// A text that is the same for the same values: keys in order, keys without a value left out.
+fn canonical(json: &Json, text: &mut String) {
+    match json {
+        Json::Object(table) => {
+            let mut entries: Vec<_> = table.iter().filter(|(_, value)| !value.is_null()).collect();
+            entries.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (name, value) in entries {
+                text.push_str(name);
+                text.push(':');
+                canonical(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Json::Array(items) => {
+            text.push('[');
+            for item in items {
+                canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Json::String(value) => write!(text, "{value:?}").expect("a text takes everything"),
+        other => write!(text, "{other}").expect("a text takes everything"),
+    }
 }
 
 /// What players begin with, each experiment by its own identity.

@@ -21,7 +21,7 @@ pub fn cell(e: &Experiment) -> Vec<Problem> {
     game(e, &mut wrong);
     wrong.extend(e.algorithm.family().check(e.surroundings()));
     for (player, optimizer) in e.optimizer.optimizers() {
-        moves(&format!("optimizer.{player}"), optimizer, e.schedule.steps, &mut wrong);
+        moves(&format!("optimizer.{player}"), optimizer.own(), e.schedule.steps, &mut wrong);
     }
     output(e, &mut wrong);
     starts(e, &mut wrong);
@@ -133,14 +133,15 @@ fn starts(e: &Experiment, wrong: &mut Vec<Problem>) {
 /// What only a game of two has.
 fn game(e: &Experiment, wrong: &mut Vec<Problem>) {
     let family = e.algorithm.family();
-    if family.takes_loss() && e.loss.is_none() {
+    let takes_loss = !family.critics().is_empty();
+    if takes_loss && e.loss.is_none() {
         wrong.push(
             Problem::at("", format!("`{}` needs `[loss]`", family.tag()))
                 .with_help("say which game, as in `loss = { adversarial = \"non-saturating\" }`"),
         );
     }
     if family.is_game() {
-        if !family.takes_loss() && e.loss.is_some() {
+        if !takes_loss && e.loss.is_some() {
             let message = format!("it does nothing with `{}`, which has losses of its own", family.tag());
             wrong.push(Problem::at("loss", message).with_help("take it out"));
         }

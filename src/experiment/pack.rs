@@ -1,139 +1,235 @@
 //! Which cells may train as one model: those that differ only in numbers that enter arithmetic.
 
-use super::spec::{Experiment, REMARKS};
-use serde_json::Value;
-use std::fmt::Write as _;
-use std::sync::OnceLock;
+use super::spec::Experiment;
+use crate::base::each::EACH;
+use serde::ser::{self, Serialize, Serializer};
+use std::fmt::{self, Display, Write as _};
 
-/// The numbers that only enter arithmetic, by dotted key; `*` is any one part, `**` at the end everything below.
-///
-/// Only numbers are masked, wherever a pattern leads: never a switch, a kind, a size or whether a key is there.
-pub const MASKED: &[&str] = &[
-    "seed",
-    // Each run draws its own examples on the host.
-    "data.gaussian.mean",
-    "data.gaussian.mean.*",
-    "data.gaussian.std",
-    "data.gaussian.std.*",
-    "data.ring.radius",
-    "data.ring.std",
-    "data.ring.scale",
-    "data.grid.spacing",
-    "data.grid.std",
-    "data.grid.scale",
-    "data.mixture.centers.*.*",
-    "data.mixture.std",
-    "data.mixture.weights.*",
-    "data.swiss-roll.noise",
-    "data.swiss-roll.scale",
-    "data.two-moons.noise",
-    "data.parallel-lines.offset",
-    "data.uniform.low",
-    "data.uniform.high",
-    "data.linear-gaussian.noise",
-    "algorithm.*.ema.decay",
-    "algorithm.classifier.label-smoothing",
-    "algorithm.infogan.codes.*.*.weight",
-    "algorithm.infogan.generator-weight",
-    "algorithm.cogan.adaptation.*",
-    "algorithm.semi-supervised.unlabeled-weight",
-    "algorithm.began.gamma",
-    "algorithm.began.lambda-k",
-    "algorithm.began.decay.factor",
-    "algorithm.autoencoder.noise.*",
-    "algorithm.vae.beta",
-    "algorithm.mixture.regularization",
-    "algorithm.naive-bayes.smoothing",
-    "algorithm.kernel-density.bandwidth.*",
-    "loss.weight-clip",
-    "loss.label-smoothing",
-    "loss.feature-matching.weight",
-    "loss.historical-averaging.weight",
-    "loss.auxiliary.*",
-    "loss.penalties.*.*.weight",
-    "optimizer.*.*.lr",
-    "optimizer.*.*.betas.*",
-    "optimizer.*.*.eps",
-    "optimizer.*.*.alpha",
-    "optimizer.*.*.weight-decay",
-    "optimizer.*.*.momentum.**",
-    "optimizer.*.*.schedule.**",
-    "optimizer.*.*.warm-up",
-    "optimizer.*.*.clip-norm",
-];
-
-/// The key of a cell's pack: cells with the same key may train together.
+/// The key of a cell's pack: cells with the same key may train together. They differ in their seed, in what they begin
+/// with, and in the numbers of an [`Each`](crate::base::Each).
 pub fn pack_key(experiment: &Experiment) -> String {
-    key_of(&serde_json::to_value(experiment).expect("a spec is made of numbers, texts, lists and tables"))
-}
-
-/// The pack's key of a resolved cell.
-pub(super) fn key_of(cell: &Value) -> String {
-    static PATTERNS: OnceLock<Vec<Vec<&str>>> = OnceLock::new();
-    let patterns = PATTERNS.get_or_init(|| MASKED.iter().map(|pattern| pattern.split('.').collect()).collect());
-    let patterns: Vec<&[&str]> = patterns.iter().map(Vec::as_slice).collect();
-    let mut text = String::with_capacity(2048);
-    for (name, value) in cell.as_object().into_iter().flatten() {
+    // A new section does not compile before it is decided here what it is to a pack.
+    let Experiment {
+        name: _,
+        paper: _,
+        about: _,
+        data_folders: _,
+        seed: _,
         // What a run begins with is numbers, wherever they are from.
-        if name != "start" && !REMARKS.contains(&name.as_str()) {
-            text.push_str(name);
-            text.push('=');
-            write(value, &mut text, &below(&patterns, name));
-            text.push('\n');
-        }
+        start: _,
+        data,
+        algorithm,
+        architecture,
+        loss,
+        optimizer,
+        schedule,
+        run,
+        output,
+        eval,
+    } = experiment;
+    let mut key = Key { text: String::with_capacity(2048), masked: false };
+    (data, algorithm, architecture, loss, optimizer, schedule, run, output, eval)
+        .serialize(&mut key)
+        .expect("a spec is made of numbers, texts, lists and tables");
+    blake3::hash(key.text.as_bytes()).to_hex()[..16].to_owned()
+}
+
+/// Serializes a spec to a text without the numbers below an [`EACH`]: equal for what may train together.
+struct Key {
+    text: String,
+    masked: bool,
+}
+
+impl Key {
+    fn put(&mut self, what: impl Display) -> fmt::Result {
+        write!(self.text, "{what}")
     }
-    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
-}
 
-/// What is left of the patterns that lead through a key.
-fn below<'a>(patterns: &[&'a [&'a str]], name: &str) -> Vec<&'a [&'a str]> {
-    let step = |pattern: &&'a [&'a str]| match pattern {
-        ["**", ..] => Some(*pattern),
-        [part, rest @ ..] if *part == "*" || *part == name => Some(rest),
-        _ => None,
-    };
-    patterns.iter().filter_map(step).collect()
-}
-
-/// A text that is the same for the same values: keys in order, keys without a value left out.
-pub(super) fn canonical(json: &Value, text: &mut String) {
-    write(json, text, &[]);
-}
-
-/// The canonical text, with numbers masked where a pattern ends.
-fn write(json: &Value, text: &mut String, patterns: &[&[&str]]) {
-    match json {
-        Value::Object(table) => {
-            let mut entries: Vec<_> = table.iter().filter(|(_, value)| !value.is_null()).collect();
-            entries.sort_unstable_by_key(|(name, _)| *name);
-            text.push('{');
-            for (name, value) in entries {
-                text.push_str(name);
-                text.push(':');
-                write(value, text, &below(patterns, name));
-                text.push(',');
-            }
-            text.push('}');
-        }
-        Value::Array(items) => {
-            text.push('[');
-            for (i, item) in items.iter().enumerate() {
-                let inner = if patterns.is_empty() { Vec::new() } else { below(patterns, &i.to_string()) };
-                write(item, text, &inner);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        Value::Number(_) if patterns.iter().any(|pattern| matches!(pattern, [] | ["**"])) => text.push_str("number"),
-        Value::String(value) => write!(text, "{value:?}").expect("a text takes everything"),
-        other => write!(text, "{other}").expect("a text takes everything"),
+    fn number(&mut self, number: impl Display) -> fmt::Result {
+        if self.masked { self.put("number") } else { self.put(number) }
     }
+
+    fn open(&mut self, what: &str) -> Several<'_> {
+        self.text.push_str(what);
+        self.text.push('[');
+        Several(self)
+    }
+}
+
+/// Values in brackets, whatever they are of.
+struct Several<'a>(&'a mut Key);
+
+impl Several<'_> {
+    fn value(&mut self, value: &(impl Serialize + ?Sized)) -> fmt::Result {
+        value.serialize(&mut *self.0)?;
+        self.0.put(",")
+    }
+
+    fn entry(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> fmt::Result {
+        self.0.put(format_args!("{key}:"))?;
+        self.value(value)
+    }
+
+    fn close(self) -> fmt::Result {
+        self.0.put("]")
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident: $type:ty),*) => { $(
+        fn $method(self, number: $type) -> fmt::Result {
+            self.number(number)
+        }
+    )* };
+}
+
+impl<'a> Serializer for &'a mut Key {
+    type Ok = ();
+    type Error = fmt::Error;
+    type SerializeSeq = Several<'a>;
+    type SerializeTuple = Several<'a>;
+    type SerializeTupleStruct = Several<'a>;
+    type SerializeTupleVariant = Several<'a>;
+    type SerializeMap = Several<'a>;
+    type SerializeStruct = Several<'a>;
+    type SerializeStructVariant = Several<'a>;
+
+    numbers! {
+        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
+        serialize_f32: f32, serialize_f64: f64
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> fmt::Result {
+        let outside = self.masked;
+        self.masked |= name == EACH;
+        value.serialize(&mut *self)?;
+        self.masked = outside;
+        Ok(())
+    }
+
+    fn serialize_bool(self, value: bool) -> fmt::Result {
+        self.put(value)
+    }
+
+    fn serialize_char(self, value: char) -> fmt::Result {
+        self.put(format_args!("{value:?}"))
+    }
+
+    fn serialize_str(self, value: &str) -> fmt::Result {
+        self.put(format_args!("{value:?}"))
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> fmt::Result {
+        self.put(format_args!("{value:?}"))
+    }
+
+    fn serialize_none(self) -> fmt::Result {
+        self.put("none")
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> fmt::Result {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> fmt::Result {
+        self.put("none")
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> fmt::Result {
+        self.put(name)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> fmt::Result {
+        self.put(format_args!("{variant:?}"))
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> fmt::Result {
+        let mut table = self.open("");
+        table.entry(variant, value)?;
+        table.close()
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(""))
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(""))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(""))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(variant))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(""))
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(""))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Several<'a>, fmt::Error> {
+        Ok(self.open(variant))
+    }
+}
+
+macro_rules! several {
+    ($($trait:ident { $($method:ident($($argument:ident: $type:ty),*) => $does:ident;)* })*) => { $(
+        impl ser::$trait for Several<'_> {
+            type Ok = ();
+            type Error = fmt::Error;
+
+            $(fn $method<T: Serialize + ?Sized>(&mut self, $($argument: $type,)* value: &T) -> fmt::Result {
+                self.$does($($argument,)* value)
+            })*
+
+            fn end(self) -> fmt::Result {
+                self.close()
+            }
+        }
+    )* };
+}
+
+several! {
+    SerializeSeq { serialize_element() => value; }
+    SerializeTuple { serialize_element() => value; }
+    SerializeTupleStruct { serialize_field() => value; }
+    SerializeTupleVariant { serialize_field() => value; }
+    SerializeMap { serialize_key() => value; serialize_value() => value; }
+    SerializeStruct { serialize_field(key: &'static str) => entry; }
+    SerializeStructVariant { serialize_field(key: &'static str) => entry; }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Plan;
     use super::super::plan::tests::{TOY, plan};
     use super::*;
+    use std::path::Path;
 
     /// The keys of the packs of a file's cells.
     fn keys(text: &str) -> Vec<String> {
@@ -178,5 +274,37 @@ mod tests {
             let keys = keys(&format!("[grid]\n{axis}"));
             assert_ne!(keys[0], keys[1], "{axis}");
         }
+    }
+
+    /// The packs of the cells of every shipped experiment, in the cells' order: `0*5 1*5` are two packs of five runs. A
+    /// change here makes runs train together that did not, or the reverse.
+    #[test]
+    fn shipped_experiments_have_the_packs_on_record() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = String::new();
+        for entry in walkdir::WalkDir::new(root.join("experiments")).sort_by_file_name() {
+            let path = entry.expect("a readable folder").into_path();
+            if path.extension().is_none_or(|ending| ending != "toml") {
+                continue;
+            }
+            let plan = Plan::load(std::slice::from_ref(&path), &[], None).unwrap_or_else(|e| panic!("{e}")).remove(0);
+            let mut known: Vec<&str> = Vec::new();
+            let mut spans: Vec<(usize, usize)> = Vec::new();
+            for cell in &plan.cells {
+                let pack = known.iter().position(|key| *key == cell.pack_key()).unwrap_or(known.len());
+                if pack == known.len() {
+                    known.push(cell.pack_key());
+                }
+                match spans.last_mut() {
+                    Some((last, count)) if *last == pack => *count += 1,
+                    _ => spans.push((pack, 1)),
+                }
+            }
+            let spans: Vec<String> = spans.iter().map(|(pack, count)| format!("{pack}*{count}")).collect();
+            let name = path.strip_prefix(root.join("experiments")).expect("it lies there");
+            writeln!(found, "{}: {}", name.display(), spans.join(" ")).expect("a text takes everything");
+        }
+        let stored = include_str!("../../tests/packs.txt");
+        assert_eq!(found, stored, "what `tests/packs.txt` has\n{found}");
     }
 }

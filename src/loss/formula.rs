@@ -42,7 +42,7 @@ impl AdversarialSpec {
         }
     }
 
-    /// What the generator minimizes, `[R]`; `a` is needed only where [`Self::generator_needs_real`].
+    /// What the generator minimizes, `[R]`; `a` is needed only where [`Self::meaning`] is a difference.
     ///
     /// # Panics
     /// If `a` is missing where it is needed.
@@ -62,35 +62,27 @@ impl AdversarialSpec {
         }
     }
 
-    /// Whether the generator's loss looks at real examples too.
-    pub fn generator_needs_real(&self) -> bool {
-        matches!(self, Self::RelativisticPair | Self::RelativisticAverage)
+    /// What the discriminator's number d of one example means.
+    pub fn meaning(&self) -> Meaning {
+        match self {
+            Self::Vanilla | Self::NonSaturating => Meaning::Probability,
+            Self::LeastSquares(_) | Self::Hinge | Self::Wasserstein => Meaning::Score,
+            Self::RelativisticPair | Self::RelativisticAverage => Meaning::Difference,
+        }
     }
-
-    /// Whether D = σ(d) is a probability, so that label smoothing and a decision surface in [0, 1] mean something.
-    pub fn is_probability(&self) -> bool {
-        matches!(self, Self::Vanilla | Self::NonSaturating | Self::RelativisticPair | Self::RelativisticAverage)
-    }
 }
 
-/// ‖∇‖² an example, `[R, B]`, of the discriminator's outputs `d` (`[R, B]`) with respect to their inputs `x`
-/// (`[R, B, …]`), as part of the graph.
-pub fn squared_slope(d: &Tensor, x: &Tensor) -> Tensor {
-    let gradient = Tensor::run_backward(&[d], &[x], true, true).swap_remove(0);
-    gradient.square().flatten(2, -1).sum_dim_intlist(2i64, false, Kind::Float)
-}
-
-/// (‖∇‖ − 1)² a run from ‖∇‖², or its one-sided form max(0, ‖∇‖ − 1)²: `[R, B]` to `[R]`.
-pub fn unit_slope(squared: &Tensor, one_sided: bool) -> Tensor {
-    // The root has no slope at 0 (a critic's dead region), hence the small number.
-    let excess = (squared + 1e-12).sqrt() - 1.0;
-    let excess = if one_sided { excess.relu() } else { excess };
-    mean(&excess.square())
-}
-
-/// ½‖∇‖² a run from ‖∇‖²: `[R, B]` to `[R]`.
-pub fn half_square(squared: &Tensor) -> Tensor {
-    mean(squared) * 0.5
+/// What a discriminator's number d of one example means in a game.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// D = σ(d) is the probability that the example is real. The discriminator has a target for each kind, which label
+    /// smoothing moves (arXiv:1606.03498, section 3.4).
+    Probability,
+    /// d itself is the answer.
+    Score,
+    /// Only σ(a − b) of a real and a fake example is a probability (arXiv:1807.00734, section 4): a constant added to d
+    /// changes nothing, and the generator's loss looks at real examples too.
+    Difference,
 }
 
 /// Cross-entropy of class logits `[R, B, K]` against labels `[R, B]`, in nats: `[R]`.
@@ -107,8 +99,8 @@ pub fn feature_distance(real: &Tensor, fake: &Tensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::every;
     use super::*;
-    use crate::loss::spec::LeastSquaresSpec;
 
     fn row(values: &[f32]) -> Tensor {
         Tensor::from_slice(values).unsqueeze(0)
@@ -116,18 +108,6 @@ mod tests {
 
     fn value(t: &Tensor) -> f64 {
         t.double_value(&[0])
-    }
-
-    fn all() -> [AdversarialSpec; 7] {
-        [
-            AdversarialSpec::Vanilla,
-            AdversarialSpec::NonSaturating,
-            AdversarialSpec::LeastSquares(LeastSquaresSpec { real: 1.0, fake: 0.0, target: 1.0 }),
-            AdversarialSpec::Hinge,
-            AdversarialSpec::Wasserstein,
-            AdversarialSpec::RelativisticPair,
-            AdversarialSpec::RelativisticAverage,
-        ]
     }
 
     /* PyTorch 2.11 in float64, with sp = softplus and bce = binary_cross_entropy_with_logits:
@@ -138,11 +118,40 @@ mod tests {
     #[test]
     fn every_game_has_the_values_that_pytorch_gives() {
         let (a, b) = (row(&[1.5, -0.3, 0.2]), row(&[-1.0, 0.4, 2.2]));
-        let d = [1.728_422_6, 1.728_422_6, 1.43, 2.233_333_3, 0.066_666_7, 1.103_001_3, 0.859_030_4];
-        let g = [-1.177_120_1, 0.643_786_8, 0.966_666_7, -0.533_333_3, -0.533_333_3, 1.036_334_6, 0.792_363_8];
-        for (i, game) in all().iter().enumerate() {
-            assert!((value(&game.discriminator(&a, &b, None)) - d[i]).abs() < 1e-5, "D of {game:?}");
-            assert!((value(&game.generator(Some(&a), &b)) - g[i]).abs() < 1e-5, "G of {game:?}");
+        for game in every::<AdversarialSpec>() {
+            let (d, g) = match &game {
+                AdversarialSpec::Vanilla => (1.728_422_6, -1.177_120_1),
+                AdversarialSpec::NonSaturating => (1.728_422_6, 0.643_786_8),
+                AdversarialSpec::LeastSquares(_) => (1.43, 0.966_666_7),
+                AdversarialSpec::Hinge => (2.233_333_3, -0.533_333_3),
+                AdversarialSpec::Wasserstein => (0.066_666_7, -0.533_333_3),
+                AdversarialSpec::RelativisticPair => (1.103_001_3, 1.036_334_6),
+                AdversarialSpec::RelativisticAverage => (0.859_030_4, 0.792_363_8),
+            };
+            assert!((value(&game.discriminator(&a, &b, None)) - d).abs() < 1e-5, "D of {game:?}");
+            assert!((value(&game.generator(Some(&a), &b)) - g).abs() < 1e-5, "G of {game:?}");
+        }
+    }
+
+    /// What d means shows in the formulas: what smoothing moves, what a constant added to d moves, and which examples the
+    /// generator's loss looks at.
+    #[test]
+    fn the_meaning_of_d_is_that_of_the_formulas() {
+        let (a, b) = (row(&[1.5, -0.3, 0.2]), row(&[-1.0, 0.4, 2.2]));
+        let target = Tensor::from_slice(&[0.9f32]).unsqueeze(1);
+        for game in every::<AdversarialSpec>() {
+            let loss = |by: f64, smoothing| value(&game.discriminator(&(&a + by), &(&b + by), smoothing));
+            let smooths = loss(0.0, Some(&target)) != loss(0.0, None);
+            let looks = value(&game.generator(Some(&a), &b)) != value(&game.generator(Some(&(&a * 2.0)), &b));
+            let expected = match game.meaning() {
+                Meaning::Probability => [true, false],
+                Meaning::Score => [false, false],
+                Meaning::Difference => {
+                    assert!((loss(0.5, None) - loss(0.0, None)).abs() < 1e-6, "{game:?}");
+                    [false, true]
+                }
+            };
+            assert_eq!([smooths, looks], expected, "{game:?}");
         }
     }
 
@@ -157,7 +166,7 @@ mod tests {
 
     #[test]
     fn losses_and_their_gradients_stay_finite_at_logits_of_a_hundred() {
-        for game in all() {
+        for game in every::<AdversarialSpec>() {
             let (a, b) = (row(&[100.0, -100.0, 0.0]), row(&[-100.0, 100.0, 0.0]));
             let (a, b) = (a.set_requires_grad(true), b.set_requires_grad(true));
             for loss in [game.discriminator(&a, &b, None), game.generator(Some(&a), &b)] {
@@ -176,23 +185,6 @@ mod tests {
         let logits = Tensor::from_slice(&[1.0f32, 2.0, -1.0, 0.5, 0.1, 0.2]).view([1, 2, 3]);
         let labels = Tensor::from_slice(&[1i64, 2]).view([1, 2]);
         assert!((value(&cross_entropy(&logits, &labels)) - 0.764_555_58).abs() < 1e-6);
-    }
-
-    /// For d(x) = w·x the slope is ‖w‖ everywhere, so each penalty is known in closed form.
-    #[test]
-    fn penalties_of_a_linear_critic_are_those_of_its_norm() {
-        let w = Tensor::from_slice(&[3.0f32, 4.0]).view([1, 1, 2]).set_requires_grad(true);
-        let x = Tensor::from_slice(&[1.0f32, 2.0, -1.0, 0.5]).view([1, 2, 2]).set_requires_grad(true);
-        let d = (&x * &w).sum_dim_intlist(2i64, false, Kind::Float);
-        let squared = squared_slope(&d, &x);
-        assert!((value(&unit_slope(&squared, false)) - 16.0).abs() < 1e-4);
-        assert!((value(&half_square(&squared)) - 12.5).abs() < 1e-4);
-        // d/dw (‖w‖ − 1)² = 2(‖w‖ − 1)·w/‖w‖.
-        let gradient = Tensor::run_backward(&[unit_slope(&squared, false)], &[&w], false, false).swap_remove(0);
-        assert!((gradient.double_value(&[0, 0, 0]) - 4.8).abs() < 1e-4);
-        let short = Tensor::from_slice(&[0.25f32]).view([1, 1]);
-        assert_eq!(value(&unit_slope(&short, true)), 0.0);
-        assert!((value(&unit_slope(&short, false)) - 0.25).abs() < 1e-6);
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 pub mod augment; // (torch)
 pub mod formula; // (torch)
+pub mod penalty; // (torch)
 pub mod spec;
+#[cfg(test)]
+mod trial;
 
 pub use augment::augmented;
-pub use formula::{cross_entropy, feature_distance, half_square, softplus, squared_slope, unit_slope};
+pub use formula::{Meaning, cross_entropy, feature_distance, softplus};
+pub use penalty::{At, squared_slope};
 pub use spec::{AdversarialSpec, AugmentKind, LossSpec, PenaltySpec};

@@ -1,6 +1,6 @@
 //! What a TOML says of the losses: games, penalties and what is added to them.
 
-use crate::base::{NonNegative, Positive, Probability, bare_number, or_number};
+use crate::base::{Each, NonNegative, Positive, Probability, bare_number, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,27 +15,27 @@ pub struct LossSpec {
     pub penalties: Vec<PenaltySpec>,
     /// Keeps every parameter of the discriminator within ± this after each of its updates (arXiv:1701.07875).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight_clip: Option<Positive>,
+    pub weight_clip: Option<Each<Positive>>,
     /// Random changes of images, real and fake, before the discriminator sees them, in this order, in the turns of both
     /// players (arXiv:2006.10738); with all five it learns from few images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub augment: Vec<AugmentKind>,
     /// The target for real examples in place of 1, for `vanilla` and `non-saturating` (arXiv:1606.03498, section 3.4).
     #[serde(default = "LossSpec::label_smoothing")]
-    pub label_smoothing: Probability,
+    pub label_smoothing: Each<Probability>,
     /// Adds to the generator's loss the distance of mean features, ‖E f(x) − E f(G(z))‖² (arXiv:1606.03498, section 3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub feature_matching: Option<WeightSpec>,
+    pub feature_matching: Option<Each<WeightSpec>>,
     /// Adds to each player's loss ‖θ − mean of its past θ‖² (arXiv:1606.03498, section 3.3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub historical_averaging: Option<WeightSpec>,
+    pub historical_averaging: Option<Each<WeightSpec>>,
     /// Weights of the classification losses where `algorithm.gan.condition` is `auxiliary-classifier`.
     #[serde(default)]
-    pub auxiliary: AuxiliarySpec,
+    pub auxiliary: Each<AuxiliarySpec>,
 }
 impl LossSpec {
-    fn label_smoothing() -> Probability {
-        Probability::of(1.0)
+    fn label_smoothing() -> Each<Probability> {
+        Each::new(Probability::of(1.0))
     }
 }
 
@@ -103,9 +103,9 @@ pub enum PenaltySpec {
     /// weight·E(‖∇d(x̂)‖ − 1)² on lines between real and fake (arXiv:1704.00028, eq. 3).
     GradientPenalty(GradientPenaltySpec),
     /// (weight/2)·E‖∇d(x)‖² on real examples (arXiv:1801.04406, eq. 9).
-    R1(WeightSpec),
+    R1(Each<WeightSpec>),
     /// (weight/2)·E‖∇d(G(z))‖² on fakes (arXiv:1801.04406, eq. 10).
-    R2(WeightSpec),
+    R2(Each<WeightSpec>),
     /// weight·E(‖∇d(x + δ)‖ − 1)² around real examples (arXiv:1705.07215).
     Dragan(DraganSpec),
 }
@@ -113,9 +113,9 @@ impl PenaltySpec {
     /// The factor on the term.
     pub fn weight(&self) -> f64 {
         match self {
-            Self::GradientPenalty(s) => s.weight,
-            Self::R1(s) | Self::R2(s) => s.weight,
-            Self::Dragan(s) => s.weight,
+            Self::GradientPenalty(s) => *s.weight.own(),
+            Self::R1(s) | Self::R2(s) => s.own().weight,
+            Self::Dragan(s) => *s.weight.own(),
         }
         .get()
     }
@@ -127,14 +127,14 @@ impl PenaltySpec {
 pub struct GradientPenaltySpec {
     /// λ; 10 in the paper, 0.1 in its code for the 2-D toys.
     #[serde(default = "GradientPenaltySpec::weight")]
-    pub weight: NonNegative,
+    pub weight: Each<NonNegative>,
     /// Whether only slopes above 1 are punished.
     #[serde(default)]
     pub one_sided: bool,
 }
 impl GradientPenaltySpec {
-    fn weight() -> NonNegative {
-        NonNegative::of(10.0)
+    fn weight() -> Each<NonNegative> {
+        Each::new(NonNegative::of(10.0))
     }
 }
 /// A weight.
@@ -153,7 +153,7 @@ bare_number!(WeightSpec, weight, "a weight of 0 or more, or a table with `weight
 pub struct DraganSpec {
     /// λ.
     #[serde(default = "GradientPenaltySpec::weight")]
-    pub weight: NonNegative,
+    pub weight: Each<NonNegative>,
     /// c: δ = α·c·std(batch)·U(0, 1) a number, α ~ U(0, 1) an example.
     #[serde(default = "DraganSpec::c")]
     pub c: NonNegative,

@@ -5,10 +5,10 @@ use super::family::{Family, Surroundings, floats};
 use super::likelihood::{check_reach, probability};
 use super::{
     Batch, Cadence, Cx, Examine, HostNoise, Objective, Panel, PanelRequest, Product, Provides, RealDraw, Reconstruct,
-    Turn, column, features, of_each, pick, pieces,
+    Turn, column, features, of_each, pieces,
 };
-use crate::base::{Array, Positive, Probability, Problem, host};
-use crate::data::{DataInfo, Examples};
+use crate::base::{Array, Each, Positive, Probability, Problem, host};
+use crate::data::{DataInfo, Examples, Source};
 use crate::loss;
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
 use crate::nn::{Mode, Noise as _};
@@ -16,6 +16,7 @@ use crate::player::Player;
 use crate::rng::{Purpose, Stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// An encoder and a decoder that puts together again what it took apart.
@@ -29,7 +30,7 @@ pub struct AutoencoderSpec {
     pub error: ErrorKind,
     /// What is done to examples before the encoder sees them; the decoder is to give them back as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noise: Option<NoiseSpec>,
+    pub noise: Option<Each<NoiseSpec>>,
 }
 
 /// What is wrong with a reconstruction.
@@ -69,31 +70,31 @@ impl NoiseSpec {
         }
     }
 
-    /// Examples `[R, B, …]` made worse by an amount a run, `[R]`.
-    fn spoil(self, x: &Tensor, amount: &Tensor, low: f64, noise: &mut HostNoise) -> Tensor {
+    /// Examples `[R, B, …]` made worse by one amount per run, `[R]`; `low` is what masking makes of a number, `[R]`.
+    fn spoil(self, x: &Tensor, amount: &Tensor, low: &Tensor, noise: &mut HostNoise) -> Tensor {
         let size = x.size();
         let column: Vec<i64> = std::iter::once(size[0]).chain(std::iter::repeat_n(1, size.len() - 1)).collect();
-        let amount = amount.view(&column[..]);
+        let [amount, low] = [amount, low].map(|of| of.view(&column[..]));
         match self {
             Self::Gaussian(_) => noise.normal(&size[1..]) * amount + x,
             Self::Masking(_) => {
                 let kept = noise.uniform(&size[1..]).ge_tensor(&amount).to_kind(Kind::Float);
-                (x - low) * kept + low
+                (x - &low) * kept + low
             }
         }
     }
 
     /// Reference examples made worse, the same for every run.
     pub fn spoiled(self, x: &Array, info: &DataInfo) -> Array {
-        self.spoiled_by(self.amount() as f32, x, info)
+        self.spoiled_by(self.amount() as f32, lowest(info) as f32, x)
     }
 
-    fn spoiled_by(self, amount: f32, x: &Array, info: &DataInfo) -> Array {
+    fn spoiled_by(self, amount: f32, low: f32, x: &Array) -> Array {
         let shape: Vec<i64> = std::iter::once(1).chain(x.shape.iter().map(|&n| n as i64)).collect();
         let mut noise = HostNoise { streams: vec![Stream::new(0, Purpose::Eval, NOISE, 0)], device: Device::Cpu };
         let clean = host::tensor(&x.data, &shape, Device::Cpu);
-        let amount = Tensor::from_slice(&[amount]);
-        Array::new(x.shape.clone(), host::numbers(&self.spoil(&clean, &amount, lowest(info), &mut noise)))
+        let [amount, low] = [amount, low].map(|of| Tensor::from_slice(&[of]));
+        Array::new(x.shape.clone(), host::numbers(&self.spoil(&clean, &amount, &low, &mut noise)))
     }
 }
 
@@ -185,17 +186,29 @@ pub(super) fn check_latent(path: &str, latent: u32) -> Vec<Problem> {
 /// The reconstruction error for the runs of a pack.
 pub struct Autoencoder {
     error: ErrorKind,
-    /// What is done to examples, and how much a run, `[R]`.
-    noise: Option<(NoiseSpec, Tensor)>,
+    noise: Option<Spoiling>,
     info: DataInfo,
     device: Device,
 }
 
+/// What is done to examples before the encoder sees them.
+struct Spoiling {
+    kind: NoiseSpec,
+    /// How much per run, `[R]`.
+    amount: Tensor,
+    /// What masking makes of a number, per run, `[R]`.
+    low: Tensor,
+}
+
 impl Autoencoder {
-    /// The objective of a pack; `specs` has one entry a run.
-    pub fn new(specs: &[&AutoencoderSpec], info: &DataInfo, device: Device) -> Self {
-        let amounts = || column(specs.iter().filter_map(|spec| spec.noise).map(NoiseSpec::amount), device);
-        Self { error: specs[0].error, noise: specs[0].noise.map(|kind| (kind, amounts())), info: info.clone(), device }
+    /// The objective of a pack; `specs` and `sources` have one entry per run.
+    pub fn new(specs: &[&AutoencoderSpec], sources: &[Arc<dyn Source>], device: Device) -> Self {
+        let noise = specs[0].noise.as_ref().map(|first| Spoiling {
+            kind: *first.own(),
+            amount: column(specs.iter().filter_map(|spec| Some(spec.noise.as_ref()?.own().amount())), device),
+            low: column(sources.iter().map(|source| lowest(source.info())), device),
+        });
+        Self { error: specs[0].error, noise, info: sources[0].info().clone(), device }
     }
 
     /// What becomes of each run's examples `[R, n, …]`.
@@ -218,7 +231,7 @@ impl Objective for Autoencoder {
         let mut noise = cx.noise();
         let seen = match &self.noise {
             None => batch.x.shallow_clone(),
-            Some((kind, amount)) => kind.spoil(&batch.x, amount, lowest(&self.info), &mut noise),
+            Some(Spoiling { kind, amount, low }) => kind.spoil(&batch.x, amount, low, &mut noise),
         };
         let code = cx.forward(ENCODER, &seen, None, &mut noise).out;
         let out = cx.forward(DECODER, &code, None, &mut noise).out;
@@ -235,12 +248,6 @@ impl Objective for Autoencoder {
         vec!["autoencoder/loss"]
     }
 
-    fn keep(&mut self, runs: &[usize]) {
-        if let Some((_, amount)) = &mut self.noise {
-            pick(amount, runs);
-        }
-    }
-
     fn provides(&self) -> Provides<'_> {
         Provides { reconstructions: Some(self), features: Some(self), ..Provides::default() }
     }
@@ -248,12 +255,13 @@ impl Objective for Autoencoder {
     /// Rows of examples, of what the encoder sees where that is noisy, and of what becomes of them.
     fn panels(&self, players: &[Player], request: &PanelRequest<'_>) -> Vec<Panel> {
         let runs = players[DECODER].runs();
-        let amounts = self.noise.as_ref().map(|(kind, amounts)| (kind, host::numbers(amounts)));
+        let noise = self.noise.as_ref();
+        let noise = noise.map(|of| (of.kind, host::numbers(&of.amount), host::numbers(&of.low)));
         let beside = |_: usize, real: &Examples| {
-            let clean = real.x.head(shown(request.n, if amounts.is_some() { 3 } else { 2 }));
+            let clean = real.x.head(shown(request.n, if noise.is_some() { 3 } else { 2 }));
             // Each run sees its own noise, whichever pack it is in.
             let seen: Vec<Option<Array>> = (0..runs)
-                .map(|run| amounts.as_ref().map(|(kind, of)| kind.spoiled_by(of[run], &clean, &self.info)))
+                .map(|run| noise.as_ref().map(|(kind, amount, low)| kind.spoiled_by(amount[run], low[run], &clean)))
                 .collect();
             let all: Vec<f32> = seen.iter().flat_map(|seen| &seen.as_ref().unwrap_or(&clean).data).copied().collect();
             let shape: Vec<i64> = [runs].iter().chain(&clean.shape).map(|&n| n as i64).collect();

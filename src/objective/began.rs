@@ -8,9 +8,9 @@ use super::family::{Family, Surroundings, about_critic, check_average, floats};
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Cx, Decode, Generate, HostNoise, Latents, Manner, Objective, Panel, PanelRequest, Product,
-    Provides, RealDraw, Request, Turn, asked, column, decoded_by, labeled, made, pick,
+    Provides, RealDraw, Request, Turn, asked, column, decoded_by, labeled, made,
 };
-use crate::base::{Array, Positive, Probability, Problem, host};
+use crate::base::{Array, Each, Positive, Probability, Problem, host};
 use crate::data::{DataInfo, Examples};
 use crate::nn::plan::{Head, ParamPlan, Role, Wiring};
 use crate::nn::{Mode, ParamInit};
@@ -29,10 +29,10 @@ pub struct BeganSpec {
     pub latent: LatentSpec,
     /// γ, the balance to be held: E L(G(z)) / E L(x). Less is said to be less diverse; the paper has 0.3 to 0.7.
     #[serde(default = "BeganSpec::gamma")]
-    pub gamma: Probability,
+    pub gamma: Each<Probability>,
     /// λ_k, how fast k follows: 0.001 in the paper. It is for a mean over an example's numbers, as L is one.
     #[serde(default = "BeganSpec::lambda_k")]
-    pub lambda_k: Positive,
+    pub lambda_k: Each<Positive>,
     /// L, how far an example is from what the autoencoder makes of it.
     #[serde(default)]
     pub distance: DistanceKind,
@@ -44,11 +44,11 @@ pub struct BeganSpec {
     pub ema: Option<EmaSpec>,
 }
 impl BeganSpec {
-    fn gamma() -> Probability {
-        Probability::of(0.5)
+    fn gamma() -> Each<Probability> {
+        Each::new(Probability::of(0.5))
     }
-    fn lambda_k() -> Positive {
-        Positive::of(0.001)
+    fn lambda_k() -> Each<Positive> {
+        Each::new(Positive::of(0.001))
     }
 }
 
@@ -72,7 +72,7 @@ pub struct StallDecay {
     pub every: NonZeroU64,
     /// What the rates of both players are then multiplied by; the paper halves them.
     #[serde(default = "BeganSpec::gamma")]
-    pub factor: Probability,
+    pub factor: Each<Probability>,
 }
 
 /// The generator's place among the players.
@@ -137,10 +137,6 @@ impl Family for BeganSpec {
         true
     }
 
-    fn takes_loss(&self) -> bool {
-        false
-    }
-
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
         Some(&["generator"][..]).zip(self.ema.as_ref())
     }
@@ -199,12 +195,12 @@ impl Began {
     /// The objective of a pack; `specs` has one entry a run, all of one shape.
     pub fn new(specs: &[&BeganSpec], device: Device) -> Self {
         let first = specs[0];
-        let factor = |spec: &&BeganSpec| spec.decay.as_ref().map_or(1.0, |decay| decay.factor.get());
+        let factor = |spec: &&BeganSpec| spec.decay.as_ref().map_or(1.0, |decay| decay.factor.own().get());
         Self {
             latent: first.latent.clone(),
             distance: first.distance,
-            gamma: column(specs.iter().map(|s| s.gamma.get()), device),
-            lambda: column(specs.iter().map(|s| s.lambda_k.get()), device),
+            gamma: column(specs.iter().map(|s| s.gamma.own().get()), device),
+            lambda: column(specs.iter().map(|s| s.lambda_k.own().get()), device),
             decay: first.decay.as_ref().map(|decay| Decay {
                 every: decay.every.get(),
                 factor: column(specs.iter().map(factor), device),
@@ -321,15 +317,6 @@ impl Objective for Began {
 
     fn rates(&self) -> Option<&[f64]> {
         self.decay.as_ref()?.rates.as_deref()
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        pick(&mut self.gamma, runs);
-        pick(&mut self.lambda, runs);
-        if let Some(decay) = &mut self.decay {
-            pick(&mut decay.factor, runs);
-            decay.rates = None;
-        }
     }
 
     fn provides(&self) -> Provides<'_> {

@@ -10,7 +10,7 @@ use super::{
     Batch, Cadence, Classify, Cx, Generate, Likelihoods, Nats, Objective, Product, Provides, RealDraw, Request, Turn,
     column, exactly, log_sum, posteriors,
 };
-use crate::base::{Array, NonNegative, Positive, Problem, host};
+use crate::base::{Array, Each, NonNegative, Positive, Problem, host};
 use crate::data::density::{cholesky, log_det, squared_distance};
 use crate::data::{DataInfo, Examples, Source};
 use crate::nn::ParamInit;
@@ -39,7 +39,7 @@ pub struct MixtureModelSpec {
     pub covariance: CovarianceKind,
     /// Added to variances.
     #[serde(default = "MixtureModelSpec::regularization")]
-    pub regularization: NonNegative,
+    pub regularization: Each<NonNegative>,
     /// Starts of k-means, of which the tightest stays.
     #[serde(default = "MixtureModelSpec::restarts")]
     pub restarts: NonZeroU32,
@@ -48,8 +48,8 @@ pub struct MixtureModelSpec {
     pub by_class: bool,
 }
 impl MixtureModelSpec {
-    fn regularization() -> NonNegative {
-        NonNegative::of(1e-6)
+    fn regularization() -> Each<NonNegative> {
+        Each::new(NonNegative::of(1e-6))
     }
     fn restarts() -> NonZeroU32 {
         NonZeroU32::new(10).expect("10 is not 0")
@@ -80,11 +80,11 @@ pub struct NaiveBayesSpec {
     pub examples: Option<NonZeroU32>,
     /// Added to variances, as a share of the largest of a dimension.
     #[serde(default = "NaiveBayesSpec::smoothing")]
-    pub smoothing: NonNegative,
+    pub smoothing: Each<NonNegative>,
 }
 impl NaiveBayesSpec {
-    fn smoothing() -> NonNegative {
-        NonNegative::of(1e-9)
+    fn smoothing() -> Each<NonNegative> {
+        Each::new(NonNegative::of(1e-9))
     }
 }
 
@@ -97,7 +97,7 @@ pub struct KernelDensitySpec {
     pub examples: Option<NonZeroU32>,
     /// The deviation of each.
     #[serde(default)]
-    pub bandwidth: BandwidthSpec,
+    pub bandwidth: Each<BandwidthSpec>,
     /// Whether each class has a density of its own, so that it names classes.
     #[serde(default)]
     pub by_class: bool,
@@ -266,9 +266,9 @@ macro_rules! family {
 }
 
 family!(MixtureModelSpec, "mixture", |spec| Kind::Mixture { spec: spec.clone() });
-family!(NaiveBayesSpec, "naive-bayes", |spec| Kind::NaiveBayes { smoothing: spec.smoothing.get() });
+family!(NaiveBayesSpec, "naive-bayes", |spec| Kind::NaiveBayes { smoothing: spec.smoothing.own().get() });
 family!(KernelDensitySpec, "kernel-density", |spec| Kind::Kernels {
-    bandwidth: spec.bandwidth,
+    bandwidth: *spec.bandwidth.own(),
     by_class: spec.by_class,
 });
 
@@ -675,7 +675,7 @@ impl Classical {
                 let fit: Vec<Gaussians> = (groups.iter().enumerate())
                     .map(|(g, x)| {
                         let shares = shares((g, x));
-                        Gaussians::maximized(spec.covariance, x, d, &shares, spec.regularization.get())
+                        Gaussians::maximized(spec.covariance, x, d, &shares, spec.regularization.own().get())
                     })
                     .collect();
                 let empty = |fit: &Gaussians| fit.weights.iter().position(|w| *w * n as f64 <= 1e-6);
@@ -741,12 +741,6 @@ impl Classical {
     }
 }
 
-/// Keeps the entries at these places.
-pub(super) fn keep<T>(items: &mut Vec<T>, places: &[usize]) {
-    let mut place = 0..;
-    items.retain(|_| place.next().is_some_and(|place| places.contains(&place)));
-}
-
 impl Objective for Classical {
     fn turns(&self) -> &'static [Turn] {
         &[Turn { moves: &[], cadence: Cadence::Once, real: RealDraw::Nothing }]
@@ -775,13 +769,6 @@ impl Objective for Classical {
         } else {
             vec!["fit/likelihood", "fit/bic"]
         }
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        keep(&mut self.kinds, runs);
-        keep(&mut self.rows, runs);
-        keep(&mut self.seeds, runs);
-        keep(&mut self.complaints, runs);
     }
 
     fn complaint(&self, run: usize) -> Option<String> {
@@ -1001,7 +988,10 @@ mod tests {
                 let expected = &said.iter().find(|(what, _)| *what == width).expect("it is there").1;
                 let spec = KernelDensitySpec {
                     examples: None,
-                    bandwidth: if width == "scott" { BandwidthSpec::Scott } else { BandwidthSpec::Silverman },
+                    bandwidth: Each::new(match width {
+                        "scott" => BandwidthSpec::Scott,
+                        _ => BandwidthSpec::Silverman,
+                    }),
                     by_class: false,
                 };
                 let (model, players) = begun(&spec, spec.kind(), source);

@@ -4,9 +4,9 @@
 use super::family::{Family, Surroundings, check_average, floats};
 use super::{
     Batch, Cadence, Classify, Cx, Objective, Panel, PanelRequest, Product, Provides, RealDraw, Turn, ask, column,
-    log_probabilities, mistakes, pick,
+    log_probabilities, mistakes,
 };
-use crate::base::{Array, Probability, Problem};
+use crate::base::{Array, Each, Probability, Problem};
 use crate::data::DataInfo;
 use crate::loss;
 use crate::nn::plan::{Head, Role, Wiring};
@@ -21,14 +21,14 @@ use tch::{Device, Kind, Tensor};
 pub struct ClassifierSpec {
     /// The share of the target that is spread evenly over all classes (arXiv:1512.00567, section 7).
     #[serde(default = "ClassifierSpec::label_smoothing")]
-    pub label_smoothing: Probability,
+    pub label_smoothing: Each<Probability>,
     /// Averaged weights, used for evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaSpec>,
 }
 impl ClassifierSpec {
-    fn label_smoothing() -> Probability {
-        Probability::of(0.0)
+    fn label_smoothing() -> Each<Probability> {
+        Each::new(Probability::of(0.0))
     }
 }
 
@@ -86,7 +86,7 @@ pub struct Classifier {
 impl Classifier {
     /// The objective of a pack; `specs` has one entry a run.
     pub fn new(specs: &[&ClassifierSpec], device: Device) -> Self {
-        let shares = || specs.iter().map(|spec| spec.label_smoothing.get());
+        let shares = || specs.iter().map(|spec| spec.label_smoothing.own().get());
         Self { smoothing: shares().any(|share| share > 0.0).then(|| column(shares(), device)), device }
     }
 }
@@ -109,10 +109,6 @@ impl Objective for Classifier {
 
     fn scalars(&self) -> Vec<&'static str> {
         vec!["classifier/loss", "classifier/accuracy"]
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        self.smoothing.iter_mut().for_each(|share| pick(share, runs));
     }
 
     fn provides(&self) -> Provides<'_> {

@@ -11,16 +11,16 @@ use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Classify, ClassifySecond, Couple, Cx, Examine, Gan, Generate, Objective, Pairs, Panel,
     PanelRequest, Product, Provides, RealDraw, Request, Turn, asked, column, features, log_probabilities, made_by,
-    pick,
 };
-use crate::base::{Array, NonNegative, Positive, Problem, host};
-use crate::data::{DataInfo, Examples, Truth};
+use crate::base::{Array, Each, NonNegative, Positive, Problem, host};
+use crate::data::{DataInfo, Examples, Source, Truth};
 use crate::loss::{self, LossSpec};
 use crate::nn::plan::{Head, NetworkPlan, SharedLayers, Wiring};
 use crate::player::{EmaSpec, Player};
 use crate::rng::Purpose;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// A generator and a discriminator for each of two domains, which share layers.
@@ -36,7 +36,7 @@ pub struct CoganSpec {
     /// Learns the classes of the first domain beside the game, to name those of the second without a label of it (section 4 of
     /// the paper).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adaptation: Option<AdaptationSpec>,
+    pub adaptation: Option<Each<AdaptationSpec>>,
     /// Averaged weights of the generators, used for samples and evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaSpec>,
@@ -197,6 +197,10 @@ impl Family for CoganSpec {
         true
     }
 
+    fn critics(&self) -> &'static [&'static str] {
+        &["discriminator"]
+    }
+
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
         Some(&["generator"][..]).zip(self.ema.as_ref())
     }
@@ -233,8 +237,8 @@ pub struct Cogan {
     latent: LatentSpec,
     second: DomainSpec,
     range: Option<(f32, f32)>,
-    /// The centers of a mixture, in the second domain.
-    centers: Option<Array>,
+    /// The centers of each run's mixture, in the second domain.
+    centers: Vec<Option<Array>>,
     is_image: bool,
     device: Device,
 }
@@ -255,22 +259,20 @@ fn tied(a: &Tensor, b: &Tensor) -> Tensor {
 const SHOWN: usize = 16;
 
 impl Cogan {
-    /// The objective of a pack; `specs` and `losses` have one entry a run, all of one shape.
-    pub fn new(specs: &[&CoganSpec], losses: &[&LossSpec], info: &DataInfo, device: Device) -> Self {
-        let spec = specs[0];
-        let centers = match &info.truth {
-            Truth::Modes { centers, .. } => {
-                let all: Vec<f32> = centers.iter().flatten().map(|&v| v as f32).collect();
-                let first = Tensor::from_slice(&all).view([1, centers.len() as i64, -1]);
-                Some(Array::new(vec![centers.len(), 2], host::numbers(&spec.second.of(&first, info.range))))
-            }
-            _ => None,
+    /// The objective of a pack; `specs`, `losses` and `sources` have one entry per run, all of one shape.
+    pub fn new(specs: &[&CoganSpec], losses: &[&LossSpec], sources: &[Arc<dyn Source>], device: Device) -> Self {
+        let (spec, info) = (specs[0], sources[0].info());
+        let centers = |source: &Arc<dyn Source>| {
+            let Truth::Modes { centers, .. } = &source.info().truth else { return None };
+            let all: Vec<f32> = centers.iter().flatten().map(|&v| v as f32).collect();
+            let first = Tensor::from_slice(&all).view([1, centers.len() as i64, -1]);
+            Some(Array::new(vec![centers.len(), 2], host::numbers(&spec.second.of(&first, info.range))))
         };
         Self {
             gan: Gan::new(&spec.plain(), losses, info, device),
             adaptation: spec.adaptation.as_ref().map(|_| {
                 let weight = |of: fn(&AdaptationSpec) -> NonNegative| {
-                    column(specs.iter().filter_map(|spec| Some(of(spec.adaptation.as_ref()?).get())), device)
+                    column(specs.iter().filter_map(|spec| Some(of(spec.adaptation.as_ref()?.own()).get())), device)
                 };
                 Adaptation {
                     class: weight(|spec| spec.class_weight),
@@ -281,7 +283,7 @@ impl Cogan {
             latent: spec.latent.clone(),
             second: spec.second.clone(),
             range: info.range,
-            centers,
+            centers: sources.iter().map(centers).collect(),
             is_image: info.is_image(),
             device,
         }
@@ -376,13 +378,6 @@ impl Objective for Cogan {
         names
     }
 
-    fn keep(&mut self, runs: &[usize]) {
-        self.gan.keep(runs);
-        if let Some(weights) = &mut self.adaptation {
-            [&mut weights.class, &mut weights.tie, &mut weights.game].into_iter().for_each(|weight| pick(weight, runs));
-        }
-    }
-
     fn provides(&self) -> Provides<'_> {
         let adapted = self.adaptation.as_ref().map(|_| self);
         Provides {
@@ -439,12 +434,12 @@ impl Generate for Cogan {
 impl Couple for Cogan {
     fn pairs(&self, players: &[Player], request: &Request<'_>, first: &[&Array]) -> Vec<Pairs> {
         let second = self.second_samples(players, request);
-        let of_run = |(first, second): (&&Array, Array)| Pairs {
+        let of_run = |((first, second), centers): ((&&Array, Array), &Option<Array>)| Pairs {
             second,
             expected: self.there(first),
-            centers: self.centers.clone(),
+            centers: centers.clone(),
         };
-        first.iter().zip(second).map(of_run).collect()
+        first.iter().zip(second).zip(&self.centers).map(of_run).collect()
     }
 }
 

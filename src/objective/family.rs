@@ -173,9 +173,10 @@ pub trait Family {
         false
     }
 
-    /// Whether `[loss]` says which game.
-    fn takes_loss(&self) -> bool {
-        self.is_game()
+    /// The players that judge examples in the game of `[loss]`, by the names in `[architecture]`: `loss.weight-clip` bounds
+    /// their weights. None where `[loss]` says nothing to the family.
+    fn critics(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// The players whose weights are averaged, by the names in `[architecture]`, and how.

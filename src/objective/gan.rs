@@ -7,11 +7,11 @@ use super::family::{Family, ReferenceKind, Surroundings, about_critic, check_ave
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Cx, Decode, Examine, Generate, HostNoise, Latents, Manner, Objective, Product, Provides, RealDraw,
-    Request, Turn, column, decoded_by, features, labeled, made, pick, round,
+    Request, Turn, column, decoded_by, features, labeled, made, round,
 };
 use crate::base::{Array, Problem, host};
 use crate::data::{DataInfo, Examples};
-use crate::loss::{self, AdversarialSpec, AugmentKind, LossSpec, PenaltySpec};
+use crate::loss::{self, AdversarialSpec, At, AugmentKind, LossSpec, Meaning, PenaltySpec};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
 use crate::nn::{Mode, Noise as _, Output};
 use crate::player::{EmaSpec, Player};
@@ -111,6 +111,10 @@ impl Family for GanSpec {
         true
     }
 
+    fn critics(&self) -> &'static [&'static str] {
+        &["discriminator"]
+    }
+
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
         Some(&["generator"][..]).zip(self.ema.as_ref())
     }
@@ -144,8 +148,8 @@ impl Family for GanSpec {
 /// What a game's targets and changes contradict.
 pub(super) fn check_targets(loss: &LossSpec) -> Vec<Problem> {
     let mut wrong = Vec::new();
-    let takes_targets = matches!(loss.adversarial, AdversarialSpec::Vanilla | AdversarialSpec::NonSaturating);
-    let target = loss.label_smoothing.get();
+    let takes_targets = loss.adversarial.meaning() == Meaning::Probability;
+    let target = loss.label_smoothing.own().get();
     if !takes_targets && target < 1.0 {
         let message = "label smoothing needs a loss with labels: `vanilla` or `non-saturating`";
         wrong.push(
@@ -233,9 +237,12 @@ impl Gan {
         let penalties =
             penalties.map(|(i, spec)| Penalty { spec: spec.clone(), weight: column(&|l| l.penalties[i].weight()) });
         let auxiliary = (spec.condition == ConditionKind::AuxiliaryClassifier).then(|| Auxiliary {
-            real: column(&|l| l.auxiliary.real.get()),
-            fake: losses.iter().any(|l| l.auxiliary.fake.get() > 0.0).then(|| column(&|l| l.auxiliary.fake.get())),
-            generator: column(&|l| l.auxiliary.generator.get()),
+            real: column(&|l| l.auxiliary.own().real.get()),
+            fake: losses
+                .iter()
+                .any(|l| l.auxiliary.own().fake.get() > 0.0)
+                .then(|| column(&|l| l.auxiliary.own().fake.get())),
+            generator: column(&|l| l.auxiliary.own().generator.get()),
         });
         Self {
             judge: DISCRIMINATOR,
@@ -246,12 +253,12 @@ impl Gan {
             augment: first.augment.clone(),
             smoothing: losses
                 .iter()
-                .any(|l| l.label_smoothing.get() < 1.0)
-                .then(|| column(&|l| l.label_smoothing.get()).unsqueeze(1)),
+                .any(|l| l.label_smoothing.own().get() < 1.0)
+                .then(|| column(&|l| l.label_smoothing.own().get()).unsqueeze(1)),
             features: first
                 .feature_matching
                 .as_ref()
-                .map(|_| column(&|l| l.feature_matching.as_ref().map_or(0.0, |w| w.weight.get()))),
+                .map(|_| column(&|l| l.feature_matching.as_ref().map_or(0.0, |w| w.own().weight.get()))),
             auxiliary,
             classes: if spec.condition == ConditionKind::None { 0 } else { info.classes },
             examines_unlabeled: spec.condition != ConditionKind::Concatenate,
@@ -333,7 +340,8 @@ impl Gan {
         noise: &mut HostNoise,
     ) -> (Tensor, [Output; 2]) {
         let n = batch.x.size()[1];
-        let [on_real, on_fake] = self.slopes_wanted();
+        // Whether a penalty takes the slope at real examples, and at fakes.
+        let [on_real, on_fake] = [At::Real, At::Fake].map(|at| self.penalties.iter().any(|p| p.spec.at() == at));
         let watched =
             |x: &Tensor, wanted: bool| if wanted { x.detach().set_requires_grad(true) } else { x.shallow_clone() };
         let (real, fake) = (watched(&batch.x, on_real), watched(fake, on_fake));
@@ -362,7 +370,7 @@ impl Gan {
         cx.record("d/real", || a.mean_dim(1i64, false, Kind::Float));
         cx.record("d/fake", || b.mean_dim(1i64, false, Kind::Float));
         if self.report_slope && cx.recording {
-            let probability = self.adversarial.is_probability();
+            let probability = self.adversarial.meaning() == Meaning::Probability;
             let answer = |d: Tensor| if probability { d.sigmoid() } else { d };
             let slope = self.slope_at(&fake, labels, answer, cx, &mut cx.noise()).sqrt();
             cx.record("d/slope", || slope.mean_dim(1i64, false, Kind::Float));
@@ -371,20 +379,16 @@ impl Gan {
 
         let mut punished: Option<Tensor> = None;
         for penalty in &self.penalties {
-            let value = match &penalty.spec {
-                PenaltySpec::R1(_) => loss::half_square(&loss::squared_slope(a, &real)),
-                PenaltySpec::R2(_) => loss::half_square(&loss::squared_slope(b, &fake)),
-                PenaltySpec::GradientPenalty(s) => {
-                    let way = share(cx, &batch.x);
-                    let x = &way * &batch.x + (1.0 - &way) * &fake.detach();
-                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, noise), s.one_sided)
-                }
-                PenaltySpec::Dragan(s) => {
-                    let x = self.perturbed(&batch.x, s.c.get(), cx);
-                    loss::unit_slope(&self.slope_at(&x, labels, |d| d, cx, noise), false)
+            let squared = match penalty.spec.at() {
+                At::Real => loss::squared_slope(a, &real),
+                At::Fake => loss::squared_slope(b, &fake),
+                At::Points => {
+                    let mut own = HostNoise { streams: cx.streams(Purpose::Penalty), device: cx.device };
+                    let x = penalty.spec.points(&batch.x, &fake, |shape| own.uniform(shape));
+                    self.slope_at(&x, labels, |d| d, cx, noise)
                 }
             };
-            let value = value * &penalty.weight;
+            let value = penalty.spec.of_slopes(&squared) * &penalty.weight;
             punished = Some(punished.map_or_else(|| value.shallow_clone(), |sum| sum + &value));
         }
         if let Some(punished) = punished {
@@ -432,7 +436,8 @@ impl Gan {
         cx: &mut Cx<'_>,
         noise: &mut HostNoise,
     ) -> Tensor {
-        let real = (self.adversarial.generator_needs_real() || self.features.is_some()).then(|| {
+        let compares = self.adversarial.meaning() == Meaning::Difference;
+        let real = (compares || self.features.is_some()).then(|| {
             let labels = if self.classes > 0 { batch.labels.as_ref() } else { None };
             self.judge(&batch.x, labels, cx, noise)
         });
@@ -445,14 +450,6 @@ impl Gan {
             total = total + distance;
         }
         total
-    }
-
-    /// Whether a penalty looks at the slope on real examples, and on fakes.
-    fn slopes_wanted(&self) -> [bool; 2] {
-        [
-            self.penalties.iter().any(|p| matches!(p.spec, PenaltySpec::R1(_))),
-            self.penalties.iter().any(|p| matches!(p.spec, PenaltySpec::R2(_))),
-        ]
     }
 
     /// ‖∇f(d)‖² at points of their own, `[R, B]`.
@@ -468,30 +465,6 @@ impl Gan {
         let manner = Manner { parts: 1, slopes: true };
         loss::squared_slope(&f(self.judge_in(manner, &x, labels, cx, noise).out), &x)
     }
-
-    /// x + α·c·std(x)·U(0, 1) with α ~ U(0, 1) an example and one deviation over the batch (arXiv:1705.07215).
-    fn perturbed(&self, x: &Tensor, c: f64, cx: &Cx<'_>) -> Tensor {
-        let size = x.size();
-        let all = x.flatten(1, -1);
-        let centered = &all - all.mean_dim(1i64, true, Kind::Float);
-        let shape: Vec<i64> = std::iter::once(size[0]).chain(std::iter::repeat_n(1, size.len() - 1)).collect();
-        let std = centered.square().mean_dim(1i64, false, Kind::Float).sqrt().view(&shape[..]);
-        let mut noise = HostNoise { streams: cx.streams(Purpose::Penalty), device: cx.device };
-        let alpha = noise.uniform(&example_shape(&size));
-        let unit = noise.uniform(&size[1..]);
-        x + alpha * unit * std * c
-    }
-}
-
-/// One number in [0, 1) an example, shaped to multiply examples like `x`.
-fn share(cx: &Cx<'_>, x: &Tensor) -> Tensor {
-    let mut noise = HostNoise { streams: cx.streams(Purpose::Penalty), device: cx.device };
-    noise.uniform(&example_shape(&x.size()))
-}
-
-/// `[B, 1, …]` for examples of shape `[R, B, …]`.
-fn example_shape(size: &[i64]) -> Vec<i64> {
-    std::iter::once(size[1]).chain(std::iter::repeat_n(1, size.len() - 2)).collect()
 }
 
 impl Objective for Gan {
@@ -535,18 +508,6 @@ impl Objective for Gan {
         }
     }
 
-    fn keep(&mut self, runs: &[usize]) {
-        let pick = |t: &mut Tensor| pick(t, runs);
-        self.penalties.iter_mut().for_each(|p| pick(&mut p.weight));
-        self.smoothing.iter_mut().for_each(pick);
-        self.features.iter_mut().for_each(pick);
-        if let Some(weights) = &mut self.auxiliary {
-            pick(&mut weights.real);
-            weights.fake.iter_mut().for_each(pick);
-            pick(&mut weights.generator);
-        }
-    }
-
     fn surface(&self, players: &[Player], points: &Tensor) -> Option<(Vec<Vec<f32>>, bool)> {
         let _guard = tch::no_grad_guard();
         let runs = players[DISCRIMINATOR].runs() as i64;
@@ -554,7 +515,7 @@ impl Objective for Gan {
         let (n, row) = (size[0], size[1..].iter().product::<i64>());
         // A discriminator that compares the examples of a batch is asked in batches that spread over all points.
         let pieces = (n / ASKED_TOGETHER).max(1);
-        let probability = self.adversarial.is_probability();
+        let probability = self.adversarial.meaning() == Meaning::Probability;
         let mut out = vec![vec![0.0; n as usize]; runs as usize];
         for piece in 0..pieces {
             let some = points.slice(0, piece, n, pieces);

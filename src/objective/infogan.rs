@@ -9,9 +9,9 @@ use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged,
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Codes, Cx, Decode, Encode, Examine, Gan, Generate, HostNoise, Latents, Objective, Panel,
-    PanelRequest, Product, Provides, RealDraw, Request, Turn, asked, column, decoded_by, features, labeled, made, pick,
+    PanelRequest, Product, Provides, RealDraw, Request, Turn, asked, column, decoded_by, features, labeled, made,
 };
-use crate::base::{Array, NonNegative, Problem, bare_number, host, or_integer};
+use crate::base::{Array, Each, NonNegative, Problem, bare_number, host, or_integer};
 use crate::data::{DataInfo, Examples};
 use crate::loss::{self, LossSpec};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
@@ -32,14 +32,14 @@ pub struct InfoGanSpec {
     /// What the weights of all codes are multiplied by in the generator's loss: 0 is a plain GAN whose codes a recognition
     /// network tries to read (the comparison of figure 1).
     #[serde(default = "one")]
-    pub generator_weight: NonNegative,
+    pub generator_weight: Each<NonNegative>,
     /// Averaged weights of the generator, used for samples and evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<EmaSpec>,
 }
 
-fn one() -> NonNegative {
-    NonNegative::of(1.0)
+fn one() -> Each<NonNegative> {
+    Each::new(NonNegative::of(1.0))
 }
 
 /// A code.
@@ -61,7 +61,7 @@ pub struct CategoricalCode {
     pub classes: u32,
     /// λ, the factor on its bound; 1 in the paper.
     #[serde(default = "one")]
-    pub weight: NonNegative,
+    pub weight: Each<NonNegative>,
 }
 bare_number!(CategoricalCode, classes, "a count of classes, or a table with `classes`");
 
@@ -74,7 +74,7 @@ pub struct ContinuousCode {
     pub dim: u32,
     /// λ, the factor on its bound: 1 in the official code; the paper speaks of a smaller one without saying it.
     #[serde(default = "one")]
-    pub weight: NonNegative,
+    pub weight: Each<NonNegative>,
     /// The lower bound of its values.
     #[serde(default = "ContinuousCode::low")]
     pub low: f64,
@@ -130,6 +130,7 @@ impl CodeSpec {
             Self::Categorical(code) => code.weight,
             Self::Continuous(code) => code.weight,
         }
+        .own()
         .get()
     }
 
@@ -218,6 +219,10 @@ impl Family for InfoGanSpec {
 
     fn is_game(&self) -> bool {
         true
+    }
+
+    fn critics(&self) -> &'static [&'static str] {
+        &["discriminator"]
     }
 
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
@@ -332,7 +337,7 @@ impl InfoGan {
             gan: Gan::new(&plain, losses, info, device),
             latent: first.latent.clone(),
             codes: first.codes.iter().enumerate().map(code).collect(),
-            generator_weight: column(specs.iter().map(|s| s.generator_weight.get()), device),
+            generator_weight: column(specs.iter().map(|s| s.generator_weight.own().get()), device),
             is_image: info.is_image(),
             device,
         }
@@ -449,12 +454,6 @@ impl Objective for InfoGan {
         let mut names = self.gan.scalars();
         names.extend(self.codes.iter().map(|code| code.scalar));
         names
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        self.gan.keep(runs);
-        pick(&mut self.generator_weight, runs);
-        self.codes.iter_mut().for_each(|code| pick(&mut code.weight, runs));
     }
 
     fn provides(&self) -> Provides<'_> {

@@ -172,6 +172,10 @@ impl Family for LapganSpec {
         true
     }
 
+    fn critics(&self) -> &'static [&'static str] {
+        &["discriminator", "assessor"]
+    }
+
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
         Some(&["generator", "refiner"][..]).zip(self.ema.as_ref())
     }
@@ -373,10 +377,6 @@ impl Objective for Lapgan {
             plain.iter().map(of).collect::<Vec<_>>()
         };
         plain.iter().copied().chain(self.finer.iter().flat_map(here)).collect()
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        self.games.iter_mut().for_each(|game| game.keep(runs));
     }
 
     fn provides(&self) -> Provides<'_> {

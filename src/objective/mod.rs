@@ -103,9 +103,6 @@ pub trait Objective {
     /// The scalars that it reports, in the order of the columns of `metrics.csv`.
     fn scalars(&self) -> Vec<&'static str>;
 
-    /// Keeps the runs at these places of the pack and lets the others go.
-    fn keep(&mut self, runs: &[usize]);
-
     /// What it provides once it is trained, with all that [`Family::products`] lists and nothing else.
     fn provides(&self) -> Provides<'_>;
 
@@ -293,12 +290,6 @@ impl Noise for HostNoise {
     fn normal(&mut self, shape: &[i64]) -> Tensor {
         self.draw(shape, |stream, row| stream.fill_normal(row, 0.0, 1.0))
     }
-}
-
-/// The rows of tensors or host numbers of these runs.
-fn pick(tensor: &mut Tensor, runs: &[usize]) {
-    let index = Tensor::from_slice(&runs.iter().map(|&r| r as i64).collect::<Vec<_>>()).to_device(tensor.device());
-    *tensor = tensor.index_select(0, &index);
 }
 
 /// One number a run, `[R]`.

@@ -6,7 +6,6 @@
 //! the order that looks at those that are there. Texts are counted from end to end; of data that is drawn, the first
 //! `examples` training examples of the run are, the same in every step.
 
-use super::classical::keep;
 use super::family::{Family, Surroundings, check_examples};
 use super::sequence::chosen;
 use super::{
@@ -438,13 +437,6 @@ impl Objective for Ngram {
 
     fn scalars(&self) -> Vec<&'static str> {
         vec!["fit/bits"]
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        keep(&mut self.specs, runs);
-        keep(&mut self.texts, runs);
-        keep(&mut self.complaints, runs);
-        keep(self.known.get_mut(), runs);
     }
 
     fn complaint(&self, run: usize) -> Option<String> {

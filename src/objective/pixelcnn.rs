@@ -327,8 +327,6 @@ impl Objective for Pixelcnn {
         vec!["pixelcnn/loss", "pixelcnn/bits"]
     }
 
-    fn keep(&mut self, _runs: &[usize]) {}
-
     fn provides(&self) -> Provides<'_> {
         Provides { samples: Some(self), likelihoods: Some(self), ..Provides::default() }
     }

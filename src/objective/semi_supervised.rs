@@ -10,9 +10,9 @@ use super::gan::{ConditionKind, DISCRIMINATOR, GENERATOR, GanSpec, check_judged,
 use super::latent::LatentSpec;
 use super::{
     Batch, Cadence, Classify, Cx, Examine, Gan, Generate, Objective, Panel, PanelRequest, Product, Provides, RealDraw,
-    Request, Turn, asked, column, features, log_probabilities, mistakes, pick,
+    Request, Turn, asked, column, features, log_probabilities, mistakes,
 };
-use crate::base::{Array, NonNegative, Problem, host};
+use crate::base::{Array, Each, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples, Source, Split, example_at};
 use crate::loss::{self, LossSpec};
 use crate::nn::plan::{Head, NetworkPlan, Role, Wiring};
@@ -35,7 +35,7 @@ pub struct SemiSupervisedSpec {
     pub labels_per_class: NonZeroU32,
     /// The factor on the game in the discriminator's loss: 0 is learning from the labeled examples alone.
     #[serde(default = "SemiSupervisedSpec::unlabeled_weight")]
-    pub unlabeled_weight: NonNegative,
+    pub unlabeled_weight: Each<NonNegative>,
     /// What the generator minimizes.
     #[serde(default)]
     pub generator: GeneratorKind,
@@ -44,8 +44,8 @@ pub struct SemiSupervisedSpec {
     pub ema: Option<EmaSpec>,
 }
 impl SemiSupervisedSpec {
-    fn unlabeled_weight() -> NonNegative {
-        NonNegative::of(1.0)
+    fn unlabeled_weight() -> Each<NonNegative> {
+        Each::new(NonNegative::of(1.0))
     }
 }
 
@@ -101,6 +101,10 @@ impl Family for SemiSupervisedSpec {
 
     fn is_game(&self) -> bool {
         true
+    }
+
+    fn critics(&self) -> &'static [&'static str] {
+        &["discriminator"]
     }
 
     fn average(&self) -> Option<(&'static [&'static str], &EmaSpec)> {
@@ -185,7 +189,7 @@ impl SemiSupervised {
         Ok(Self {
             gan: Gan::new(&spec.plain(), losses, info, device),
             spec,
-            game: column(specs.iter().map(|s| 0.5 * s.unlabeled_weight.get()), device),
+            game: column(specs.iter().map(|s| 0.5 * s.unlabeled_weight.own().get()), device),
             known: host::tensor(&x, &shape, device),
             labels: Tensor::from_slice(&labels).view(&shape[..2]).to_device(device),
             device,
@@ -285,11 +289,6 @@ impl Objective for SemiSupervised {
         let mut names = self.gan.scalars();
         names.extend(["d/class", "d/accuracy"]);
         names
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        self.gan.keep(runs);
-        [&mut self.game, &mut self.known, &mut self.labels].into_iter().for_each(|t| pick(t, runs));
     }
 
     fn provides(&self) -> Provides<'_> {

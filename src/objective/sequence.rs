@@ -278,10 +278,6 @@ impl Objective for Sequence {
         vec!["sequence/loss", "sequence/bits"]
     }
 
-    fn keep(&mut self, runs: &[usize]) {
-        self.specs = runs.iter().map(|&run| self.specs[run].clone()).collect();
-    }
-
     fn provides(&self) -> Provides<'_> {
         Provides {
             samples: Some(self),

@@ -11,10 +11,10 @@ use super::latent::{LatentSpec, NormalLatent};
 use super::likelihood::{Law, LikelihoodSpec};
 use super::{
     Batch, Bound, Cadence, Cx, Decode, Evidence, Examine, Generate, HostNoise, Latents, Likelihoods, Nats, Objective,
-    Panel, PanelRequest, Product, Provides, RealDraw, Reconstruct, Request, Turn, column, features, of_each, pick,
-    piece, pieces, round,
+    Panel, PanelRequest, Product, Provides, RealDraw, Reconstruct, Request, Turn, column, features, of_each, piece,
+    pieces, round,
 };
-use crate::base::{Array, NonNegative, Problem, host};
+use crate::base::{Array, Each, NonNegative, Problem, host};
 use crate::data::{DataInfo, Examples};
 use crate::nn::plan::{NetworkPlan, Wiring};
 use crate::nn::{Mode, Noise as _, Output};
@@ -36,7 +36,7 @@ pub struct VaeSpec {
     pub likelihood: LikelihoodSpec,
     /// The weight of the divergence from the prior: 1 is the bound, 4 a usual beta-VAE.
     #[serde(default = "VaeSpec::beta")]
-    pub beta: NonNegative,
+    pub beta: Each<NonNegative>,
     /// What is maximized.
     #[serde(default)]
     pub bound: BoundKind,
@@ -51,8 +51,8 @@ pub struct VaeSpec {
     pub draw: DrawKind,
 }
 impl VaeSpec {
-    fn beta() -> NonNegative {
-        NonNegative::of(1.0)
+    fn beta() -> Each<NonNegative> {
+        Each::new(NonNegative::of(1.0))
     }
     fn samples() -> NonZeroU32 {
         NonZeroU32::MIN
@@ -229,7 +229,7 @@ pub struct Vae {
 impl Vae {
     /// The objective of a pack; `specs` has one entry a run.
     pub fn new(specs: &[&VaeSpec], info: &DataInfo, device: Device) -> Self {
-        let betas = || specs.iter().map(|spec| spec.beta.get());
+        let betas = || specs.iter().map(|spec| spec.beta.own().get());
         Self {
             spec: specs[0].clone(),
             law: Law::new(&specs[0].likelihood, info),
@@ -416,10 +416,6 @@ impl Objective for Vae {
             names.push("vae/std");
         }
         names
-    }
-
-    fn keep(&mut self, runs: &[usize]) {
-        self.beta.iter_mut().for_each(|beta| pick(beta, runs));
     }
 
     fn provides(&self) -> Provides<'_> {

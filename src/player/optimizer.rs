@@ -4,6 +4,7 @@
 //! for a run whatever pack it is in. On a device the same arithmetic is a few tensor operations over the whole buffer.
 
 use super::spec::{AdamSpec, LrSchedule, MomentumSpec, OptimizerSpec, RmspropSpec, SgdSpec};
+use crate::base::host;
 use tch::{Kind, Tensor};
 
 /// The numbers of one update of one run.
@@ -151,14 +152,8 @@ impl Step {
 
     #[inline(always)]
     fn as_compiled(&self, p: &mut [f32], g: &[f32], scale: f32, first: &mut [f32], second: &mut [f32]) {
-        let (lr, decay) = (self.lr as f32, self.weight_decay as f32);
-        // A decay of 0 adds exact zeros, so that there is one loop a rule; only infinities would notice, and those
-        // have ended the run before.
-        match self.rule {
-            Rule::Adam { betas: [b1, b2], eps, decoupled, corrections: [correction1, correction2] } => {
-                let (keep, l2) = if decoupled { (1.0 - lr * decay, 0.0) } else { (1.0, decay) };
-                let (size, root, eps) = ((self.lr / correction1) as f32, correction2.sqrt() as f32, eps as f32);
-                let (b1, b2, c1, c2) = (b1 as f32, b2 as f32, (1.0 - b1) as f32, (1.0 - b2) as f32);
+        match self.numbers() {
+            Numbers::Adam([keep, l2, size, root, eps, b1, b2, c1, c2]) => {
                 for (((p, &g), m), v) in p.iter_mut().zip(g).zip(first).zip(second) {
                     let g = g * scale + l2 * *p;
                     *m = b1 * *m + c1 * g;
@@ -166,16 +161,14 @@ impl Step {
                     *p = keep * *p - size * (*m / (v.sqrt() / root + eps));
                 }
             }
-            Rule::Rmsprop { alpha, eps } => {
-                let (alpha, rest, eps) = (alpha as f32, (1.0 - alpha) as f32, eps as f32);
+            Numbers::Rmsprop([lr, decay, alpha, rest, eps]) => {
                 for ((p, &g), v) in p.iter_mut().zip(g).zip(first) {
                     let g = g * scale + decay * *p;
                     *v = alpha * *v + rest * (g * g);
                     *p -= lr * (g / (v.sqrt() + eps));
                 }
             }
-            Rule::Sgd { momentum } => {
-                let momentum = momentum as f32;
+            Numbers::Sgd([lr, decay, momentum]) => {
                 for ((p, &g), v) in p.iter_mut().zip(g).zip(first) {
                     *v = momentum * *v + (g * scale + decay * *p);
                     *p -= lr * *v;
@@ -184,61 +177,91 @@ impl Step {
         }
     }
 
-    /// One update on a device: `p`, `g` and the buffers are `[R, P]`; `steps` has one entry a run, all of one rule.
+    /// One update on a device: `p`, `g` (already scaled) and the buffers are `[R, P]`; `steps` has one entry per run, all
+    /// of one rule.
     pub fn on_device(steps: &[Self], p: &mut Tensor, g: &Tensor, buffers: &mut [Tensor]) {
-        let column = |f: &dyn Fn(&Self) -> f64| {
-            let values: Vec<f32> = steps.iter().map(|s| f(s) as f32).collect();
-            Tensor::from_slice(&values).unsqueeze(1).to_device(p.device())
-        };
-        let (lr, decay) = (column(&|s| s.lr), column(&|s| s.weight_decay));
-        let Some(Self { rule, .. }) = steps.first().copied() else { return };
-        match rule {
-            Rule::Adam { decoupled, .. } => {
-                let of = |s: &Self| match s.rule {
-                    Rule::Adam { betas, eps, corrections, .. } => (betas, eps, corrections),
-                    _ => unreachable!("the runs of a pack have one rule"),
-                };
-                let (b1, b2, eps) = (column(&|s| of(s).0[0]), column(&|s| of(s).0[1]), column(&|s| of(s).1));
-                let size = column(&|s| s.lr / of(s).2[0]);
-                let root = column(&|s| of(s).2[1].sqrt());
-                let g = if decoupled { g.shallow_clone() } else { g + &decay * &*p };
+        let numbers: Vec<Numbers> = steps.iter().map(Self::numbers).collect();
+        let Some(first) = numbers.first() else { return };
+        let all: Vec<f32> = numbers.iter().flat_map(Numbers::all).copied().collect();
+        // One copy to the device per update, whatever the rule needs.
+        let table = host::tensor(&all, &[steps.len() as i64, -1], p.device());
+        match first {
+            Numbers::Adam(names) => {
+                let [keep, l2, size, root, eps, b1, b2, c1, c2] = columns(&table, names);
                 let [m, v] = buffers else { unreachable!("Adam has two buffers") };
-                let _ = m.g_mul_(&b1).g_add_(&((1.0 - b1) * &g));
-                let _ = v.g_mul_(&b2).g_add_(&((1.0 - b2) * g.square()));
+                let g = g + l2 * &*p;
+                let _ = m.g_mul_(&b1).g_add_(&(c1 * &g));
+                let _ = v.g_mul_(&b2).g_add_(&(c2 * g.square()));
                 let change = size * (&*m / (v.sqrt() / root + eps));
-                if decoupled {
-                    let _ = p.g_mul_(&(1.0 - lr * decay));
-                }
-                let _ = p.g_sub_(&change);
+                let _ = p.g_mul_(&keep).g_sub_(&change);
             }
-            Rule::Rmsprop { .. } => {
-                let of = |s: &Self| match s.rule {
-                    Rule::Rmsprop { alpha, eps } => (alpha, eps),
-                    _ => unreachable!("the runs of a pack have one rule"),
-                };
-                let (alpha, eps) = (column(&|s| of(s).0), column(&|s| of(s).1));
-                let g = g + decay * &*p;
+            Numbers::Rmsprop(names) => {
+                let [lr, decay, alpha, rest, eps] = columns(&table, names);
                 let [v] = buffers else { unreachable!("RMSprop has one buffer") };
-                let _ = v.g_mul_(&alpha).g_add_(&((1.0 - alpha) * g.square()));
+                let g = g + decay * &*p;
+                let _ = v.g_mul_(&alpha).g_add_(&(rest * g.square()));
                 let _ = p.g_sub_(&(lr * (g / (v.sqrt() + eps))));
             }
-            Rule::Sgd { .. } => {
-                let momentum = column(&|s| match s.rule {
-                    Rule::Sgd { momentum } => momentum,
-                    _ => unreachable!("the runs of a pack have one rule"),
-                });
+            Numbers::Sgd(names) => {
+                let [lr, decay, momentum] = columns(&table, names);
                 let [v] = buffers else { unreachable!("SGD has one buffer") };
                 let _ = v.g_mul_(&momentum).g_add_(&(g + decay * &*p));
                 let _ = p.g_sub_(&(lr * &*v));
             }
         }
     }
+
+    /// What the update multiplies and adds, rounded to float32 once for host and device.
+    fn numbers(&self) -> Numbers {
+        let (lr, decay) = (self.lr as f32, self.weight_decay as f32);
+        // A decay of 0 adds exact zeros, so that there is one loop per rule; only infinities would notice, and those have
+        // ended the run before.
+        match self.rule {
+            Rule::Adam { betas: [b1, b2], eps, decoupled, corrections: [correction1, correction2] } => {
+                let (keep, l2) = if decoupled { (1.0 - lr * decay, 0.0) } else { (1.0, decay) };
+                let (size, root) = ((self.lr / correction1) as f32, correction2.sqrt() as f32);
+                let rests = [b1, b2].map(|b| (1.0 - b) as f32);
+                Numbers::Adam([keep, l2, size, root, eps as f32, b1 as f32, b2 as f32, rests[0], rests[1]])
+            }
+            Rule::Rmsprop { alpha, eps } => {
+                Numbers::Rmsprop([lr, decay, alpha as f32, (1.0 - alpha) as f32, eps as f32])
+            }
+            Rule::Sgd { momentum } => Numbers::Sgd([lr, decay, momentum as f32]),
+        }
+    }
 }
 
-/// The norm of each run's row of a gradient `[R, P]`.
-pub fn norms(g: &Tensor) -> Vec<f64> {
-    let norms = g.to_kind(Kind::Double).square().sum_dim_intlist(1i64, false, Kind::Double).sqrt();
-    Vec::<f64>::try_from(norms).expect("a vector of norms")
+/// The numbers of one update in float32, by rule.
+enum Numbers {
+    /// keep, l2, size, root, eps, β₁, β₂, 1 − β₁, 1 − β₂.
+    Adam([f32; 9]),
+    /// lr, decay, α, 1 − α, eps.
+    Rmsprop([f32; 5]),
+    /// lr, decay, momentum.
+    Sgd([f32; 3]),
+}
+
+impl Numbers {
+    fn all(&self) -> &[f32] {
+        match self {
+            Self::Adam(all) => all,
+            Self::Rmsprop(all) => all,
+            Self::Sgd(all) => all,
+        }
+    }
+}
+
+/// The columns `[R, 1]` of a table `[R, N]`.
+fn columns<const N: usize>(table: &Tensor, _: &[f32; N]) -> [Tensor; N] {
+    std::array::from_fn(|i| table.narrow(1, i as i64, 1))
+}
+
+/// What each run's gradient, `[R, P]`, is multiplied by so that its norm is at most the run's `longest`: `[R, 1]`, without
+/// waiting for the device.
+pub fn clip_scales(g: &Tensor, longest: &[f64]) -> Tensor {
+    let norms = g.to_kind(Kind::Double).square().sum_dim_intlist(1i64, true, Kind::Double).sqrt();
+    let longest = Tensor::from_slice(longest).unsqueeze(1).to_device(g.device());
+    (longest / (norms + 1e-6)).clamp_max(1.0).to_kind(Kind::Float)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a TOML says of optimizers, learning-rate schedules and averaged weights.
 
-use crate::base::{NonNegative, Positive, Probability, a_player_each, bare_number, or_number};
+use crate::base::{Each, NonNegative, Positive, Probability, a_player_each, bare_number, or_number};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ a_player_each! {
     #[serde(deny_unknown_fields, rename_all = "kebab-case")]
     pub struct OptimizersSpec {}
     /// The optimizers that are there, by their players.
-    pub fn optimizers() -> OptimizerSpec;
+    pub fn optimizers() -> Each<OptimizerSpec>;
 }
 
 /// How a player's parameters move.
@@ -232,8 +232,15 @@ pub struct CosineDecay {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EmaSpec {
     /// How much of the average stays.
-    pub decay: Probability,
+    pub decay: Each<Probability>,
     /// The step at which averaging starts.
     #[serde(default)]
     pub start: u64,
+}
+
+impl EmaSpec {
+    /// The weight of the parameters in the average after step `step`.
+    pub(super) fn rest(&self, step: u64) -> f32 {
+        if step < self.start { 1.0 } else { (1.0 - self.decay.own().get()) as f32 }
+    }
 }

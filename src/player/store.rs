@@ -191,6 +191,16 @@ impl Player {
     /// One update by these gradients, in step `step` (from 0) of `steps`, at learning rates times `rates`.
     pub fn update(&mut self, gradients: &[Tensor], step: u64, steps: u64, rates: Option<&[f64]>) {
         self.updates += 1;
+        let moves = self.moves(step, steps, rates);
+        if self.flat.device() == Device::Cpu {
+            self.update_on_host(gradients, &moves, step);
+        } else {
+            self.update_on_device(gradients, &moves, step);
+        }
+    }
+
+    /// The numbers of the update that `updates` counts last, one entry per run.
+    fn moves(&self, step: u64, steps: u64, rates: Option<&[f64]>) -> Vec<Step> {
         let mut moves: Vec<Step> = Vec::with_capacity(self.runs());
         for (run, optimizer) in self.spec.optimizers.iter().enumerate() {
             // Most packs have one optimizer for all runs; its powers and cosines are worked out once.
@@ -200,11 +210,7 @@ impl Player {
         for (step, &rate) in moves.iter_mut().zip(rates.unwrap_or_default()) {
             *step = step.at_rate(rate);
         }
-        if self.flat.device() == Device::Cpu {
-            self.update_on_host(gradients, &moves, step);
-        } else {
-            self.update_on_device(gradients, &moves, step);
-        }
+        moves
     }
 
     fn update_on_host(&mut self, gradients: &[Tensor], moves: &[Step], step: u64) {
@@ -270,7 +276,7 @@ impl Player {
         if let (Some(average), Some(spec)) = (&mut self.average, &self.spec.ema) {
             let average = host::write(average);
             for (run, spec) in spec.iter().enumerate() {
-                let rest = if step < spec.start { 1.0 } else { 1.0 - spec.decay.get() } as f32;
+                let rest = spec.rest(step);
                 let here = run * all..(run + 1) * all;
                 for (a, p) in average[here.clone()].iter_mut().zip(&flat[here]) {
                     // Written so that a rest of 1 gives p itself.
@@ -280,6 +286,7 @@ impl Player {
         }
     }
 
+    /// What [`Self::update_on_host`] does, in tensor operations over all runs at once.
     fn update_on_device(&mut self, gradients: &[Tensor], moves: &[Step], step: u64) {
         let runs = moves.len() as i64;
         let slots = self.slots.iter().filter(|s| s.learned);
@@ -297,13 +304,16 @@ impl Player {
         let mut g = Tensor::cat(&rows, 1);
         let column = |values: Vec<f32>| Tensor::from_slice(&values).unsqueeze(1).to_device(self.flat.device());
         let guard = tch::no_grad_guard();
-        if let Some(longest) = self.spec.optimizers[0].clip_norm() {
-            let scales = optimizer::norms(&g).iter().map(|n| (longest / (n + 1e-6)).min(1.0) as f32).collect();
-            g *= column(scales);
-        }
+        let longest = self.spec.optimizers.iter().map(|o| o.clip_norm().unwrap_or(f64::INFINITY));
+        let longest: Vec<f64> = longest.collect();
+        // The norm is that of the loss's gradient alone; what it scales contains the pull towards past parameters.
+        let scales = longest.iter().any(|l| l.is_finite()).then(|| optimizer::clip_scales(&g, &longest));
         let mut p = self.flat.narrow(1, 0, self.learned as i64);
         if let (Some(history), Some(weights)) = (&self.history, &self.spec.history) {
             g += column(weights.iter().map(|&w| 2.0 * w as f32).collect()) * (&p - history);
+        }
+        if let Some(scales) = scales {
+            g *= scales;
         }
         Step::on_device(moves, &mut p, &g, &mut self.buffers);
         if let Some(history) = &mut self.history {
@@ -316,10 +326,8 @@ impl Player {
             p.copy_(&clipped);
         }
         if let (Some(average), Some(spec)) = (&mut self.average, &self.spec.ema) {
-            let rest = spec.iter().map(|s| if step < s.start { 1.0 } else { 1.0 - s.decay.get() } as f32);
-            let rest = Tensor::from_slice(&rest.collect::<Vec<_>>()).unsqueeze(1).to_device(self.flat.device());
-            let change = rest * (&self.flat - &*average);
-            let _ = average.g_add_(&change);
+            // At a weight of 1 this gives the parameters themselves, to the bit.
+            let _ = average.lerp_tensor_(&self.flat, &column(spec.iter().map(|s| s.rest(step)).collect()));
         }
         drop(guard);
     }
@@ -419,5 +427,111 @@ impl Player {
                 flat.narrow(1, slot.offset as i64, slot.len as i64).view(&shape[..]).data()
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Each, Probability};
+    use crate::nn::plan::{Head, Role, Wiring};
+    use crate::nn::{InitSpec, NetworkSpec};
+
+    const RUNS: usize = 3;
+    const STEPS: u64 = 6;
+
+    fn parsed<T: serde::de::DeserializeOwned>(toml: &str) -> T {
+        toml::from_str::<toml::Table>(toml).expect("TOML").try_into().expect("a spec")
+    }
+
+    /// A network with a parameter that is not learned.
+    fn plan() -> NetworkPlan {
+        let network: NetworkSpec = parsed("mlp = { hidden = [3], norm = \"batch\" }");
+        let wiring = Wiring {
+            role: Role::Generator,
+            input: vec![2],
+            output: vec![2],
+            classes: 0,
+            labels_at_input: false,
+            head: Head::Plain,
+        };
+        network.plan(&wiring, &InitSpec::Pytorch).expect("it fits")
+    }
+
+    /// Optimizers that differ from run to run in every number that runs of one pack may differ in.
+    fn optimizers(kind: &str, clipped: bool) -> Vec<OptimizerSpec> {
+        let own = match kind {
+            "adam" | "adamw" => {
+                ["betas = [0.5, 0.9], eps = 1e-3", "betas = [0.9, 0.999]", "betas = [0.0, 0.99], eps = 1e-6"]
+            }
+            "rmsprop" => ["alpha = 0.9, eps = 1e-3", "alpha = 0.99", "alpha = 0.5, eps = 1e-6"],
+            _ => ["momentum = { constant = 0.5 }", "momentum = { constant = 0 }", "momentum = { constant = 0.9 }"],
+        };
+        let shared = ["lr = 0.01, weight-decay = 0.1", "lr = 0.1, warm-up = 3", "lr = 0.05, weight-decay = 0.02"];
+        let longest = [0.1, 2.0, 1e3];
+        let of_run = |run: usize| {
+            let clip = if clipped { format!(", clip-norm = {}", longest[run]) } else { String::new() };
+            parsed(&format!("{kind} = {{ {}, {}{clip} }}", shared[run], own[run]))
+        };
+        (0..RUNS).map(of_run).collect()
+    }
+
+    /// Equal within a few units in the last place of the largest number of each run.
+    fn near(host: &Tensor, device: &Tensor, what: &str) {
+        for run in 0..RUNS as i64 {
+            let [host, device] = [host, device].map(|of| host::numbers(&of.get(run)));
+            let largest = host.iter().fold(0f32, |most, v| most.max(v.abs()));
+            for (a, b) in host.iter().zip(device) {
+                assert!((a - b).abs() <= 2e-6 * largest, "{what}, run {run}: {a} on the host, {b} on a device");
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_updates_every_run_as_the_host_does() {
+        let mut clipped_runs = [false; 2];
+        for (case, kind) in (0..16).flat_map(|case| ["adam", "adamw", "rmsprop", "sgd"].map(|kind| (case, kind))) {
+            let [clip, history, bound, average] = [1, 2, 4, 8].map(|bit| case & bit > 0);
+            let what = format!("{kind}, clip {clip}, history {history}, bound {bound}, average {average}");
+            let ema = |decay, start| EmaSpec { decay: Each::new(Probability::of(decay)), start };
+            let spec = || PlayerSpec {
+                name: "generator",
+                index: 0,
+                plan: plan(),
+                optimizers: optimizers(kind, clip),
+                ema: average.then(|| vec![ema(0.9, 3), ema(0.3, 0), ema(0.999, 3)]),
+                clip: bound.then(|| vec![0.3, 0.5, 0.1]),
+                history: history.then(|| vec![1.0, 0.1, 5.0]),
+            };
+            let [mut host, mut device] = [0; 2].map(|_| Player::new(spec(), &[1, 2, 3], Device::Cpu));
+            for step in 0..STEPS {
+                let mut noise = Stream::new(7, Purpose::Noise, 0, step);
+                let mut gradients: Vec<Tensor> = Vec::new();
+                for param in host.learned() {
+                    let mut numbers = vec![0.0; param.numel()];
+                    noise.fill_normal(&mut numbers, 0.0, 0.4);
+                    gradients.push(host::tensor(&numbers, &param.size(), Device::Cpu));
+                }
+                // One parameter has no part in the loss.
+                gradients[1] = Tensor::new();
+                let square = |run: i64| -> f64 {
+                    let norm = |g: &Tensor| g.get(run).norm().double_value(&[]).powi(2);
+                    gradients.iter().filter(|g| g.defined()).map(norm).sum()
+                };
+                clipped_runs = [clipped_runs[0] || square(0) > 0.01, clipped_runs[1] || square(2) < 1e6];
+                let rates = [1.0, 0.5, 0.25];
+                host.update(&gradients, step, STEPS, Some(&rates));
+                device.updates += 1;
+                let moves = device.moves(step, STEPS, Some(&rates));
+                device.update_on_device(&gradients, &moves, step);
+                for ((suffix, a, _), (_, b, _)) in host.parts().iter().zip(device.parts()) {
+                    near(a, &b, &format!("{what}, step {step}, `{suffix}`"));
+                }
+                if let (Some(of), true) = (&device.average, step < 3) {
+                    assert_eq!(host::numbers(&of.get(0)), host::numbers(&device.flat.get(0)), "{what}: not started");
+                }
+            }
+        }
+        assert_eq!(clipped_runs, [true; 2], "some gradients are clipped, and some are not");
     }
 }

@@ -9,7 +9,7 @@ pub mod spec;
 
 pub use clerk::{EVAL, METRICS, Seat, Settings, fail};
 pub use measure::measure;
-pub use pack::Pack;
+pub use pack::{MakeObjective, Pack};
 pub use session::sit;
 pub use spec::{CriticSteps, OrderKind, Precision, RunSpec, ScheduleSpec};
 

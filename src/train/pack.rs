@@ -12,10 +12,17 @@ use tch::{Device, Tensor};
 /// The most repetitions of one turn in a step; they share the clock of the random streams with the steps.
 pub const MOST_REPEATS: u64 = 1 << 10;
 
-/// Runs that train together. Whatever has one entry a run is in one order.
+/// Makes the objective of some runs of a pack, by their indices at its first step.
+pub type MakeObjective = Box<dyn Fn(&[usize]) -> Result<Box<dyn Objective>, String>>;
+
+/// Runs that train together. Whatever has one entry per run is in one order.
 pub struct Pack {
     /// The mathematics.
     pub objective: Box<dyn Objective>,
+    /// Makes it anew where runs leave: an objective keeps nothing from one step to the next but in its players' memory.
+    pub make: MakeObjective,
+    /// The index that each run had at the first step.
+    pub members: Vec<usize>,
     /// The players, in the objective's order.
     pub players: Vec<Player>,
     /// Where each run's examples come from.
@@ -160,9 +167,10 @@ impl Pack {
         }
     }
 
-    /// Keeps the runs at these places and lets the others go, undisturbed.
+    /// Keeps the runs of these indices and lets the others go, undisturbed.
     pub fn keep(&mut self, runs: &[usize]) {
-        self.objective.keep(runs);
+        self.members = runs.iter().map(|&r| self.members[r]).collect();
+        self.objective = (self.make)(&self.members).expect("what more runs could be made of, these can");
         self.players.iter_mut().for_each(|p| p.keep(runs));
         self.sources = runs.iter().map(|&r| self.sources[r].clone()).collect();
         self.seeds = runs.iter().map(|&r| self.seeds[r]).collect();
