@@ -3,13 +3,15 @@
 //! A deserializer gives up at its first error. So a value that was refused is set aside and the tree is read again
 //! without it, until nothing new comes to light.
 
+mod failure;
+
+use self::failure::{Failure, Reason};
 use super::diagnostic::{Mistake, Place, known_names, listed};
 use super::node::{Key, Node, Value};
 use crate::base::nearest;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Unexpected, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt;
 
 /// A typed value from a tree. `name` is what messages call it; `beside` are names that stand beside the value's own keys.
 ///
@@ -90,134 +92,6 @@ fn id(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
 
-/// Why a value was refused.
-#[derive(Debug)]
-struct Failure {
-    reason: Reason,
-    help: Option<String>,
-    /// The node to set aside, and the place to show.
-    at: Option<(usize, Place)>,
-    /// Whether it only follows from another mistake.
-    silent: bool,
-}
-
-#[derive(Debug)]
-enum Reason {
-    Words(String),
-    Missing { field: &'static str, of: String },
-    UnknownKey { name: String, known: &'static [&'static str] },
-    UnknownKind { name: String, of: String, known: &'static [&'static str] },
-}
-
-impl Failure {
-    fn new(message: impl Into<String>) -> Self {
-        Self { reason: Reason::Words(message.into()), help: None, at: None, silent: false }
-    }
-
-    fn because(reason: Reason) -> Self {
-        Self { reason, help: None, at: None, silent: false }
-    }
-
-    fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    /// Places the failure at a node unless it has a place already.
-    fn at(self, node: &Node, silent: bool) -> Self {
-        self.at_place(node, node.place, silent)
-    }
-
-    fn at_place(mut self, node: &Node, place: Place, silent: bool) -> Self {
-        if self.at.is_none() {
-            self.at = Some((id(node), place));
-            self.silent |= silent;
-        }
-        self
-    }
-
-    fn words(self) -> (String, Option<String>) {
-        let (message, help) = match self.reason {
-            Reason::Words(message) => (message, None),
-            Reason::Missing { field, of } if of.is_empty() => {
-                (format!("`{field}` is missing"), Some(format!("every experiment has a section `[{field}]`")))
-            }
-            Reason::Missing { field, of } => (format!("`{of}` needs `{field}`"), None),
-            Reason::UnknownKey { name, known } => {
-                (format!("unknown key `{name}`"), known_names(&name, known.iter().copied()))
-            }
-            Reason::UnknownKind { name, of, .. } if of == "data" && is_known_set(&name) => (
-                format!("`data` has no kind `{name}`"),
-                Some(format!("`{name}` is the name of a data set: `data.dataset.name = \"{name}\"`")),
-            ),
-            Reason::UnknownKind { name, of, known } => {
-                (format!("`{of}` has no kind `{name}`"), known_names(&name, known.iter().copied()))
-            }
-        };
-        (message, self.help.or(help))
-    }
-}
-
-/// Whether a data set of that name is described, wherever data are.
-fn is_known_set(name: &str) -> bool {
-    crate::data::known::names(&crate::data::DataRoots::default()).iter().any(|known| known == name)
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.reason)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl de::Error for Failure {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string())
-    }
-
-    fn invalid_type(got: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("expected {expected}, got {}", shown(got)))
-    }
-
-    fn invalid_value(got: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::invalid_type(got, expected)
-    }
-
-    fn invalid_length(length: usize, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("expected {expected}, got {length}"))
-    }
-
-    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
-        Self::because(Reason::UnknownKind { name: name.to_owned(), of: String::new(), known })
-    }
-
-    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::because(Reason::UnknownKey { name: name.to_owned(), known })
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self::because(Reason::Missing { field, of: String::new() })
-    }
-
-    fn duplicate_field(field: &'static str) -> Self {
-        Self::new(format!("`{field}` is there twice"))
-    }
-}
-
-fn shown(got: Unexpected<'_>) -> String {
-    match got {
-        Unexpected::Bool(value) => value.to_string(),
-        Unexpected::Unsigned(value) => value.to_string(),
-        Unexpected::Signed(value) => value.to_string(),
-        Unexpected::Float(value) => value.to_string(),
-        Unexpected::Str(text) => format!("the text \"{text}\""),
-        Unexpected::Seq => "a list".to_owned(),
-        Unexpected::Map => "a table".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 /// Reads one node.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
@@ -243,7 +117,9 @@ impl<'a> Reader<'a> {
             Value::Float(value, _) if value.fract() == 0.0 && value.abs() < 1e15 => {
                 Err(self.refuse("a whole number").with_help(format!("write `{}`", *value as i64)))
             }
-            _ => Err(self.refuse("a whole number")),
+            Value::String(_) | Value::Float(..) | Value::Boolean(_) | Value::Array(_) | Value::Table(_) => {
+                Err(self.refuse("a whole number"))
+            }
         }
     }
 
@@ -313,7 +189,7 @@ impl<'a> de::Deserializer<'a> for Reader<'a> {
             Value::Float(value, _) if value.is_finite() => visitor.visit_f64(*value),
             Value::Float(..) => Err(self.refuse("a finite number")),
             Value::Integer(value, _) => visitor.visit_f64(*value as f64),
-            _ => Err(self.refuse("a number")),
+            Value::String(_) | Value::Boolean(_) | Value::Array(_) | Value::Table(_) => Err(self.refuse("a number")),
         }
     }
 
@@ -324,7 +200,9 @@ impl<'a> de::Deserializer<'a> for Reader<'a> {
     fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Failure> {
         match &self.node.value {
             Value::Boolean(value) => visitor.visit_bool(*value),
-            _ => Err(self.refuse("`true` or `false`")),
+            Value::String(_) | Value::Integer(..) | Value::Float(..) | Value::Array(_) | Value::Table(_) => {
+                Err(self.refuse("`true` or `false`"))
+            }
         }
     }
 
@@ -390,7 +268,7 @@ impl<'a> de::Deserializer<'a> for Reader<'a> {
                     .at(self.node, false)),
                 [(first, _), ..] => Err(self.not_one_kind(table, first, kinds)),
             },
-            _ => Err(self
+            Value::Integer(..) | Value::Float(..) | Value::Boolean(_) | Value::Array(_) => Err(self
                 .refuse("the name of a kind")
                 .with_help(format!("known here: {}", listed(kinds.iter().copied())))),
         }
@@ -559,7 +437,9 @@ impl<'a> Choice<'a> {
         let failure = match failure.reason {
             Reason::Missing { field, .. } => Failure::new(format!("`{tag}` needs `{field}`"))
                 .with_help(format!("write `{{ {tag} = {{ {field} = … }} }}`")),
-            _ => Failure::new(format!("`{tag}` needs a value")).with_help(format!("write `{{ {tag} = … }}`")),
+            Reason::Words(_) | Reason::UnknownKey { .. } | Reason::UnknownKind { .. } => {
+                Failure::new(format!("`{tag}` needs a value")).with_help(format!("write `{{ {tag} = … }}`"))
+            }
         };
         Err(failure.at_place(self.reader.node, self.place, false))
     }
@@ -611,111 +491,4 @@ impl<'a> de::VariantAccess<'a> for Choice<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::diagnostic::{SourceId, Sources};
-    use super::*;
-    use serde::Deserialize;
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-    struct Toy {
-        count: u32,
-        #[serde(default)]
-        rate: Option<crate::base::Positive>,
-        #[serde(default)]
-        kind: Kind,
-        #[serde(default)]
-        pair: Option<[f64; 2]>,
-        #[serde(default)]
-        many: Vec<Kind>,
-    }
-
-    #[derive(Debug, Default, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-    enum Kind {
-        #[default]
-        None,
-        Leaky(Leaky),
-        Wide(Wide),
-        Listed(Vec<u32>),
-    }
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-    struct Leaky {
-        #[serde(default)]
-        slope: f64,
-    }
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-    struct Wide {
-        width: u32,
-    }
-
-    /// The value, or each mistake as `text it points at: message`.
-    fn toy(text: &str) -> Result<Toy, Vec<String>> {
-        let mut sources = Sources::default();
-        let source = sources.add("t", text);
-        let node = Node::parse(text, source).expect("the test's text is TOML");
-        read(&node, "", &["grid"]).map_err(|all| {
-            all.into_iter()
-                .map(|m| {
-                    let place = m.place.expect("all have places");
-                    assert_eq!(place.source, SourceId(0));
-                    format!("{}: {}", &text[place.start as usize..place.end as usize], m.message)
-                })
-                .collect()
-        })
-    }
-
-    #[test]
-    fn a_bare_tag_stands_for_all_defaults_and_an_empty_table_for_a_unit() {
-        let value =
-            toy("count = 1\nkind = 'leaky'\nmany = [{ none = {} }, 'none', { listed = [1, 2] }]").expect("reads");
-        assert_eq!(value.kind, Kind::Leaky(Leaky { slope: 0.0 }));
-        assert_eq!(value.many, [Kind::None, Kind::None, Kind::Listed(vec![1, 2])]);
-        assert_eq!(toy("count = 1\nrate = 2").expect("reads").rate, Some(crate::base::Positive::of(2.0)));
-    }
-
-    #[test]
-    fn every_mistake_is_found_and_points_at_its_key_or_value() {
-        assert_eq!(
-            toy("cuont = 1\nrate = -1\nkind = { leaky = { slop = 1, slope = 'x' } }\npair = [1, 2, 3]\nmany = ['nne', 3]").expect_err("wrong"),
-            [
-                "cuont: unknown key `cuont`",
-                "-1: expected a number above 0, got -1",
-                "slop: unknown key `slop` in `leaky`",
-                "'x': expected a number, got the text \"x\"",
-                "[1, 2, 3]: expected a list of 2, got 3",
-                "'nne': `many` has no kind `nne`",
-                "3: expected the name of a kind, got 3",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_only_follows_from_another_mistake_is_not_said() {
-        assert_eq!(toy("count = -1").expect_err("wrong"), ["-1: expected a whole number of 0 or more, got -1"]);
-        assert_eq!(
-            toy("count = 1\nkind = { wide = { width = 'x' } }").expect_err("wrong"),
-            ["'x': expected a whole number, got the text \"x\""]
-        );
-        assert_eq!(toy("rate = 1").expect_err("wrong"), [": `count` is missing"]);
-    }
-
-    #[test]
-    fn choices_have_words_of_their_own() {
-        let one = |text: &str| toy(&format!("count = 1\n{text}")).expect_err("wrong").remove(0);
-        assert_eq!(
-            one("kind = { leaky = {}, wide = {} }"),
-            "wide: `kind` names two kinds, `leaky` and `wide`: keep one"
-        );
-        assert_eq!(one("kind = { leaky = {}, slope = 1 }"), "slope: `slope` stands beside `leaky`");
-        assert_eq!(one("kind = 'wide'"), "'wide': `wide` needs `width`");
-        assert_eq!(one("kind = 'listed'"), "'listed': `listed` needs a value");
-        assert_eq!(one("kind = { wide = {} }"), "{}: `wide` needs `width`");
-        assert_eq!(one("kind = {}"), "{}: `kind` names no kind");
-        assert_eq!(one("kind = { none = { x = 1 } }"), "x: `none` takes no settings");
-    }
-}
+mod tests;

@@ -243,7 +243,7 @@ fn overrule(node: &mut Node, name: &str) {
                 }
             }
         }
-        _ => {}
+        Value::String(_) | Value::Integer(..) | Value::Float(..) | Value::Boolean(_) => {}
     }
 }
 
@@ -346,14 +346,16 @@ pub fn seeds(root: &Node) -> Result<Vec<u64>, Mistake> {
             };
             Ok((first..first.saturating_add(count(number)?)).collect())
         }
-        _ => Err(refuse(node, "a count, a list of seeds, or `{ count = 8, first = 0 }`")),
+        Value::String(_) | Value::Float(..) | Value::Boolean(_) => {
+            Err(refuse(node, "a count, a list of seeds, or `{ count = 8, first = 0 }`"))
+        }
     }
 }
 
 fn whole(node: &Node) -> Option<u64> {
     match node.value {
         Value::Integer(value, _) => u64::try_from(value).ok(),
-        _ => None,
+        Value::String(_) | Value::Float(..) | Value::Boolean(_) | Value::Array(_) | Value::Table(_) => None,
     }
 }
 

@@ -102,42 +102,27 @@ impl Node {
 
     /// The entries of a table; `None` of anything else.
     pub fn table(&self) -> Option<&Table> {
-        match &self.value {
-            Value::Table(table) => Some(table),
-            _ => None,
-        }
+        if let Value::Table(table) = &self.value { Some(table) } else { None }
     }
 
     /// The entries of a table, to change them.
     pub fn table_mut(&mut self) -> Option<&mut Table> {
-        match &mut self.value {
-            Value::Table(table) => Some(Arc::make_mut(table)),
-            _ => None,
-        }
+        if let Value::Table(table) = &mut self.value { Some(Arc::make_mut(table)) } else { None }
     }
 
     /// The items of a list; `None` of anything else.
     pub fn array(&self) -> Option<&[Self]> {
-        match &self.value {
-            Value::Array(items) => Some(items),
-            _ => None,
-        }
+        if let Value::Array(items) = &self.value { Some(items) } else { None }
     }
 
     /// The items of a list, to change them.
     pub fn array_mut(&mut self) -> Option<&mut Vec<Self>> {
-        match &mut self.value {
-            Value::Array(items) => Some(Arc::make_mut(items)),
-            _ => None,
-        }
+        if let Value::Array(items) = &mut self.value { Some(Arc::make_mut(items)) } else { None }
     }
 
     /// The text; `None` of anything else.
     pub fn str(&self) -> Option<&str> {
-        match &self.value {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
+        if let Value::String(text) = &self.value { Some(text) } else { None }
     }
 
     /// The entry of a table.
@@ -191,7 +176,7 @@ impl Node {
                     None => break,
                 },
                 // The name of a bare tag is the tag itself.
-                _ => break,
+                Value::String(_) | Value::Integer(..) | Value::Float(..) | Value::Boolean(_) => break,
             }
         }
         place

@@ -68,7 +68,7 @@ pub fn toml_of<T: Tree>(entries: Vec<(&str, &T)>) -> String {
         match value.shape() {
             Shape::Table(table) => sections.push((name, table)),
             Shape::List(items) if !items.is_empty() && items.iter().all(is_table) => lists.push((name, items)),
-            _ => write_entry(&mut text, name, value),
+            Shape::Absent | Shape::Text(_) | Shape::Plain(_) | Shape::List(_) => write_entry(&mut text, name, value),
         }
     }
     for (name, mut table) in sections {
@@ -108,7 +108,7 @@ pub fn inline_text<T: Tree>(value: &T) -> String {
 pub fn entries<T: Tree>(value: &T) -> Vec<(&str, &T)> {
     match value.shape() {
         Shape::Table(table) => table,
-        _ => Vec::new(),
+        Shape::Absent | Shape::Text(_) | Shape::Plain(_) | Shape::List(_) => Vec::new(),
     }
 }
 
@@ -217,7 +217,7 @@ fn write_broken<T: Tree>(text: &mut String, value: &T, indent: usize) {
                 write_broken(text, value, indent);
             }
         }),
-        _ => write_inline(text, value),
+        Shape::Absent | Shape::Text(_) | Shape::Plain(_) | Shape::List(_) => write_inline(text, value),
     }
 }
 

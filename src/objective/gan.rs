@@ -53,19 +53,12 @@ pub enum ConditionKind {
     Projection,
 }
 
-impl Family for GanSpec {
-    fn tag(&self) -> &'static str {
-        "gan"
-    }
-
-    fn players(&self) -> &'static [&'static str] {
-        &["generator", "discriminator"]
-    }
-
-    fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem> {
+impl GanSpec {
+    /// How a generator and its discriminator are wired; a problem is at a key of these settings.
+    pub(super) fn pair(&self, info: &DataInfo) -> Result<[Wiring; 2], Problem> {
         let labeled = self.condition != ConditionKind::None;
         if labeled && info.classes == 0 {
-            return Err(Problem::at("algorithm.gan.condition", "the data has no labels to condition on")
+            return Err(Problem::at("condition", "the data has no labels to condition on")
                 .with_help("take data with classes, or remove `condition`"));
         }
         let classes = if labeled { info.classes } else { 0 };
@@ -90,7 +83,21 @@ impl Family for GanSpec {
             labels_at_input: self.condition == ConditionKind::Concatenate,
             head,
         };
-        Ok(vec![generator, discriminator])
+        Ok([generator, discriminator])
+    }
+}
+
+impl Family for GanSpec {
+    fn tag(&self) -> &'static str {
+        "gan"
+    }
+
+    fn players(&self) -> &'static [&'static str] {
+        &["generator", "discriminator"]
+    }
+
+    fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem> {
+        self.pair(info).map(Vec::from).map_err(|problem| problem.below("algorithm.gan"))
     }
 
     fn reference(&self, player: &str) -> Option<ReferenceKind<'_>> {

@@ -151,15 +151,12 @@ impl Family for LapganSpec {
     fn wirings(&self, info: &DataInfo) -> Result<Vec<Wiring>, Problem> {
         let mut wirings = Vec::new();
         for (level, info) in self.pyramid(info)?.iter().enumerate() {
-            let mut pair = self.plain().wirings(info).map_err(|problem| Problem {
-                path: problem.path.replace("algorithm.gan.", "algorithm.lapgan."),
-                ..problem
-            })?;
+            let mut pair = self.plain().pair(info).map_err(|problem| problem.below("algorithm.lapgan"))?;
             if level > 0 {
                 pair[0].input.clone_from(&info.shape);
                 pair[0].input[0] += 1;
             }
-            wirings.append(&mut pair);
+            wirings.extend(pair);
         }
         Ok(wirings)
     }
