@@ -5,7 +5,6 @@ use crate::base::{Positive, Probability, Problem};
 use crate::nn::builder::Site;
 use crate::nn::dense::per_run;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::grouped::channels;
 use crate::nn::init::ParamInit;
 use crate::nn::script::Writer;
@@ -93,10 +92,6 @@ impl Operation for BatchNorm {
             statistics: true,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

@@ -5,7 +5,6 @@ use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::dense;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::init::{Fans, ParamInit};
 use crate::nn::scribe::{self, BySymbol};
 use crate::nn::script::Writer;
@@ -88,10 +87,6 @@ impl Operation for Embedding {
             statistics: false,
             labels: self.label.is_some(),
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

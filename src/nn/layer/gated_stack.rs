@@ -5,7 +5,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::Problem;
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::grouped;
 use crate::nn::raster::{self, ByPixel};
 use crate::nn::script::Writer;
@@ -120,10 +119,6 @@ impl Operation for GatedStack {
             statistics: false,
             labels: self.0.iter().any(|layer| layer.vertical.label.is_some() || layer.horizontal.label.is_some()),
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, sides: [usize; 2]) -> Option<usize> {

@@ -5,7 +5,6 @@ use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::{Builder, Site};
 use crate::nn::dense::per_run;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::grouped::channels;
 use crate::nn::init::ParamInit;
 use crate::nn::scribe::{self, BySymbol};
@@ -118,10 +117,6 @@ impl Operation for GroupNorm {
         }
     }
 
-    fn link(&self) -> Link<'_> {
-        Link::Outside
-    }
-
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
         None
     }
@@ -170,10 +165,6 @@ impl Operation for NormAtEach {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

@@ -4,7 +4,7 @@ use super::{Facts, Layer, LayerFacts, LayerSpec, Operation, Order, Range, Takes,
 use crate::base::Problem;
 use crate::nn::builder::{Flow, Site};
 use crate::nn::forward::Pass;
-use crate::nn::fused::{Link, Steps};
+use crate::nn::fused::Steps;
 use crate::nn::script::Writer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,10 +75,6 @@ impl Operation for Label {
             labels: true,
             ..Facts::of(&self.steps)
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

@@ -142,10 +142,6 @@ impl Operation for LinearAtEach {
         Facts { order: Order::Keeps, by_symbol: true, ..self.0.facts() }
     }
 
-    fn link(&self) -> Link<'_> {
-        Link::Outside
-    }
-
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
         None
     }

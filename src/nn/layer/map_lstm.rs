@@ -6,7 +6,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::init::{Fans, ParamInit};
 use crate::nn::raster::{self, ByPixel};
 use crate::nn::script::Writer;
@@ -126,10 +125,6 @@ impl Operation for MapLstm {
             statistics: false,
             labels: self.passes.iter().any(|pass| pass.from_input.label.is_some()),
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, sides: [usize; 2]) -> Option<usize> {

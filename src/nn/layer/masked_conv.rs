@@ -5,7 +5,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::Problem;
 use crate::nn::builder::{Builder, Site};
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::init::{Fans, ParamInit};
 use crate::nn::raster::{self, ByPixel};
 use crate::nn::script::Writer;
@@ -122,10 +121,6 @@ impl Operation for Causal {
             statistics: false,
             labels: self.label.is_some(),
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, [high, wide]: [usize; 2]) -> Option<usize> {

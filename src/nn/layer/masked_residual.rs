@@ -7,7 +7,7 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::{Link, Steps};
+use crate::nn::fused::Steps;
 use crate::nn::raster::{self, ByPixel};
 use crate::nn::script::Writer;
 use schemars::JsonSchema;
@@ -62,10 +62,6 @@ pub(in crate::nn) struct MaskedResidual {
 impl Operation for MaskedResidual {
     fn facts(&self) -> Facts {
         Facts { range: Range::Everything, order: Order::Keeps, ..Facts::of(&self.main) }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, sides: [usize; 2]) -> Option<usize> {

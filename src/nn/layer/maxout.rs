@@ -5,7 +5,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::Problem;
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::script::Writer;
 use crate::nn::spec::InitSpec;
 use crate::nn::weight::WeightNormSpec;
@@ -66,10 +65,6 @@ impl Operation for Maxout {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

@@ -131,8 +131,10 @@ pub(in crate::nn) trait Operation {
     /// What the rest of the program decides by.
     fn facts(&self) -> Facts;
 
-    /// What it is in a chain of dense layers.
-    fn link(&self) -> Link<'_>;
+    /// What it is in a chain of dense layers, which costs nothing but time where it is not stated.
+    fn link(&self) -> Link<'_> {
+        Link::Outside
+    }
 
     /// How many numbers of an image of these sides one of its steps by pixel keeps; `None` if it has no such step.
     fn kept_by_pixel(&self, sides: [usize; 2]) -> Option<usize>;

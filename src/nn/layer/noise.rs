@@ -4,7 +4,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Probability, Problem, bare_number, or_number};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::raster::{self, ByPixel};
 use crate::nn::scribe::{self, BySymbol};
 use crate::nn::script::Writer;
@@ -82,10 +81,6 @@ impl Operation for Dropout {
         }
     }
 
-    fn link(&self) -> Link<'_> {
-        Link::Outside
-    }
-
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
         Some(0)
     }
@@ -130,10 +125,6 @@ impl Operation for GaussianNoise {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

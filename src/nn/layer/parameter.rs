@@ -4,7 +4,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Problem, bare_number, or_number};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::init::ParamInit;
 use crate::nn::script::Writer;
 use schemars::JsonSchema;
@@ -57,10 +56,6 @@ impl Operation for Prepend {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

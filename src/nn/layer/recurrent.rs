@@ -4,7 +4,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Problem, bare_number, or_integer, unbound};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::init::{Fans, ParamInit};
 use crate::nn::scribe::{self, BySymbol};
 use crate::nn::script::Writer;
@@ -106,10 +105,6 @@ impl Operation for Recurrent {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

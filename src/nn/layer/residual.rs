@@ -6,7 +6,7 @@ use super::{Facts, Layer, LayerFacts, LayerSpec, Operation, Order, Range, Takes,
 use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::{Link, Steps};
+use crate::nn::fused::Steps;
 use crate::nn::script::Writer;
 use crate::nn::spec::NormSpec;
 use crate::nn::weight::WeightNormSpec;
@@ -119,10 +119,6 @@ impl Operation for Residual {
     fn facts(&self) -> Facts {
         let inner = Facts::of(&self.main).and(Facts::of(&self.shortcut));
         Facts { order: Order::Mixes, by_symbol: false, range: Range::Everything, weighs: true, moves: false, ..inner }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

@@ -4,7 +4,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::script::Writer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,10 +86,6 @@ impl Operation for Enlarge {
         }
     }
 
-    fn link(&self) -> Link<'_> {
-        Link::Outside
-    }
-
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
         None
     }
@@ -124,10 +119,6 @@ impl Operation for Shrink {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

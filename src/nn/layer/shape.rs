@@ -5,7 +5,6 @@ use crate::base::Problem;
 use crate::nn::builder::Site;
 use crate::nn::count;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::grouped;
 use crate::nn::raster::{self, ByPixel};
 use crate::nn::scribe::{self, BySymbol};
@@ -73,10 +72,6 @@ impl Operation for View {
         }
     }
 
-    fn link(&self) -> Link<'_> {
-        Link::Outside
-    }
-
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
         None
     }
@@ -112,10 +107,6 @@ impl Operation for Fold {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
@@ -157,10 +148,6 @@ impl Operation for Unfold {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

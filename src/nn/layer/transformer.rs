@@ -7,7 +7,6 @@ use super::{Facts, Layer, LayerFacts, Operation, Order, Range, Takes, arm};
 use crate::base::{Probability, Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::scribe::{self, BySymbol};
 use crate::nn::script::Writer;
 use crate::nn::spec::zero_probability;
@@ -89,10 +88,6 @@ impl Operation for Transformer {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {

@@ -6,7 +6,6 @@ use crate::base::{Problem, bare_number, or_integer};
 use crate::nn::builder::Site;
 use crate::nn::dense::per_run;
 use crate::nn::forward::Pass;
-use crate::nn::fused::Link;
 use crate::nn::grouped::channels;
 use crate::nn::init::ParamInit;
 use crate::nn::script::Writer;
@@ -80,10 +79,6 @@ impl Operation for VirtualBatchNorm {
             statistics: false,
             labels: false,
         }
-    }
-
-    fn link(&self) -> Link<'_> {
-        Link::Outside
     }
 
     fn kept_by_pixel(&self, _: [usize; 2]) -> Option<usize> {
