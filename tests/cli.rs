@@ -116,7 +116,7 @@ fn a_grid_runs_once_is_continued_where_it_is_widened_and_answers_its_claims() {
     assert_eq!(code, 7, "{out}");
     let (code, out, _) = place.said(&["compare", "runs/toy"]);
     assert_eq!(code, 0);
-    assert!(out.contains("from hinge") || out.contains("from non-saturating"), "two rows are told apart: {out}");
+    assert!(out.contains("from hinge") || out.contains("from non-saturating"), "two rows are compared: {out}");
     let (code, out, err) =
         place.said(&["compare", "runs", "--against", "loss.adversarial=hinge", "--sort", "w1", "--json"]);
     assert_eq!(code, 0, "{err}");
@@ -126,7 +126,7 @@ fn a_grid_runs_once_is_continued_where_it_is_widened_and_answers_its_claims() {
     assert!(other["differences"][0]["p"].is_number() && other["differences"][0]["interval"][0].is_number(), "{out}");
     let (code, _, err) = place.said(&["compare", "runs", "--against", "loss.adversarial=hnge"]);
     assert_eq!(code, 2);
-    assert!(err.starts_with("error: no row is loss.adversarial=hnge, there are loss.adversarial=hinge"), "{err}");
+    assert!(err.starts_with("error: no row is loss.adversarial=hnge; the rows are loss.adversarial=hinge"), "{err}");
     // The folder of all experiments, and one of files, as the experiment and the file.
     std::fs::create_dir(place.path().join("files")).unwrap();
     std::fs::copy(place.path().join("toy.toml"), place.path().join("files/toy.toml")).unwrap();

@@ -321,7 +321,8 @@ mod tests {
         let point = Array::zeros(vec![10, 2]);
         let world = World::new(info(vec![2], Truth::Unknown), point.clone(), point);
         let value = world.measure(&MetricSpec::Mmd(MmdSpec::default())).remove(0);
-        assert!(value.value.is_nan() && value.protocol.parameters.contains("give `sigma`"), "{value:?}");
+        let why = value.protocol.undefined.as_deref().unwrap_or_default();
+        assert!(value.value.is_nan() && why.contains("give `sigma`"), "{value:?}");
     }
 
     #[test]
@@ -359,6 +360,7 @@ mod tests {
         let mut world = World::new(info(vec![8], Truth::Unknown), x.head(50), y);
         world.train = Some(Examples { x, labels: Vec::new() });
         let value = world.measure(&MetricSpec::Nearest(NearestSpec::default())).remove(0);
-        assert!(value.value.is_nan() && value.protocol.parameters.contains("nothing is held out"), "{value:?}");
+        let why = value.protocol.undefined.as_deref().unwrap_or_default();
+        assert!(value.value.is_nan() && why.contains("nothing is held out"), "{value:?}");
     }
 }
