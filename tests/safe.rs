@@ -202,7 +202,10 @@ fn a_second_signal_a_second_later_ends_a_step_that_takes_longer() {
     let very_slow = [&SLOW[..], &["--set", "schedule.generator-steps=1000", "--set", "schedule.batch=50000"]].concat();
     let try_out = &|whom: &str| {
         let mut child = work.command(whom, &very_slow).spawn().expect("gantlet starts");
-        wait_until("the runs are being trained", || being_trained(&work, whom));
+        let begun = |run: &PathBuf| std::fs::metadata(run.join("metrics.csv")).is_ok_and(|table| table.len() > 0);
+        wait_until("all tables are begun", || work.runs(whom).iter().filter(|run| begun(run)).count() == 4);
+        // The first step follows at once, and takes many seconds.
+        std::thread::sleep(Duration::from_millis(500));
         let pid = if whom == "worker" { workers(child.id())[0] } else { child.id() };
         signal(pid, "TERM");
         std::thread::sleep(Duration::from_millis(1300));
