@@ -90,7 +90,7 @@ pub enum Decision {
 
 impl Decision {
     /// The step that the run is to be trained from; `None` where there is nothing to do.
-    fn from_step(&self) -> Option<u64> {
+    fn first_step(&self) -> Option<u64> {
         match self {
             Self::Start => Some(0),
             Self::Resume { step, .. } | Self::Mend { step, .. } => Some(*step),
@@ -100,12 +100,12 @@ impl Decision {
 
     /// Whether the run has work left for this command.
     pub fn is_work(&self) -> bool {
-        self.from_step().is_some()
+        self.first_step().is_some()
     }
 
     /// Whether it is to be trained from its first step on.
     pub fn is_at_the_beginning(&self) -> bool {
-        self.from_step() == Some(0)
+        self.first_step() == Some(0)
     }
 }
 

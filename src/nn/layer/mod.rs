@@ -530,7 +530,7 @@ mod tests {
 
             // Another last example changes the first one's output if they see each other.
             let other = x.copy();
-            let _changed = other.narrow(1, 3, 1).copy_(&x.narrow(1, 2, 1));
+            other.narrow(1, 3, 1).copy_(&x.narrow(1, 2, 1));
             let first = |out: &Tensor| numbers(&out.select(1, 0));
             assert_eq!(facts.couples, first(&run(&other, &labels).0) != first(&out), "{layers} couples examples");
 
@@ -552,7 +552,7 @@ mod tests {
             let positions = |x: &Tensor| if x.dim() == 5 { x.flatten(3, 4) } else { x.shallow_clone() };
             let other = x.copy();
             let changed = (positions(&other).narrow(-1, at, 1) + 1.0).remainder(5.0);
-            let _changed = positions(&other).narrow(-1, at, 1).copy_(&changed);
+            positions(&other).narrow(-1, at, 1).copy_(&changed);
             let upto =
                 |out: &Tensor, count: i64| numbers(&positions(out).narrow(if sequence { 2 } else { -1 }, 0, count));
             let changed = run(&other, &labels).0;
