@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tch::Device;
 
 /// The pack of these cells, at its first step. Cells must agree in everything but numbers
-/// (`experiment::pack_key`); networks are those of [`crate::experiment::networks`] for the first.
+/// (`experiment::pack_key`); networks are those of [`crate::experiment::networks()`] for the first.
 ///
 /// # Errors
 /// A sentence that says what of the data an objective cannot do with.

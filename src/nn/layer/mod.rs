@@ -1,7 +1,7 @@
 //! The layers, one file each: what the TOML holds of it, its facts, its plan, its forward pass, its TorchScript, and one step of
 //! it where a sample is drawn symbol by symbol or pixel by pixel.
 //!
-//! [`LayerSpec`] is what a file holds, [`Step`] is what a planned network executes. Steps are an enum and no trait objects: a table
+//! [`LayerSpec`] is what a file holds, `Step` is what a planned network executes. Steps are an enum and no trait objects: a table
 //! of functions would refer to forward passes from plans, and the `gantlet` command could no longer do without libtorch.
 
 pub mod activation;
