@@ -22,7 +22,7 @@ pub struct GaussianSpec {
     /// The standard deviation: a number for all dimensions, or one each.
     #[serde(default = "GaussianSpec::std")]
     pub std: Each<PerDimension>,
-    /// How many dimensions; where nothing is said, as many as a list has, else 1.
+    /// How many dimensions; by default, as many as a list has, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dim: Option<NonZeroU32>,
 }
@@ -163,7 +163,7 @@ pub struct MixtureSpec {
     pub centers: Each<Vec<Vec<f64>>>,
     /// The standard deviation of each, in each dimension.
     pub std: Each<NonNegative>,
-    /// How often each is drawn, up to a common factor; equally often where nothing is said.
+    /// How often each is drawn, up to a common factor; equally often by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Each<Vec<NonNegative>>>,
 }

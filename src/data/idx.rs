@@ -10,7 +10,7 @@ image_spec! {
     pub struct IdxSpec {
         /// The images: unsigned bytes, `[n, height, width]`.
         pub images: PathBuf,
-        /// Their labels; none where nothing is said.
+        /// Their labels; none by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub labels: Option<PathBuf>,
         /// The images held out.

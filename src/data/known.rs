@@ -30,7 +30,7 @@ pub struct DatasetSpec {
     /// Makes every pixel black or white; nothing said leaves it gray.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binarize: Option<BinarizeKind>,
-    /// The side that a folder's pictures are brought to; its description's where nothing is said.
+    /// The side that a folder's pictures are brought to; its description's by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<NonZeroU32>,
 }
@@ -45,7 +45,7 @@ pub struct Description {
     pub license: String,
     /// Where to read about it.
     pub home: String,
-    /// The folder in a data folder that holds it; its name where nothing is said.
+    /// The folder in a data folder that holds it; its name by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
     /// Addresses that the names of files (or of the archive) are put behind, tried in order; none where none is stable.

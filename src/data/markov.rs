@@ -25,7 +25,7 @@ pub struct MarkovSpec {
     /// How unequal chances are: near 0 all symbols are as likely, and the larger it is, the surer what follows.
     #[serde(default = "MarkovSpec::sharpness")]
     pub sharpness: Positive,
-    /// How many classes there are, each as likely and a chain with a law of its own; no labels where nothing is said.
+    /// How many classes there are, each as likely and a chain with a law of its own; no labels by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<NonZeroU32>,
 }

@@ -43,8 +43,8 @@ pub enum ExtractorSpec {
 pub struct TorchscriptSpec {
     /// The file, looked for as the files of `[data]` are.
     pub file: PathBuf,
-    /// What the names of values end in, as in `frechet/mnist-classifier`; the file's name without its ending where nothing is
-    /// said.
+    /// What the names of values end in, as in `frechet/mnist-classifier`; by default the file's name without its
+    /// extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The values that black and white have for the network, where they are not those of the data.

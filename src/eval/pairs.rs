@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct MmdSpec {
-    /// The kernel's width in data units; the median distance between two reference examples where nothing is said.
+    /// The kernel's width in data units; the median distance between two reference examples by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<Positive>,
     /// The most rows of each side: the time grows with their square.

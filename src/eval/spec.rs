@@ -253,7 +253,7 @@ metrics! {
 pub struct FeaturesSpec {
     /// What makes features of an example.
     pub extractor: ExtractorSpec,
-    /// What is measured over them; all that needs no classes where nothing is said.
+    /// What is measured over them; all that needs no classes by default.
     #[serde(default = "FeaturesSpec::every_metric")]
     pub metrics: Vec<FeatureMetricSpec>,
     /// The most examples of each side: the time of all but the Fréchet distance grows with their square.

@@ -89,7 +89,7 @@ impl Cell {
         name == "seed" || self.value(name).is_some() || self.varies.iter().any(|(key, _)| key == name)
     }
 
-    /// The number that the cell has of an axis of the grid or a setting, if it is one: what a trend is held against.
+    /// The number that the cell has of an axis of the grid or a setting, if it is one: the horizontal axis of a trend.
     pub fn number(&self, name: &str) -> Option<f64> {
         let label = self.varies.iter().find(|(key, _)| key == name).and_then(|(_, text)| text.parse().ok());
         label.or_else(|| self.value(name)?.as_f64())

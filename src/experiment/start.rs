@@ -5,7 +5,7 @@
 //! experiment = "features.toml"            # relative to this file; its runs are trained first
 //! set        = { encoder = "denoising" }  # as `--set` for that file; of its grid one cell must be left
 //! player     = "encoder"
-//! layers     = 1                          # the first layers with weights; all that fit where nothing is said
+//! layers     = 1                          # the first layers with weights; all that fit by default
 //! ```
 //!
 //! A text under `experiment` becomes the document that it names where the file is read (`inline`), and that document
@@ -39,7 +39,7 @@ pub struct StartSpec {
     /// How many layers with weights, from the input on, at most; 0 begins as if nothing were said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<usize>,
-    /// The seed of the run that is begun with; that of each run itself where nothing is said.
+    /// The seed of the run that is begun with; that of each run itself by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
 }

@@ -59,7 +59,7 @@ pub enum InitSpec {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 #[schemars(rename = "GainSpec", transform = or_number)]
 pub struct GainSpec {
-    /// The factor; 1 where nothing is said.
+    /// The factor; 1 by default.
     #[serde(default = "GainSpec::gain")]
     pub gain: Positive,
 }
@@ -159,7 +159,7 @@ pub struct DcganSpec {
     /// Between a convolution and its activation; never at the image, nor in the discriminator's first stage.
     #[serde(default = "DcganSpec::norm")]
     pub norm: NormSpec,
-    /// After each stage; where nothing is said, relu in the generator and leaky relu (0.2) in the discriminator.
+    /// After each stage; by default, relu in the generator and leaky relu (0.2) in the discriminator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<ActivationSpec>,
     /// At the generator's image.
@@ -194,7 +194,7 @@ pub struct ResnetSpec {
     /// Channels of every block.
     #[serde(default = "ResnetSpec::channels")]
     pub channels: u32,
-    /// Norm inside the blocks; where nothing is said, batch norm in the generator and none in the discriminator.
+    /// Norm inside the blocks; by default, batch norm in the generator and none in the discriminator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub norm: Option<NormSpec>,
     /// At the generator's image.

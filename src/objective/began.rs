@@ -36,7 +36,7 @@ pub struct BeganSpec {
     /// L, how far an example is from what the autoencoder makes of it.
     #[serde(default)]
     pub distance: DistanceKind,
-    /// How learning rates fall where the measure of convergence stalls; they do not where nothing is said.
+    /// How learning rates fall where the measure of convergence stalls; they do not by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<StallDecay>,
     /// Averaged weights of the generator, used for samples and evaluation.

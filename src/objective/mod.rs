@@ -156,7 +156,7 @@ pub struct Panel {
     pub name: &'static str,
     /// What each run shows; nothing where there are no examples.
     pub runs: Vec<Array>,
-    /// Examples a row; as `output` says where nothing is said.
+    /// Examples a row; as `output` says by default.
     pub per_row: Option<usize>,
     /// The points that each run's are shown over, where these are not the data.
     pub over: Option<Vec<Array>>,

@@ -27,7 +27,7 @@ use tch::{Device, Kind, Tensor};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PixelcnnSpec {
-    /// How many levels a number has: all those of the data where nothing is said, else so many of them are put together
+    /// How many levels a number has: all those of the data by default, else so many of them are put together
     /// that this many are left. Images are then modeled, and made, with fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<NonZeroU32>,

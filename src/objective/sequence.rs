@@ -27,7 +27,7 @@ pub struct SequenceSpec {
     /// Samples are drawn from p^(1/temperature): below 1 likely symbols become likelier. Likelihoods are those of p.
     #[serde(default = "SequenceSpec::temperature")]
     pub temperature: Positive,
-    /// Samples are drawn from so many of the likeliest symbols alone; from all where nothing is said.
+    /// Samples are drawn from so many of the likeliest symbols alone; from all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<NonZeroU32>,
     /// Averaged weights, used for samples and likelihoods.

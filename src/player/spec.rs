@@ -186,10 +186,10 @@ pub enum LrSchedule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LinearDecay {
-    /// The share of all steps after which the decay starts; 0 where nothing is said.
+    /// The share of all steps after which the decay starts; 0 by default.
     #[serde(default = "zero")]
     pub after: Probability,
-    /// What the rate ends at, as a share of the first; 0 where nothing is said.
+    /// What the rate ends at, as a share of the first; 0 by default.
     #[serde(default = "zero")]
     pub to: Probability,
 }
@@ -222,7 +222,7 @@ pub struct StepDecay {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CosineDecay {
-    /// What the rate ends at, as a share of the first; 0 where nothing is said.
+    /// What the rate ends at, as a share of the first; 0 by default.
     #[serde(default = "zero")]
     pub to: Probability,
 }

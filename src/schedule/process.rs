@@ -57,7 +57,7 @@ fn spawn(program: &Path, threads: usize, request: &WorkerRequest) -> Result<(Chi
     for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
         command.env(name, threads.max(1).to_string());
     }
-    // Idle threads of libgomp spin for milliseconds where nothing is said. That is nothing on a machine of one's own; on one
+    // Idle threads of libgomp spin for milliseconds by default. That is nothing on a machine of one's own; on one
     // with other work, each barrier waits for a thread that has no core, and a step takes ten times as long.
     if ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].iter().all(|name| std::env::var_os(name).is_none()) {
         command.env("GOMP_SPINCOUNT", SPINS);

@@ -48,7 +48,7 @@ pub enum ActivationSpec {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 #[schemars(rename = "SlopeSpec", transform = or_number)]
 pub struct SlopeSpec {
-    /// For x < 0; 0.2 where nothing is said, as DCGAN has it.
+    /// For x < 0; 0.2 by default, as DCGAN has it.
     #[serde(default = "SlopeSpec::slope")]
     pub slope: NonNegative,
 }

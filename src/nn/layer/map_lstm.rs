@@ -86,9 +86,9 @@ fn plan(spec: MapLstmSpec, lines: Lines, site: &mut Site<'_>) -> Result<(), Prob
 /// What states go along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lines {
-    /// A state goes on from the three above it.
+    /// A state continues the three states above it.
     Rows,
-    /// A state goes on from the one above and the one beside it.
+    /// A state continues the state above and the state beside it.
     Diagonals,
 }
 

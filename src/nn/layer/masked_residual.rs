@@ -21,7 +21,7 @@ bare_number!(MaskedResidualSpec, kernel, "the kernel's side, or a table with `ke
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 #[schemars(rename = "MaskedResidualSpec", transform = or_integer)]
 pub struct MaskedResidualSpec {
-    /// The side of the middle kernel, an odd number; 3 where nothing is said.
+    /// The side of the middle kernel, an odd number; 3 by default.
     #[serde(default = "GatedStackSpec::kernel")]
     pub kernel: u32,
 }

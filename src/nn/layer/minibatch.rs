@@ -21,7 +21,7 @@ pub struct MinibatchSpec {
     pub kernels: u32,
     /// C, the dimensions in which closeness is measured.
     pub dims: u32,
-    /// How T begins; N(0, 0.02²) where nothing is said, as in the 1-D toy.
+    /// How T begins; N(0, 0.02²) by default, as in the 1-D toy.
     #[serde(default = "MinibatchSpec::init")]
     pub init: InitSpec,
     /// Whether the sum over the batch is divided by its size.

@@ -401,10 +401,10 @@ layers! {
         /// Gated layers in two stacks, one for the rows above and one for the row so far (arXiv:1606.05328, figure 2): what
         /// leaves is what the second says.
         GatedStack(GatedStackSpec) => GatedStack(gated_stack::GatedStack);
-        /// x + an LSTM of x, from row to row: a state goes on from the three above it, so that it knows a triangle of the rows
+        /// x + an LSTM of x, from row to row: a state continues the three above it, so that it knows a triangle of the rows
         /// above (arXiv:1601.06759, section 3.1). States above the first row and beside the map are zeros.
         RowLstm(MapLstmSpec) => MapLstm(map_lstm::MapLstm);
-        /// x + two LSTMs of x, from diagonal to diagonal: a state goes on from those above and beside it, from the left and,
+        /// x + two LSTMs of x, from diagonal to diagonal: a state continues those above and beside it, from the left and,
         /// a row higher, from the right (arXiv:1601.06759, section 3.2). States beyond the border are zeros.
         DiagonalBilstm(MapLstmSpec);
         /// Symbols as vectors of a learned table. At a place stands the vector of the symbol before it, and a learned one at the

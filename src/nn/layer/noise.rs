@@ -19,7 +19,7 @@ bare_number!(DropoutSpec, rate, "a share from 0 to 1, or a table with `rate`");
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 #[schemars(rename = "DropoutSpec", transform = or_number)]
 pub struct DropoutSpec {
-    /// The share that is silenced; 0.5 where nothing is said.
+    /// The share that is silenced; 0.5 by default.
     #[serde(default = "DropoutSpec::rate")]
     pub rate: Probability,
 }

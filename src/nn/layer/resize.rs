@@ -16,7 +16,7 @@ bare_number!(FactorSpec, factor, "a whole factor, or a table with `factor`");
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 #[schemars(rename = "FactorSpec", transform = or_integer)]
 pub struct FactorSpec {
-    /// The factor; 2 where nothing is said.
+    /// The factor; 2 by default.
     #[serde(default = "FactorSpec::factor")]
     pub factor: u32,
 }

@@ -21,7 +21,7 @@ bare_number!(ReferenceSpec, examples, "the count of reference examples, or a tab
 #[serde(deny_unknown_fields, rename_all = "kebab-case", remote = "Self")]
 #[schemars(rename = "ReferenceSpec", transform = or_integer)]
 pub struct ReferenceSpec {
-    /// How many examples it has; 64 where nothing is said.
+    /// How many examples it has; 64 by default.
     #[serde(default = "ReferenceSpec::examples")]
     pub examples: u32,
 }
